@@ -1,0 +1,43 @@
+/** The memo types under which this plugin and its 2017 predecessor write to the ledger. */
+export const memoTypes = {
+  /** the transfer's ILP packet, base64url */
+  ilp: 'https://interledger.org/rel/xrpIlp',
+  /** the transfer's id, a UUID */
+  id: 'https://interledger.org/rel/xrpId',
+  /** a message between two plugins, JSON */
+  message: 'https://interledger.org/rel/xrpMessage'
+}
+
+/** A transaction's `Memos` field: type and data are UTF-8 in upper-case hex. */
+export type Memos = { Memo: { MemoType: string; MemoData: string } }[]
+
+/**
+ * Writes memos.
+ *
+ * @param texts - pairs of memo type and data, in their order
+ */
+export function toMemos(texts: [type: string, data: string][]): Memos {
+  return texts.map(([type, data]) => ({ Memo: { MemoType: toHex(type), MemoData: toHex(data) } }))
+}
+
+/**
+ * Reads one memo. Anybody can send any memo: whatever is not the one asked for is passed over.
+ *
+ * @param memos - a transaction's `Memos` field, or whatever stands in its place
+ * @returns the data of the first memo of that type, as text
+ */
+export function fromMemos(memos: unknown, type: string): string | undefined {
+  if (!Array.isArray(memos)) return undefined
+  const typeHex = toHex(type)
+  for (const entry of memos) {
+    const memo = entry?.Memo
+    if (typeof memo?.MemoType === 'string' && memo.MemoType.toUpperCase() === typeHex) {
+      return typeof memo.MemoData === 'string' ? Buffer.from(memo.MemoData, 'hex').toString() : undefined
+    }
+  }
+  return undefined
+}
+
+function toHex(text: string): string {
+  return Buffer.from(text).toString('hex').toUpperCase()
+}

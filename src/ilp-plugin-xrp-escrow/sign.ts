@@ -1,0 +1,22 @@
+import { createHash } from 'node:crypto'
+import { sign } from 'ripple-keypairs'
+import { encode, encodeForSigning, type Transaction, type Wallet } from 'xrpl'
+
+// Prefix of what a transaction's hash is taken over: "TXN" (xrpl.org: Basic Data Types, Hash Prefixes).
+const transactionPrefix = Buffer.from('54584E00', 'hex')
+
+/**
+ * Signs a transaction. The same as `Wallet.sign` of xrpl.js, without checking, encoding and decoding again
+ * what this plugin has just put together: half of the time that a payment takes.
+ *
+ * @param tx - complete but for the signature
+ * @returns the signed transaction in binary (hex), and its hash
+ */
+export function signTransaction(tx: Record<string, unknown>, wallet: Wallet): { blob: string; hash: string } {
+  const unsigned = { ...tx, SigningPubKey: wallet.publicKey } as unknown as Transaction
+  const TxnSignature = sign(encodeForSigning(unsigned), wallet.privateKey)
+  const blob = encode({ ...unsigned, TxnSignature })
+  // SHA-512Half: the first half of a SHA-512 digest.
+  const digest = createHash('sha512').update(transactionPrefix).update(blob, 'hex').digest('hex')
+  return { blob, hash: digest.slice(0, 64).toUpperCase() }
+}

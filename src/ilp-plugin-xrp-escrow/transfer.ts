@@ -1,0 +1,183 @@
+import { isValidClassicAddress } from 'xrpl'
+import { fromXrplCondition, parseBytes32, toXrplCondition } from './condition.ts'
+import { InvalidFieldsError } from './errors.ts'
+import { fromMemos, memoTypes, toMemos } from './memos.ts'
+import type { LedgerTransfer, Transfer } from './types.ts'
+
+// Ledger time counts seconds from 2000-01-01T00:00Z.
+const rippleEpoch = 946_684_800
+const maxUInt32 = 2 ** 32 - 1
+const maxUInt64 = 2n ** 64n - 1n
+const tfPartialPayment = 0x00020000
+// All the XRP there is.
+const maxDrops = 10n ** 17n
+
+const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const isoShape = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
+// Interledger RFC 0015 (ILP Addresses)
+const ilpAddressShape = /^[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*$/
+const base64urlShape = /^[A-Za-z0-9_-]*$/
+
+/** Unix time in milliseconds of a ledger time in seconds. */
+export function toUnixMs(rippleSeconds: number): number {
+  return (rippleSeconds + rippleEpoch) * 1000
+}
+
+/**
+ * The ledger time of an ISO 8601 time, rounded down: money never comes back later than it was said to.
+ *
+ * @throws InvalidFieldsError if the text is no ISO 8601 time or the ledger cannot express it
+ */
+export function toRippleTime(iso: unknown): number {
+  const unixMs = typeof iso === 'string' && isoShape.test(iso) ? Date.parse(iso) : Number.NaN
+  const seconds = Math.floor(unixMs / 1000) - rippleEpoch
+  if (Number.isNaN(seconds)) {
+    throw new InvalidFieldsError(
+      `The expiry "${iso}" is not an ISO 8601 time such as "2017-10-31T12:00:00.000Z"`
+    )
+  }
+  if (seconds > maxUInt32) {
+    throw new InvalidFieldsError(
+      `The expiry "${iso}" lies beyond what the ledger can express (the year 2136)`
+    )
+  }
+  return seconds
+}
+
+/**
+ * The classic address at the head of the local part of an ILP address.
+ *
+ * @throws InvalidFieldsError if the address is not one on this ledger
+ */
+export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
+  if (typeof ilpAddress !== 'string' || ilpAddress.length > 1023 || !ilpAddressShape.test(ilpAddress)) {
+    throw new InvalidFieldsError(`"${ilpAddress}" is not an ILP address`)
+  }
+  if (!ilpAddress.startsWith(prefix)) {
+    throw new InvalidFieldsError(
+      `The address "${ilpAddress}" is not on this ledger: it must begin with "${prefix}"`
+    )
+  }
+  const address = ilpAddress.slice(prefix.length).split('.')[0] ?? ''
+  if (!isValidClassicAddress(address)) {
+    throw new InvalidFieldsError(`The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`)
+  }
+  return address
+}
+
+/**
+ * The transaction that makes a transfer: an `EscrowCreate`, or a `Payment` for a transfer without a condition.
+ *
+ * @param transfer - as the host gave it
+ * @param address - classic address of the sender
+ * @param prefix - the ledger's ILP prefix
+ * @throws InvalidFieldsError with the field and its value
+ */
+export function toTransaction(transfer: Transfer, address: string, prefix: string): Record<string, unknown> {
+  const { id, from, to, ledger, amount, ilp, executionCondition, expiresAt } = transfer
+  if (typeof id !== 'string' || !uuidShape.test(id)) {
+    throw new InvalidFieldsError(`The transfer's id "${id}" is not a UUID`)
+  }
+  if (from !== undefined && toClassicAddress(from, prefix) !== address) {
+    throw new InvalidFieldsError(
+      `Transfer "${id}" is from "${from}", which is not this plugin's account "${prefix}${address}"`
+    )
+  }
+  if (ledger !== undefined && ledger !== prefix) {
+    throw new InvalidFieldsError(`Transfer "${id}" is for the ledger "${ledger}", this one is "${prefix}"`)
+  }
+  const destination = toClassicAddress(to, prefix)
+  checkAmount(id, amount)
+  if (ilp !== undefined && (typeof ilp !== 'string' || !base64urlShape.test(ilp))) {
+    throw new InvalidFieldsError(`The packet "${ilp}" of transfer "${id}" is not base64url`)
+  }
+  const common = {
+    Destination: destination,
+    Amount: amount,
+    // The 2017 plugin stumbles over a transfer without the packet's memo, so it is always there.
+    Memos: toMemos([
+      [memoTypes.ilp, ilp ?? ''],
+      [memoTypes.id, id]
+    ])
+  }
+  if (executionCondition === undefined) {
+    if (expiresAt !== undefined) {
+      throw new InvalidFieldsError(
+        `Transfer "${id}" has an expiry but no condition: without one it is final at once`
+      )
+    }
+    return { TransactionType: 'Payment', ...common }
+  }
+  const condition = parseBytes32(executionCondition)
+  if (!condition) {
+    throw new InvalidFieldsError(
+      `The condition "${executionCondition}" of transfer "${id}" is not 32 bytes of unpadded base64url`
+    )
+  }
+  if (expiresAt === undefined) {
+    throw new InvalidFieldsError(
+      `Transfer "${id}" has a condition but no expiry: its money could be locked for ever`
+    )
+  }
+  return {
+    TransactionType: 'EscrowCreate',
+    ...common,
+    Condition: toXrplCondition(condition),
+    CancelAfter: toRippleTime(expiresAt)
+  }
+}
+
+/**
+ * The transfer that a validated `EscrowCreate` or `Payment` makes.
+ *
+ * @param tx - the transaction, from anyone
+ * @param prefix - the ledger's ILP prefix
+ * @returns undefined for a transaction that is no Interledger transfer: one without the memo of an id, one
+ *   that is not paid in XRP, or an escrow that nobody could fulfill or cancel as a transfer
+ */
+export function fromTransaction(tx: Record<string, unknown>, prefix: string): LedgerTransfer | undefined {
+  const id = fromMemos(tx.Memos, memoTypes.id)
+  // API version 2 calls a Payment's amount DeliverMax.
+  const amount = tx.Amount ?? tx.DeliverMax
+  if (!id || !uuidShape.test(id) || typeof amount !== 'string') return undefined
+  const transfer: LedgerTransfer = {
+    id,
+    from: `${prefix}${tx.Account}`,
+    to: `${prefix}${tx.Destination}`,
+    ledger: prefix,
+    amount,
+    ilp: fromMemos(tx.Memos, memoTypes.ilp) ?? ''
+  }
+  if (tx.TransactionType === 'Payment') {
+    // A partial payment may deliver next to nothing of its amount (xrpl.org: Partial Payments).
+    return Number(tx.Flags ?? 0) & tfPartialPayment ? undefined : transfer
+  }
+  const executionCondition = fromXrplCondition(tx.Condition)
+  if (!executionCondition || typeof tx.CancelAfter !== 'number' || tx.FinishAfter !== undefined)
+    return undefined
+  return { ...transfer, executionCondition, expiresAt: new Date(toUnixMs(tx.CancelAfter)).toISOString() }
+}
+
+/**
+ * What the ledger keeps of a transfer: two transfers of one id are the same if this is.
+ *
+ * @param tx - an `EscrowCreate` or `Payment` of this plugin
+ */
+export function termsOf(tx: Record<string, unknown>): string {
+  const { TransactionType, Destination, Amount, DeliverMax, Condition, CancelAfter, Memos } = tx
+  const ilp = fromMemos(Memos, memoTypes.ilp)
+  return JSON.stringify([TransactionType, Destination, Amount ?? DeliverMax, Condition, CancelAfter, ilp])
+}
+
+function checkAmount(id: string, amount: unknown): void {
+  if (typeof amount !== 'string' || !/^(0|[1-9]\d{0,19})$/.test(amount) || BigInt(amount) > maxUInt64) {
+    throw new InvalidFieldsError(
+      `The amount "${amount}" of transfer "${id}" is not a string of an integer from 0 to 2^64 - 1 (in drops)`
+    )
+  }
+  if (BigInt(amount) > maxDrops) {
+    throw new InvalidFieldsError(
+      `The amount "${amount}" of transfer "${id}" is more XRP than there is (10^17 drops)`
+    )
+  }
+}

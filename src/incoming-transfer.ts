@@ -1,0 +1,101 @@
+import base64url from 'base64url'
+import { deserializeIlpPayment } from 'ilp-packet'
+import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage, Transfer } from 'ilp-plugin-xrp-escrow'
+import { pskFulfillment, sha256 } from './crypto.ts'
+import { printable } from './printable.ts'
+
+// A ledger closes every 3 to 5 seconds, and the fulfillment has to be in one of the next two.
+const minTimeLeftMs = 10_000
+
+/** What a shop knows when it decides about a transfer. */
+interface Shop<Client> {
+  /** the shop's ILP address */
+  account: string
+  /** price of a letter, drops */
+  cost: number
+  /** whom the shop shares a secret with, by clientId */
+  clients: Map<string, Client>
+}
+
+/** A transfer that the shop can take: whose it is, and the fulfillment that takes it. */
+interface AcceptableTransfer<Client> {
+  client: Client
+  /** 32 bytes, base64url */
+  fulfillment: string
+}
+
+/**
+ * Decides whether a shop can take a transfer, before it gives anything away for it.
+ *
+ * @returns whose transfer it is and how to take it, or the reason why the shop must not take it
+ * @see Interledger RFC 0016 (Pre-Shared Key), draft 4: what the receiver checks
+ */
+export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
+  transfer: LedgerTransfer,
+  shop: Shop<Client>
+): AcceptableTransfer<Client> | RejectionMessage {
+  const reject = (code: string, name: string, message: string): RejectionMessage => ({
+    code,
+    name,
+    message,
+    triggered_by: shop.account,
+    triggered_at: new Date().toISOString(),
+    forwarded_by: [],
+    additional_info: {}
+  })
+
+  const ilpPacket = Buffer.from(transfer.ilp, 'base64')
+  const payment = parsePacket(ilpPacket)
+  if (!payment) return reject('F01', 'Invalid Packet', 'The transfer carries no ILP payment')
+
+  // <account>.<clientId>.<paymentId>
+  const [clientId = '', paymentId, ...rest] = payment.account.startsWith(`${shop.account}.`)
+    ? payment.account.slice(shop.account.length + 1).split('.')
+    : []
+  const client = paymentId && rest.length === 0 ? shop.clients.get(clientId) : undefined
+  if (!client) {
+    return reject('F06', 'Unexpected Payment', `Nobody here is waiting for a payment to ${payment.account}`)
+  }
+
+  const price = Math.max(shop.cost, Number(payment.amount))
+  if (Number(transfer.amount) < price) {
+    return reject(
+      'F04',
+      'Insufficient Destination Amount',
+      `Please send at least ${price} drops, you sent ${transfer.amount}`
+    )
+  }
+
+  const fulfillment = pskFulfillment(client.sharedSecret, ilpPacket)
+  if (base64url(sha256(fulfillment)) !== transfer.executionCondition) {
+    return reject('F05', 'Wrong Condition', `Unable to fulfill the condition: ${transfer.executionCondition}`)
+  }
+
+  const timeLeftMs = Date.parse(transfer.expiresAt ?? '') - Date.now()
+  if (!(timeLeftMs >= minTimeLeftMs)) {
+    return reject(
+      'R02',
+      'Insufficient Timeout',
+      `Please give the shop at least ${minTimeLeftMs / 1000} seconds`
+    )
+  }
+  return { client, fulfillment: base64url(fulfillment) }
+}
+
+/** Tells the terminal and the ledger plugin why a transfer is refused. */
+export async function refuse(
+  plugin: PluginXrpEscrow,
+  transfer: Transfer,
+  reason: RejectionMessage
+): Promise<void> {
+  console.log(`    - Payment refused: ${reason.code} ${reason.name}. ${printable(reason.message)}`)
+  await plugin.rejectIncomingTransfer(transfer.id, reason).catch(err => console.log(`    - ${err.message}`))
+}
+
+function parsePacket(ilpPacket: Buffer): { account: string; amount: string } | undefined {
+  try {
+    return deserializeIlpPayment(ilpPacket)
+  } catch {
+    return undefined
+  }
+}

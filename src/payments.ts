@@ -1,0 +1,130 @@
+import { Transform } from 'node:stream'
+import type { PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
+import { describe, end } from './ending.ts'
+
+// How far a client trusts a shop: payments of so many seconds may be without their letter.
+const maxSecondsAtRisk = 30
+
+/** A client's own account of what it pays and what it gets for it. */
+export class Payments {
+  readonly #plugin: PluginXrpEscrow
+  readonly #maxAtRisk: number
+  readonly #balanceBefore: bigint
+  // Sent, and neither taken by the shop nor come back; and those of them whose money has left the account.
+  readonly #open = new Map<string, Transfer>()
+  readonly #inEscrow = new Set<Transfer>()
+  #sent = 0
+  #taken = 0
+  #letters = 0
+  // Drops that an earlier run had left in escrow and that came back during this one.
+  #returned = 0n
+
+  /** Begins to watch the payments that a connected plugin makes every so many milliseconds. */
+  static async watch(plugin: PluginXrpEscrow, intervalMs: number): Promise<Payments> {
+    return new Payments(plugin, intervalMs, await plugin.getBalance())
+  }
+
+  private constructor(plugin: PluginXrpEscrow, intervalMs: number, balance: string) {
+    this.#plugin = plugin
+    this.#maxAtRisk = Math.max(1, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
+    this.#balanceBefore = BigInt(balance)
+    plugin.on('outgoing_prepare', ({ id }) => {
+      const transfer = this.#open.get(id)
+      if (transfer) this.#inEscrow.add(transfer)
+    })
+    plugin.on('outgoing_cancel', ({ id, amount }) => {
+      if (this.#close(id)) this.#sent--
+      else this.#returned += BigInt(amount)
+    })
+  }
+
+  /**
+   * Takes note of a payment.
+   *
+   * @param sending - what `sendTransfer` gave: a payment that cannot be made ends the script
+   */
+  async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
+    this.#open.set(transfer.id, transfer)
+    this.#sent++
+    try {
+      await sending
+    } catch (err) {
+      if (this.#close(transfer.id)) this.#sent--
+      const { name } = err as Error
+      if (name === 'UnreachableError') return
+      const advice =
+        name === 'InsufficientBalanceError'
+          ? '\nFund the account, or wait for what is in escrow to come back'
+          : ''
+      end(1, describe(err) + advice)
+    }
+  }
+
+  /**
+   * Takes note that a payment was fulfilled.
+   *
+   * @returns false for a payment of another run of this account
+   */
+  taken(transfer: Transfer): boolean {
+    const isOurs = this.#close(transfer.id)
+    if (isOurs) this.#taken++
+    return isOurs
+  }
+
+  /** Takes note of letters that came, and ends the script if they are more than could have been paid for. */
+  received(letters: number): void {
+    this.#letters += letters
+    if (this.#letters > this.#sent + this.#maxAtRisk) {
+      end(1, 'The shop sends far more than was paid for: that is no letter shop')
+    }
+  }
+
+  /** Whether one more payment would be too much trust: the shop does not take them, or gives no letters for them. */
+  checkRisk(): void {
+    const atRisk = this.#sent - Math.min(this.#taken, this.#letters)
+    if (atRisk < this.#maxAtRisk) return
+    const fault = this.#taken <= this.#letters ? 'has not taken' : 'has given no letters for'
+    end(1, `Stopped paying: the shop ${fault} the payments of the last ${maxSecondsAtRisk} seconds`)
+  }
+
+  /** What it all came to, in one line. */
+  async summary(): Promise<string> {
+    const open = [...this.#open.values()]
+    const inEscrow = [...this.#inEscrow].reduce((sum, { amount }) => sum + BigInt(amount), 0n)
+    const spent = await this.#plugin.getBalance().then(
+      balance => this.#toUnits(this.#balanceBefore + this.#returned - BigInt(balance) - inEscrow),
+      () => 'an unknown amount (the ledger cannot be asked)'
+    )
+    const back = open.map(({ expiresAt }) => Date.parse(expiresAt ?? '')).sort((a, b) => a - b)
+    const waiting = open.length
+      ? `; ${count(open.length, 'payment')} still in escrow, to come back after ` +
+        `${new Date(back.at(-1) as number).toLocaleTimeString()} with the next run of a client unless the shop takes them`
+      : ''
+    return `${count(this.#sent, 'payment')}, ${count(this.#letters, 'letter')}, ${spent} spent with fees${waiting}`
+  }
+
+  #close(id: string): boolean {
+    const transfer = this.#open.get(id)
+    if (transfer) this.#inEscrow.delete(transfer)
+    return this.#open.delete(id)
+  }
+
+  #toUnits(drops: bigint): string {
+    const { currencyCode, currencyScale } = this.#plugin.getInfo()
+    return `${Number(drops) / 10 ** currencyScale} ${currencyCode}`
+  }
+}
+
+/** Lets letters through to the terminal, each counted; whatever else a shop sends becomes a question mark. */
+export function lettersOnly(payments: Payments): Transform {
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      payments.received(chunk.length)
+      done(null, chunk.toString('latin1').replace(/[^A-Z]/g, '?'))
+    }
+  })
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}

@@ -1,0 +1,75 @@
+import base64url from 'base64url'
+import * as IlpPacket from 'ilp-packet'
+import { v4 as uuid } from 'uuid'
+import { xrp } from '../plugins.ts'
+import { pskFulfillment, sha256 } from './crypto.ts'
+import { beforeEnd, end, seeThrough } from './ending.ts'
+import { askShop, checkOffer, findShop } from './offer.ts'
+import { Payments } from './payments.ts'
+import { printable } from './printable.ts'
+
+const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
+const intervalMs = Number(process.env.INTERVAL_MS ?? 1000)
+const expiresInMs = 1_000_000
+const maxPrice = 100 // drops for one letter
+
+const plugin = xrp.Customer()
+await plugin.connect()
+seeThrough(plugin)
+const payments = await Payments.watch(plugin, intervalMs)
+beforeEnd(async () => console.log(`\n${await payments.summary()}`))
+
+const res = await findShop(shopUrl)
+if (res.status === 200) {
+  await end(1, `This shop streams its letters: it belongs to streaming-client2 (npm run streaming-client2)`)
+}
+const parts = await checkOffer(res.headers.get('Pay'), maxPrice, plugin.getInfo().prefix)
+const sharedSecret = Buffer.from(parts[3], 'base64')
+
+if (parts[0] === 'interledger-psk') {
+  let paymentId = 0
+  setInterval(function () {
+    if (!plugin.isConnected()) return
+    payments.checkRisk()
+    const destinationAmount = parts[1]
+    const destinationAddress = parts[2] + '.' + paymentId
+    const ilpPacket = IlpPacket.serializeIlpPayment({
+      account: destinationAddress,
+      amount: destinationAmount,
+      data: Buffer.from('')
+    })
+    console.log('Calculating hmac using shared secret:', base64url(sharedSecret))
+    const fulfillment = pskFulfillment(sharedSecret, ilpPacket)
+    const condition = sha256(fulfillment)
+    const transfer = {
+      id: uuid(),
+      from: plugin.getAccount(),
+      to: destinationAddress,
+      ledger: plugin.getInfo().prefix,
+      expiresAt: new Date(new Date().getTime() + expiresInMs).toISOString(),
+      amount: destinationAmount,
+      executionCondition: base64url(condition),
+      ilp: base64url(ilpPacket)
+    }
+    payments.add(transfer, plugin.sendTransfer(transfer))
+    paymentId++
+  }, intervalMs)
+}
+
+plugin.on('outgoing_fulfill', async function (transfer) {
+  if (!payments.taken(transfer)) return
+  try {
+    const res = await askShop(shopUrl, {
+      headers: {
+        'Pay-Token': base64url(sharedSecret)
+      }
+    })
+    const body = await res.text()
+    if (res.status !== 200)
+      await end(1, `The shop took a payment and gave no letter: ${res.status} ${printable(body)}`)
+    console.log(printable(body))
+    payments.received(1)
+  } catch (err) {
+    await end(1, `The shop went away: ${(err as Error).message}`)
+  }
+})

@@ -1,0 +1,67 @@
+import base64url from 'base64url'
+import * as IlpPacket from 'ilp-packet'
+import { v4 as uuid } from 'uuid'
+import { xrp } from '../plugins.ts'
+import { pskFulfillment, sha256 } from './crypto.ts'
+import { beforeEnd, end, seeThrough } from './ending.ts'
+import { checkOffer, findShop } from './offer.ts'
+import { lettersOnly, Payments } from './payments.ts'
+
+const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
+const intervalMs = Number(process.env.INTERVAL_MS ?? 1000)
+const expiresInMs = 1_000_000
+const maxPrice = 100 // drops for one letter
+
+const plugin = xrp.Customer()
+await plugin.connect()
+seeThrough(plugin)
+const payments = await Payments.watch(plugin, intervalMs)
+beforeEnd(async () => console.log(`\n${await payments.summary()}`))
+
+const res = await findShop(shopUrl)
+if (res.status === 402) {
+  await end(
+    1,
+    `This shop wants one request for each letter: it belongs to streaming-client1 (npm run streaming-client1)`
+  )
+}
+const parts = await checkOffer(res.headers.get('Pay'), maxPrice, plugin.getInfo().prefix)
+
+if (parts[0] === 'interledger-psk') {
+  let paymentId = 0
+  setInterval(function () {
+    if (!plugin.isConnected()) return
+    payments.checkRisk()
+    const destinationAmount = parts[1]
+    const destinationAddress = parts[2] + '.' + paymentId
+    const sharedSecret = Buffer.from(parts[3], 'base64')
+    const ilpPacket = IlpPacket.serializeIlpPayment({
+      account: destinationAddress,
+      amount: destinationAmount,
+      data: Buffer.from('')
+    })
+    const fulfillment = pskFulfillment(sharedSecret, ilpPacket)
+    const condition = sha256(fulfillment)
+    const transfer = {
+      id: uuid(),
+      from: plugin.getAccount(),
+      to: destinationAddress,
+      ledger: plugin.getInfo().prefix,
+      expiresAt: new Date(new Date().getTime() + expiresInMs).toISOString(),
+      amount: destinationAmount,
+      executionCondition: base64url(condition),
+      ilp: base64url(ilpPacket)
+    }
+    payments.add(transfer, plugin.sendTransfer(transfer))
+    process.stdout.write('.')
+    paymentId++
+  }, intervalMs)
+}
+
+plugin.on('outgoing_fulfill', function (transfer) {
+  payments.taken(transfer)
+})
+
+res.body?.pipe(lettersOnly(payments)).pipe(process.stdout)
+res.body?.on('end', () => end(1, 'The shop ended the stream'))
+res.body?.on('error', () => end(1, 'The shop went away in the middle of the stream'))

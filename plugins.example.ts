@@ -1,9 +1,52 @@
+// Which ledger the scripts run on, and with whose accounts. `npm install` copies this file to plugins.ts,
+// which is yours: git ignores it, for a real secret must never end up in a repository.
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
 
-const server = await sandboxLedger()
+const ledgers = {
+  /** An XRP Ledger of this machine's own, with play money: nothing to prepare, no internet needed. */
+  async sandbox() {
+    return {
+      server: await sandboxLedger(),
+      shop: accounts.shop,
+      customer: accounts.customer,
+      explorer: 'http://localhost:6006/?account='
+    }
+  },
+
+  /**
+   * The public XRP test network. Its money is worth nothing either, but its ledger is the real one's twin.
+   *  1. Run "npm run testnet-accounts": the network's faucet makes two accounts and gives them test XRP.
+   *  2. Find their secrets in the file .env, as XRP_SHOP_SECRET and XRP_CUSTOMER_SECRET.
+   *     (Or take both from https://xrpl.org/resources/dev-tools/xrp-faucets and write .env yourself.)
+   *  3. Change ledgers.sandbox() below to ledgers.testNetwork().
+   *  4. Run the scripts as before.
+   *  5. Follow the links that they print to see your payments in the network's explorer.
+   */
+  async testNetwork() {
+    process.loadEnvFile(new URL('.env', import.meta.url))
+    return {
+      server: 'wss://s.altnet.rippletest.net:51233',
+      shop: { secret: process.env.XRP_SHOP_SECRET ?? '' },
+      customer: { secret: process.env.XRP_CUSTOMER_SECRET ?? '' },
+      explorer: 'https://testnet.xrpl.org/accounts/'
+    }
+  }
+}
+
+// This is the line to edit.
+const { server, shop, customer, explorer } = await ledgers.sandbox()
+
+function open({ secret }: { secret: string }): PluginXrpEscrow {
+  const plugin = new PluginXrpEscrow({ server, secret })
+  plugin.once('connect', () => {
+    const address = plugin.getAccount().slice(plugin.getInfo().prefix.length)
+    console.log(`    - Watch the account at ${explorer}${address}`)
+  })
+  return plugin
+}
 
 export const xrp = {
-  Customer: () => new PluginXrpEscrow({ server, secret: accounts.customer.secret }),
-  Shop: () => new PluginXrpEscrow({ server, secret: accounts.shop.secret })
+  Customer: () => open(customer),
+  Shop: () => open(shop)
 }

@@ -1,0 +1,114 @@
+import { RIPPLE_EPOCH } from '../ledger.ts'
+import type { Command, Request } from '../rpc.ts'
+import { humanTime } from '../shapes.ts'
+
+// The version whose API this server speaks: 1 as rippled 1.9.3 does, and 2 as the first with that version.
+const BUILD_VERSION = '2.0.0'
+const DROPS_PER_XRP = 1_000_000
+
+/** What `server_info` and `server_state` have in common. */
+function common({ ledger, startedAt }: Request) {
+  const uptimeUs = String((Date.now() - startedAt) * 1000)
+  const idle = { duration_us: '0', transitions: '0' }
+  return {
+    build_version: BUILD_VERSION,
+    complete_ledgers: ledger.history.range,
+    initial_sync_duration_us: '0',
+    io_latency_ms: 1,
+    jq_trans_overflow: '0',
+    ...(ledger.networkId > 0 && { network_id: ledger.networkId }),
+    node_size: 'tiny',
+    peer_disconnects: '0',
+    peer_disconnects_resources: '0',
+    peers: 0,
+    pubkey_validator: 'none',
+    server_state: 'full',
+    server_state_duration_us: uptimeUs,
+    state_accounting: {
+      connected: idle,
+      disconnected: idle,
+      full: { duration_us: uptimeUs, transitions: '1' },
+      syncing: idle,
+      tracking: idle
+    },
+    time: humanTime(Date.now(), `${String(Date.now() % 1000).padStart(3, '0')}000`),
+    uptime: Math.floor((Date.now() - startedAt) / 1000),
+    validation_quorum: 0
+  }
+}
+
+export const serverInfo: Command = request => {
+  const { fees, closedHeader } = request.ledger
+  const age = Math.floor(Date.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
+  return {
+    info: {
+      ...common(request),
+      hostid: 'sandbox',
+      last_close: { converge_time_s: 0.1, proposers: 0 },
+      load: { job_types: [], threads: 1 },
+      load_factor: 1,
+      validated_ledger: {
+        age: Math.max(0, age),
+        base_fee_xrp: fees.base / DROPS_PER_XRP,
+        hash: closedHeader.hash,
+        reserve_base_xrp: fees.reserveBase / DROPS_PER_XRP,
+        reserve_inc_xrp: fees.reserveIncrement / DROPS_PER_XRP,
+        seq: closedHeader.ledgerIndex
+      },
+      validator_list: { count: 0, expiration: 'unknown', status: 'unknown' }
+    }
+  }
+}
+
+export const serverState: Command = request => {
+  const { fees, closedHeader } = request.ledger
+  return {
+    state: {
+      ...common(request),
+      last_close: { converge_time: 100, proposers: 0 },
+      load: { job_types: [], threads: 1 },
+      load_base: 256,
+      load_factor: 256,
+      load_factor_fee_escalation: 256,
+      load_factor_fee_queue: 256,
+      load_factor_fee_reference: 256,
+      load_factor_server: 256,
+      validated_ledger: {
+        base_fee: fees.base,
+        close_time: closedHeader.closeTime,
+        hash: closedHeader.hash,
+        reserve_base: fees.reserveBase,
+        reserve_inc: fees.reserveIncrement,
+        seq: closedHeader.ledgerIndex
+      },
+      validator_list_expires: 0
+    }
+  }
+}
+
+export const fee: Command = ({ ledger }) => {
+  const base = String(ledger.fees.base)
+  return {
+    current_ledger_size: String(ledger.openTransactions.size),
+    current_queue_size: '0',
+    drops: {
+      base_fee: base,
+      median_fee: String(ledger.fees.base * 500),
+      minimum_fee: base,
+      open_ledger_fee: base
+    },
+    expected_ledger_size: '1000',
+    ledger_current_index: ledger.openIndex,
+    levels: {
+      median_level: '128000',
+      minimum_level: '256',
+      open_ledger_level: '256',
+      reference_level: '256'
+    },
+    max_queue_size: '20000'
+  }
+}
+
+export const ping: Command = () => ({ role: 'admin', unlimited: true })
+
+export const version: Command = () => ({ version: { first: 1, good: 1, last: 2 } })

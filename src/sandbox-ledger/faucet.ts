@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
+import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
+import { accounts } from './accounts.ts'
+import { hashPrefix, indexOf, toHex } from './hashes.ts'
+import type { Ledger } from './ledger.ts'
+import { serialize } from './serialize.ts'
+import { readAccount } from './state.ts'
+import { parseTransaction, type Transaction } from './transaction.ts'
+
+const DROPS_PER_XRP = 1_000_000
+const DEFAULT_XRP = 100
+const MAX_XRP = 1_000_000
+
+/** A payment out of the genesis account, signed. */
+export function genesisPayment(ledger: Ledger, destination: string, drops: number): Transaction {
+  const { publicKey, privateKey } = deriveKeypair(accounts.genesis.secret)
+  const fields = {
+    TransactionType: 'Payment',
+    Account: accounts.genesis.address,
+    Destination: destination,
+    Amount: String(drops),
+    Fee: String(ledger.fees.base),
+    Flags: 0,
+    Sequence: readAccount(ledger.open, indexOf.account(accounts.genesis.address))?.Sequence,
+    ...(ledger.networkId > 1024 && { NetworkID: ledger.networkId }),
+    SigningPubKey: publicKey
+  }
+  const message = Buffer.concat([hashPrefix.signedTransaction, serialize(fields, { forSigning: true })])
+  const TxnSignature = sign(toHex(message), privateKey)
+  return parseTransaction(serialize({ ...fields, TxnSignature }), { trusted: true })
+}
+
+/** A request to the faucet that cannot be met; the message says why. */
+export class FaucetError extends Error {}
+
+/**
+ * Gives play money to an account, existing or not, as the faucet of the test network does.
+ *
+ * `body`: `{ destination?, xrpAmount? }`; without a destination a new account is made up. Throws FaucetError.
+ * Source: xrpl.js, Wallet/fundWallet.ts.
+ */
+export function fundFromFaucet(ledger: Ledger, body: unknown) {
+  const { destination, xrpAmount } = (typeof body === 'object' && body !== null ? body : {}) as {
+    destination?: unknown
+    xrpAmount?: unknown
+  }
+  const amount = Number(xrpAmount ?? DEFAULT_XRP)
+  if (!(amount > 0 && amount <= MAX_XRP))
+    throw new FaucetError(`Invalid amount "${xrpAmount}": ask for up to ${MAX_XRP} XRP`)
+  if (destination !== undefined && (typeof destination !== 'string' || !isValidClassicAddress(destination)))
+    throw new FaucetError(`Invalid destination "${destination}": it must be a classic address (r…)`)
+  const seed = destination === undefined ? encodeSeed(randomBytes(16), 'ed25519') : undefined
+  const address = seed ? deriveAddress(deriveKeypair(seed).publicKey) : (destination as string)
+  const payment = genesisPayment(ledger, address, Math.round(amount * DROPS_PER_XRP))
+  const { result, applied } = ledger.submit(payment)
+  if (!applied || result !== 'tesSUCCESS') throw new FaucetError(`The payment failed: ${result}`)
+  const xAddress = classicAddressToXAddress(address, false, true)
+  return {
+    account: { xAddress, classicAddress: address, address, ...(seed && { secret: seed }) },
+    amount,
+    ...(seed && { seed }),
+    transactionHash: payment.hash
+  }
+}

@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util'
+import { accounts } from './accounts.ts'
+import type { LedgerClosed } from './ledger.ts'
+import { startSandboxLedger } from './server.ts'
+
+const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000]'
+
+function fail(message: string): never {
+  console.error(message)
+  process.exit(1)
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string', default: '6006' },
+        'close-interval': { type: 'string', default: '1000' },
+        'stop-when-idle': { type: 'string', default: '0' }
+      }
+    }).values
+  } catch (error) {
+    return fail(`${(error as Error).message.replace(/\.$/, '')}. Usage: ${USAGE}`)
+  }
+}
+
+function wholeNumber(name: string, value: string, max: number): number {
+  if (!/^\d+$/.test(value) || Number(value) > max)
+    fail(`--${name} must be a whole number from 0 to ${max}, not "${value}". Usage: ${USAGE}`)
+  return Number(value)
+}
+
+const options = readOptions()
+const port = wholeNumber('port', options.port, 65_535)
+const closeIntervalMs = wholeNumber('close-interval', options['close-interval'], 3_600_000)
+const idleMs = wholeNumber('stop-when-idle', options['stop-when-idle'], 3_600_000)
+
+const sandbox = await startSandboxLedger({ port, closeIntervalMs }).catch(error => fail(error.message))
+
+async function stop() {
+  await sandbox.close()
+  process.exit(0)
+}
+process.on('SIGINT', stop)
+process.on('SIGTERM', stop)
+
+if (idleMs > 0) {
+  let idle = setTimeout(stop, idleMs)
+  sandbox.events.on('clients', count => {
+    clearTimeout(idle)
+    if (count === 0) idle = setTimeout(stop, idleMs)
+  })
+}
+
+// Whoever started this in the background waits for the word.
+if (process.connected) {
+  process.send?.('listening')
+  process.disconnect()
+}
+
+const rhythm = closeIntervalMs > 0 ? `closes every ${closeIntervalMs} ms` : 'closes on ledger_accept'
+console.log(
+  `Sandbox ledger at ${sandbox.url} (play money, ${rhythm}; shop ${accounts.shop.address}, ` +
+    `customer ${accounts.customer.address}): run the scripts in other terminals; Ctrl-C stops it`
+)
+sandbox.ledger.on('close', ({ ledger, metas }: LedgerClosed) => {
+  if (metas.length === 0) return
+  const results = new Map<string, number>()
+  for (const { TransactionResult } of metas)
+    results.set(TransactionResult, (results.get(TransactionResult) ?? 0) + 1)
+  const summary = [...results].map(([result, count]) => `${count} ${result}`).join(', ')
+  console.log(`Ledger ${ledger.header.ledgerIndex}: ${summary}`)
+})

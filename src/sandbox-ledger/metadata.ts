@@ -1,0 +1,132 @@
+import { indexOf } from './hashes.ts'
+import type { Change, LedgerEntry, View } from './state.ts'
+
+export interface AffectedNode {
+  LedgerEntryType: string
+  LedgerIndex: string
+  PreviousTxnID?: string
+  PreviousTxnLgrSeq?: number
+  NewFields?: Record<string, unknown>
+  FinalFields?: Record<string, unknown>
+  PreviousFields?: Record<string, unknown>
+}
+
+export interface Metadata {
+  AffectedNodes: { CreatedNode?: AffectedNode; ModifiedNode?: AffectedNode; DeletedNode?: AffectedNode }[]
+  TransactionIndex: number
+  TransactionResult: string
+  /** Drops; of successful payments. Not part of the serialized metadata. */
+  delivered_amount?: string
+}
+
+/** Where in the ledger's history the changes stand. */
+export interface Place {
+  hash: string
+  ledgerIndex: number
+}
+
+/** Fields that metadata leaves out, besides those that it shows in a place of their own. */
+const hidden = new Set(['LedgerEntryType', 'Indexes'])
+const threading = new Set(['PreviousTxnID', 'PreviousTxnLgrSeq'])
+
+type Pick = (name: string, value: unknown) => boolean
+
+function pick(entry: LedgerEntry, wanted: Pick): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(entry).filter(
+      ([name, value]) => !hidden.has(name) && value !== undefined && wanted(name, value)
+    )
+  )
+}
+
+const isDefault = (value: unknown) => value === 0 || value === '0' || value === ''
+
+/** The accounts on whose root a creation or deletion leaves its trace. */
+function owners(entry: LedgerEntry): string[] {
+  return entry.LedgerEntryType === 'Escrow' ? [entry.Account, entry.Destination] : []
+}
+
+/**
+ * Threads the transaction: every account root that it changed, and those of the owners of what it created or
+ * deleted, now name this transaction as the last one, and the metadata names the one before it.
+ */
+function thread(view: View, changes: Map<string, Change>, place: Place) {
+  const threaded = new Set<string>()
+  for (const [index, { before, after }] of changes) {
+    if (after && 'PreviousTxnID' in after) threaded.add(index)
+    if (!before || !after) {
+      for (const owner of owners((before ?? after) as LedgerEntry)) threaded.add(indexOf.account(owner))
+    }
+  }
+  for (const index of threaded) {
+    const entry = view.read(index)
+    if (!entry || !('PreviousTxnID' in entry)) continue
+    const { hash: PreviousTxnID, ledgerIndex: PreviousTxnLgrSeq } = place
+    const after = { ...entry, PreviousTxnID, PreviousTxnLgrSeq }
+    view.write(index, after)
+    const change = changes.get(index)
+    changes.set(index, { before: change ? change.before : entry, after })
+  }
+}
+
+function affectedNode(index: string, { before, after }: Change): Metadata['AffectedNodes'][number] {
+  const node = { LedgerEntryType: ((after ?? before) as LedgerEntry).LedgerEntryType, LedgerIndex: index }
+  if (!before) {
+    const wanted: Pick = (name, value) => !threading.has(name) && !isDefault(value)
+    return { CreatedNode: { ...node, NewFields: pick(after as LedgerEntry, wanted) } }
+  }
+  if (!after) return { DeletedNode: { ...node, FinalFields: pick(before, () => true) } }
+  const previous = 'PreviousTxnID' in before && {
+    PreviousTxnID: before.PreviousTxnID,
+    PreviousTxnLgrSeq: before.PreviousTxnLgrSeq
+  }
+  const old = before as unknown as Record<string, unknown>
+  const now = after as unknown as Record<string, unknown>
+  const changed = Object.keys(pick(before, name => !threading.has(name) && old[name] !== now[name]))
+  if (changed.length === 0 && after.LedgerEntryType === 'AccountRoot') {
+    return { ModifiedNode: { ...node, ...previous } } // only threaded
+  }
+  return {
+    ModifiedNode: {
+      ...node,
+      ...previous,
+      FinalFields: pick(after, name => !threading.has(name)),
+      ...(changed.length > 0 && { PreviousFields: pick(before, name => changed.includes(name)) })
+    }
+  }
+}
+
+/**
+ * What a transaction did, as rippled tells it, from the layer of its changes. Threads the transaction in that
+ * layer as well. Source: rippled, ledger/detail/ApplyStateTable.cpp; xrpl.org "Transaction Metadata".
+ */
+export function buildMetadata(
+  view: View,
+  place: Place,
+  outcome: { TransactionIndex: number; TransactionResult: string }
+): Metadata {
+  const changes = new Map<string, Change>()
+  for (const [index, change] of view.changes()) {
+    if (change.before !== change.after) changes.set(index, change)
+  }
+  thread(view, changes, place)
+  const AffectedNodes = [...changes]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([index, change]) => affectedNode(index, change))
+  return { AffectedNodes, ...outcome }
+}
+
+/**
+ * The accounts that a transaction affected: those whose subscribers hear of it and whose account_tx lists it.
+ * Source: rippled, protocol/impl/TxMeta.cpp, getAffectedAccounts.
+ */
+export function affectedAccounts({ AffectedNodes }: Metadata): Set<string> {
+  const found = new Set<string>()
+  for (const { CreatedNode, ModifiedNode, DeletedNode } of AffectedNodes) {
+    const fields = CreatedNode?.NewFields ?? (ModifiedNode ?? DeletedNode)?.FinalFields ?? {}
+    for (const name of ['Account', 'Destination', 'Owner']) {
+      if (typeof fields[name] === 'string') found.add(fields[name])
+    }
+  }
+  return found
+}

@@ -1,0 +1,233 @@
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type RawData, type WebSocket, WebSocketServer } from 'ws'
+import { accounts } from './accounts.ts'
+import { commands } from './commands/index.ts'
+import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
+import { Ledger, type LedgerClosed } from './ledger.ts'
+import { type Json, RpcError, rpcError } from './rpc.ts'
+import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
+
+const MAX_REQUEST_LENGTH = 1_000_000
+const MAX_NESTING = 25
+const MAX_FRAME_LENGTH = 4 * 1024 * 1024
+/** What may wait for a client that does not read, before it is cut off. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024
+
+const DROPS_PER_XRP = 1_000_000
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1'])
+
+export interface SandboxOptions {
+  /** 0 for any free port. */
+  port?: number
+  /** 0 for a ledger that closes only on `ledger_accept`. */
+  closeIntervalMs?: number
+  /** A name or address of the loopback interface; no other is listened on. */
+  host?: string
+  /** What the genesis account pays to whom before the first client comes, a ledger for each. */
+  funding?: { address: string; xrp: number }[]
+  /** How many validated transactions to remember. */
+  historyLimit?: number
+  /** Above 1024 every transaction has to carry it as NetworkID. */
+  networkId?: number
+}
+
+export interface SandboxLedger {
+  /** Where clients connect: `ws://localhost:<port>`. */
+  url: string
+  port: number
+  /** The ledger itself, for tests that look behind the API. */
+  ledger: Ledger
+  /** How many clients are connected; `clients` is emitted with the number when it changes. */
+  events: EventEmitter<{ clients: [number] }>
+  /** Closes all connections and frees the port. */
+  close(): Promise<void>
+}
+
+export const defaultFunding = [
+  { address: accounts.shop.address, xrp: 10_000 },
+  { address: accounts.customer.address, xrp: 10_000 }
+]
+
+function nesting(value: unknown, depth = 0): number {
+  if (typeof value !== 'object' || value === null || depth > MAX_NESTING) return depth
+  return Math.max(depth + 1, ...Object.values(value).map(inner => nesting(inner, depth + 1)))
+}
+
+/** A request, or undefined if it is not one. rippled's parser takes objects only, and not too deep ones. */
+function parseRequest(text: string): Json | undefined {
+  if (text.length > MAX_REQUEST_LENGTH) return undefined
+  try {
+    const request = JSON.parse(text)
+    const isObject = typeof request === 'object' && request !== null && !Array.isArray(request)
+    return isObject && nesting(request) <= MAX_NESTING ? request : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The request as an error repeats it: without its secrets. */
+function masked(request: Json): Json {
+  const copy = { ...request }
+  for (const name of ['secret', 'seed', 'seed_hex', 'passphrase']) if (name in copy) copy[name] = '<masked>'
+  return copy
+}
+
+function answer(request: Json, subscriber: Subscriber, ledger: Ledger, startedAt: number): Json {
+  const { id, command, method, api_version = 1 } = request
+  const head = {
+    ...('id' in request && { id }),
+    ...('api_version' in request && { api_version })
+  }
+  const failure = (fields: Json): Json => ({
+    ...fields,
+    ...head,
+    request: masked(request),
+    status: 'error',
+    type: 'response'
+  })
+  if (api_version !== 1 && api_version !== 2) return failure({ error: 'invalid_API_version' })
+  const name = command ?? method
+  if (typeof name !== 'string' || (typeof method === 'string' && method !== name))
+    return failure({ error: 'missingCommand' })
+  try {
+    const run = commands.get(name)
+    if (!run) throw rpcError('unknownCmd')
+    const result = run({ params: request, apiVersion: api_version, ledger, subscriber, startedAt })
+    return { ...head, result, status: 'success', type: 'response' }
+  } catch (error) {
+    if (error instanceof RpcError) return failure(error.fields)
+    console.error(`Sandbox ledger: "${name}" failed inside`, error)
+    return failure(rpcError('internal').fields)
+  }
+}
+
+class Connection implements Subscriber {
+  apiVersion: 1 | 2 = 1
+  readonly streams = new Set<string>()
+  readonly accounts = new Set<string>()
+  readonly accountsProposed = new Set<string>()
+  readonly #socket: WebSocket
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket
+  }
+
+  send(message: string) {
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    this.#socket.send(message)
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.#socket.terminate()
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  let body = ''
+  for await (const chunk of request) {
+    body += chunk
+    if (body.length > MAX_REQUEST_LENGTH) throw new FaucetError('The request is too long')
+  }
+  return body
+}
+
+async function respond(request: IncomingMessage, response: ServerResponse, ledger: Ledger) {
+  const reply = (status: number, body: Json) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  }
+  if (request.url !== '/accounts')
+    return reply(404, { error: 'This is a sandbox XRP Ledger: connect with a WebSocket' })
+  if (request.method !== 'POST') return reply(405, { error: 'The faucet takes POST requests' })
+  try {
+    const body = await readBody(request)
+    reply(200, fundFromFaucet(ledger, body === '' ? {} : JSON.parse(body)))
+  } catch (error) {
+    if (!(error instanceof FaucetError || error instanceof SyntaxError)) throw error
+    reply(400, { error: error.message })
+  }
+}
+
+/**
+ * Starts an XRP Ledger of this machine alone: play money, in memory, no network behind it.
+ *
+ * Resolves when clients can connect. Rejects with an Error that says what to do when the port is in use or the
+ * host is not of the loopback.
+ */
+export async function startSandboxLedger({
+  port = 6006,
+  closeIntervalMs = 1000,
+  host = 'localhost',
+  funding = defaultFunding,
+  historyLimit = 100_000,
+  networkId = 0
+}: SandboxOptions = {}): Promise<SandboxLedger> {
+  if (!LOOPBACK.has(host))
+    throw new Error(
+      `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
+    )
+  const ledger = new Ledger({
+    fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
+    networkId,
+    historyLimit,
+    now: Date.now
+  })
+  for (const { address, xrp } of funding) {
+    ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
+    ledger.close()
+  }
+
+  const startedAt = Date.now()
+  const events = new EventEmitter<{ clients: [number] }>()
+  const connections = new Set<Connection>()
+  ledger.on('close', closed => publishClosed(connections, ledger, closed))
+  ledger.on('proposed', (transaction, result) => publishProposed(connections, ledger, transaction, result))
+
+  const http = createServer((request, response) => {
+    respond(request, response, ledger).catch(error => response.destroy(error))
+  })
+  const sockets = new WebSocketServer({ server: http, maxPayload: MAX_FRAME_LENGTH })
+  sockets.on('connection', socket => {
+    const connection = new Connection(socket)
+    connections.add(connection)
+    events.emit('clients', connections.size)
+    socket.on('message', (data: RawData) => {
+      const text = data.toString()
+      const request = parseRequest(text)
+      const message = request
+        ? answer(request, connection, ledger, startedAt)
+        : { error: 'jsonInvalid', type: 'error', value: text }
+      connection.send(JSON.stringify(message))
+    })
+    socket.on('error', () => socket.terminate()) // ws has told the client why with a close code
+    socket.on('close', () => {
+      connections.delete(connection)
+      events.emit('clients', connections.size)
+    })
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    sockets.once('error', (cause: NodeJS.ErrnoException) => {
+      const inUse = cause.code === 'EADDRINUSE'
+      reject(
+        inUse
+          ? new Error(`Port ${port} is in use: stop what listens there, or choose another port`, { cause })
+          : cause
+      )
+    })
+    http.listen(port, host === 'localhost' ? '127.0.0.1' : host, resolve)
+  })
+  const timer = closeIntervalMs > 0 ? setInterval(() => ledger.close(), closeIntervalMs) : undefined
+  const { port: actualPort } = http.address() as AddressInfo
+  return {
+    url: `ws://localhost:${actualPort}`,
+    port: actualPort,
+    ledger,
+    events,
+    async close() {
+      clearInterval(timer)
+      for (const socket of sockets.clients) socket.terminate()
+      await new Promise(resolve => http.close(resolve))
+    }
+  }
+}
+
+export type { LedgerClosed }

@@ -1,0 +1,105 @@
+/** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
+export interface AccountRoot {
+  LedgerEntryType: 'AccountRoot'
+  Account: string
+  /** Drops. */
+  Balance: string
+  Flags: number
+  OwnerCount: number
+  Sequence: number
+  PreviousTxnID: string
+  PreviousTxnLgrSeq: number
+}
+
+export interface Escrow {
+  LedgerEntryType: 'Escrow'
+  Account: string
+  Destination: string
+  /** Drops. */
+  Amount: string
+  Condition?: string
+  /** Seconds since 2000-01-01T00:00Z, like every time on the ledger. */
+  CancelAfter?: number
+  FinishAfter?: number
+  SourceTag?: number
+  DestinationTag?: number
+  Flags: number
+  OwnerNode: string
+  DestinationNode?: string
+  PreviousTxnID: string
+  PreviousTxnLgrSeq: number
+}
+
+/** A page of the list of what an account owns or can receive. */
+export interface DirectoryNode {
+  LedgerEntryType: 'DirectoryNode'
+  Flags: number
+  Owner: string
+  RootIndex: string
+  Indexes: string[]
+  IndexNext?: string
+  IndexPrevious?: string
+}
+
+export type LedgerEntry = AccountRoot | Escrow | DirectoryNode
+
+export interface State {
+  /** The entry at an index (64 upper-case hex digits), if there is one. */
+  read(index: string): LedgerEntry | undefined
+}
+
+/** What an index held before a change, and what it holds after it. */
+export interface Change {
+  before: LedgerEntry | undefined
+  after: LedgerEntry | undefined
+}
+
+/** A layer of changes over a state: reads fall through, writes stay here until they are committed. */
+export class View implements State {
+  readonly #parent: State
+  readonly #written = new Map<string, LedgerEntry | undefined>()
+
+  constructor(parent: State) {
+    this.#parent = parent
+  }
+
+  read(index: string): LedgerEntry | undefined {
+    return this.#written.has(index) ? this.#written.get(index) : this.#parent.read(index)
+  }
+
+  write(index: string, entry: LedgerEntry) {
+    this.#written.set(index, entry)
+  }
+
+  erase(index: string) {
+    this.#written.set(index, undefined)
+  }
+
+  /** Every index written to, with what its parent holds there. */
+  *changes(): Generator<[string, Change]> {
+    for (const [index, after] of this.#written) yield [index, { before: this.#parent.read(index), after }]
+  }
+
+  /** Moves the changes into a layer below. */
+  commitTo(target: { write(index: string, entry: LedgerEntry): void; erase(index: string): void }) {
+    for (const [index, entry] of this.#written) {
+      if (entry) target.write(index, entry)
+      else target.erase(index)
+    }
+  }
+}
+
+export function readAccount(state: State, index: string): AccountRoot | undefined {
+  const entry = state.read(index)
+  return entry?.LedgerEntryType === 'AccountRoot' ? entry : undefined
+}
+
+export function readEscrow(state: State, index: string): Escrow | undefined {
+  const entry = state.read(index)
+  return entry?.LedgerEntryType === 'Escrow' ? entry : undefined
+}
+
+export function readDirectory(state: State, index: string): DirectoryNode | undefined {
+  const entry = state.read(index)
+  return entry?.LedgerEntryType === 'DirectoryNode' ? entry : undefined
+}

@@ -1,0 +1,148 @@
+import { describeResult, type EngineResult } from './engine-results.ts'
+import { fieldsOf, type ValidatedTransaction } from './history.ts'
+import type { Ledger, LedgerClosed } from './ledger.ts'
+import { affectedAccounts, type Metadata } from './metadata.ts'
+import type { Json } from './rpc.ts'
+import { isoTime, versionedFields } from './shapes.ts'
+import type { Transaction } from './transaction.ts'
+
+/** What can be subscribed to by name. Of most of them a ledger without peers and validators has no news. */
+export const streamNames = new Set([
+  'book_changes',
+  'consensus',
+  'ledger',
+  'manifests',
+  'peer_status',
+  'rt_transactions',
+  'server',
+  'transactions',
+  'transactions_proposed',
+  'validations'
+])
+
+/** What a connection listens to. */
+export interface Subscriber {
+  /** Of the last `subscribe`: messages come in its shape. */
+  apiVersion: 1 | 2
+  streams: Set<string>
+  accounts: Set<string>
+  accountsProposed: Set<string>
+  send(message: string): void
+}
+
+/** The state of the ledger stream, as `subscribe` answers it and each message repeats it. */
+export function ledgerStatus(ledger: Ledger, apiVersion: 1 | 2): Json {
+  const { hash, ledgerIndex, closeTime } = ledger.closedHeader
+  return {
+    fee_base: ledger.fees.base,
+    ...(apiVersion === 1 && { fee_ref: ledger.fees.base }),
+    ledger_hash: hash,
+    ledger_index: ledgerIndex,
+    ledger_time: closeTime,
+    ...(ledger.networkId > 0 && { network_id: ledger.networkId }),
+    reserve_base: ledger.fees.reserveBase,
+    reserve_inc: ledger.fees.reserveIncrement,
+    validated_ledgers: ledger.history.range
+  }
+}
+
+function validatedMessage(transaction: ValidatedTransaction, meta: Metadata, apiVersion: 1 | 2): Json {
+  const { hash, ledgerHash, ledgerIndex, closeTime } = transaction
+  const fields = { ...versionedFields(fieldsOf(transaction), apiVersion), date: closeTime }
+  return {
+    ...describeResult(meta.TransactionResult as EngineResult),
+    ...(apiVersion > 1 && { close_time_iso: isoTime(closeTime) }),
+    ledger_hash: ledgerHash,
+    ledger_index: ledgerIndex,
+    meta,
+    status: 'closed',
+    ...(apiVersion === 1 ? { transaction: { ...fields, hash } } : { tx_json: fields, hash }),
+    type: 'transaction',
+    validated: true
+  }
+}
+
+function proposedMessage(
+  { hash, fields }: Transaction,
+  result: EngineResult,
+  ledgerIndex: number,
+  apiVersion: 1 | 2
+): Json {
+  const content = versionedFields(fields, apiVersion)
+  return {
+    ...describeResult(result),
+    ledger_current_index: ledgerIndex,
+    status: 'proposed',
+    ...(apiVersion === 1 ? { transaction: { ...content, hash } } : { tx_json: content, hash }),
+    type: 'transaction',
+    validated: false
+  }
+}
+
+/** Sends a message in each subscriber's shape, and builds each shape once. */
+function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: 1 | 2) => Json) {
+  const texts = new Map<1 | 2, string>()
+  for (const subscriber of subscribers) {
+    const { apiVersion } = subscriber
+    const text = texts.get(apiVersion) ?? JSON.stringify(message(apiVersion))
+    texts.set(apiVersion, text)
+    subscriber.send(text)
+  }
+}
+
+const listensTo = (set: Set<string>, accounts: Iterable<string>) => {
+  for (const account of accounts) if (set.has(account)) return true
+  return false
+}
+
+/** Tells the subscribers what a closed ledger brought: first the ledger, then its transactions in order. */
+export function publishClosed(
+  subscribers: Set<Subscriber>,
+  ledger: Ledger,
+  { ledger: closed, metas }: LedgerClosed
+) {
+  const all = [...subscribers]
+  publish(
+    all.filter(({ streams }) => streams.has('ledger')),
+    apiVersion => ({
+      ...ledgerStatus(ledger, apiVersion),
+      txn_count: closed.transactions.length,
+      type: 'ledgerClosed'
+    })
+  )
+  for (const [position, transaction] of closed.transactions.entries()) {
+    const meta = metas[position] as Metadata
+    const affected = affectedAccounts(meta)
+    publish(
+      all.filter(
+        ({ streams, accounts, accountsProposed }) =>
+          streams.has('transactions') ||
+          streams.has('transactions_proposed') ||
+          streams.has('rt_transactions') ||
+          listensTo(accounts, affected) ||
+          listensTo(accountsProposed, affected)
+      ),
+      apiVersion => validatedMessage(transaction, meta, apiVersion)
+    )
+  }
+}
+
+/** Tells those who asked for it of a transaction that the open ledger took. */
+export function publishProposed(
+  subscribers: Set<Subscriber>,
+  ledger: Ledger,
+  transaction: Transaction,
+  result: EngineResult
+) {
+  const { Account, Destination, Owner } = transaction.fields
+  const mentioned = [Account, Destination, Owner].filter(account => account !== undefined)
+  publish(
+    [...subscribers].filter(
+      ({ streams, accountsProposed }) =>
+        streams.has('transactions_proposed') ||
+        streams.has('rt_transactions') ||
+        listensTo(accountsProposed, mentioned)
+    ),
+    apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion)
+  )
+}

@@ -4,8 +4,9 @@ import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage, Transfer } from
 import { pskFulfillment, sha256 } from './crypto.ts'
 import { printable } from './printable.ts'
 
-// A ledger closes every 3 to 5 seconds, and the fulfillment has to be in one of the next two.
-const minTimeLeftMs = 10_000
+// The fulfillment has to be in one of the next ledgers, which close every 3 to 5 seconds, and the ledger's
+// clock may be up to ten seconds ahead of ours.
+const minTimeLeftMs = 20_000
 
 /** What a shop knows when it decides about a transfer. */
 interface Shop<Client> {

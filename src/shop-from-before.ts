@@ -2,59 +2,16 @@ import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
+import { type ClientAccount, ClientAccounts } from './client-accounts.ts'
 import { beforeEnd, seeThrough } from './ending.ts'
 import { checkIncomingTransfer, refuse } from './incoming-transfer.ts'
 import { closeServer, listen, pathOf } from './web-server.ts'
 
 const port = process.env.PORT ?? '8000'
 const cost = 10 // drops for one letter
-const maxUnpaid = 10_000 // clients to remember that have not paid yet
 
-interface Client {
-  clientId: string
-  sharedSecret: Buffer
-  balance: number // drops
-  fulfilling: Promise<void>
-}
-
-// Who asked for a letter, in the order in which they came; and the same by the secret that we share with them
-const clients = new Map<string, Client>()
-const clientsBySecret = new Map<string, Client>()
-const unpaid = new Set<Client>()
-// Who paid with a fulfillment that has not been exchanged for a letter yet
-const fulfillments = new Map<string, Client>()
-
-function clientOf(sharedSecret: Buffer): Client {
-  const known = clientsBySecret.get(base64url(sharedSecret))
-  if (known) return known
-  // Generate a client ID; together with the shared secret, the client
-  // can derive fulfillment/condition pairs from it.
-  const clientId = base64url(randomBytes(8))
-  const client = { clientId, sharedSecret, balance: 0, fulfilling: Promise.resolve() }
-  clients.set(clientId, client)
-  clientsBySecret.set(base64url(sharedSecret), client)
-  unpaid.add(client)
-  if (unpaid.size > maxUnpaid) forgetFirst()
-  return client
-}
-
-function forgetFirst(): void {
-  for (const client of unpaid) {
-    unpaid.delete(client)
-    clients.delete(client.clientId)
-    clientsBySecret.delete(base64url(client.sharedSecret))
-    return
-  }
-}
-
-function sellLetter(client: Client, res: http.ServerResponse): void {
-  client.balance -= cost
-  // Get the letter that we are selling
-  const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
-  console.log(` 5. Providing paid letter: ${letter}`)
-  res.setHeader('Pay-Balance', client.balance)
-  res.end(`Your letter: ${letter}`)
-}
+// What our clients have to their credit
+const accounts = new ClientAccounts()
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -78,6 +35,15 @@ const normalizedCost = cost / 10 ** ledgerInfo.currencyScale
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${normalizedCost} ${ledgerInfo.currencyCode}`)
 
+function sellLetter(client: ClientAccount, res: http.ServerResponse, fulfillment?: string): void {
+  accounts.debit(client, cost, fulfillment)
+  // Get the letter that we are selling
+  const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
+  console.log(` 5. Providing paid letter: ${letter}`)
+  res.setHeader('Pay-Balance', client.balance)
+  res.end(`Your letter: ${letter}`)
+}
+
 // Handle incoming web requests
 const server = http.createServer(async function (req, res) {
   const path = pathOf(req, res)
@@ -92,9 +58,9 @@ const server = http.createServer(async function (req, res) {
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
     // ledger, and whoever is faster gets the letter: the shared secret is the better key.
-    const client = fulfillments.get(path.slice(1))
-    fulfillments.delete(path.slice(1))
-    if (client && client.balance >= cost) sellLetter(client, res)
+    const fulfillment = path.slice(1)
+    const client = accounts.ofFulfillment(fulfillment)
+    if (client) sellLetter(client, res, fulfillment)
     else res.writeHead(404).end('Unrecognized fulfillment.\n')
     return
   }
@@ -106,7 +72,7 @@ const server = http.createServer(async function (req, res) {
     res.writeHead(400).end('The Pay-Token is not a shared secret: please send 32 bytes in base64url\n')
     return
   }
-  const client = clientOf(sharedSecret)
+  const client = accounts.ofSecret(sharedSecret)
   // The client may hear of its fulfillment from the ledger a moment before we do.
   if (client.balance < cost) await client.fulfilling
   if (client.balance >= cost) {
@@ -128,17 +94,17 @@ const server = http.createServer(async function (req, res) {
   )
 })
 
-await listen(server, port)
-console.log(`    - Listening on http://localhost:${port}`)
-console.log(` 3. Visit http://localhost:${port} in your browser to buy a letter`)
+const shopUrl = await listen(server, port)
+console.log(`    - Listening on ${shopUrl}`)
+console.log(` 3. Visit ${shopUrl} in your browser to buy a letter`)
 beforeEnd(() => closeServer(server))
 
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
-  const accepted = checkIncomingTransfer(transfer, { account, cost, clients })
+  const accepted = checkIncomingTransfer(transfer, { account, cost, clients: accounts.byClientId })
   if ('code' in accepted) return refuse(plugin, transfer, accepted)
   const { client, fulfillment } = accepted
-  unpaid.delete(client)
+  accounts.keep(client)
 
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
@@ -148,8 +114,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   client.fulfilling = plugin.fulfillCondition(transfer.id, fulfillment).then(
     function () {
       // Increase this client's balance
-      client.balance += Number(transfer.amount)
-      fulfillments.set(fulfillment, client)
+      accounts.credit(client, Number(transfer.amount), fulfillment)
       console.log('    - Payment complete')
     },
     function (err) {

@@ -74,9 +74,9 @@ const server = http.createServer(function (req, res) {
   res.flushHeaders()
 })
 
-await listen(server, port)
-console.log(`    - Listening on http://localhost:${port}`)
-console.log(` 3. Visit http://localhost:${port} in your browser to buy letters`)
+const shopUrl = await listen(server, port)
+console.log(`    - Listening on ${shopUrl}`)
+console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
 beforeEnd(() => closeServer(server))
 
 // Handle incoming payments

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { end } from './ending.ts'
 
 /**
@@ -19,10 +20,15 @@ export function pathOf(req: IncomingMessage, res: ServerResponse): string | unde
   return path || undefined
 }
 
-/** Opens the shop, or ends the script with a sentence if the port is not to be had. */
-export async function listen(server: Server, port: string): Promise<void> {
+/**
+ * Opens the shop, or ends the script with a sentence if the port is not to be had.
+ *
+ * @param port - 0 for any free port
+ * @returns where the shop is
+ */
+export async function listen(server: Server, port: string): Promise<string> {
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
-    return end(1, `PORT="${port}" is not a port: choose a number from 1 to 65535, for example PORT=8001`)
+    return end(1, `PORT="${port}" is not a port: choose a number up to 65535, for example PORT=8001`)
   }
   try {
     server.listen(Number(port))
@@ -30,8 +36,9 @@ export async function listen(server: Server, port: string): Promise<void> {
   } catch (err) {
     const { code, message } = err as NodeJS.ErrnoException
     const reason = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be opened (${message})`
-    await end(1, `Port ${port} ${reason}: stop that program, or choose another port, for example PORT=8001`)
+    return end(1, `Port ${port} ${reason}: stop that program, or choose another port, for example PORT=8001`)
   }
+  return `http://localhost:${(server.address() as AddressInfo).port}`
 }
 
 /** Ends every answer that is still open and takes no more requests. */

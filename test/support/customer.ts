@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+import base64url from 'base64url'
+import * as IlpPacket from 'ilp-packet'
+import PluginXrpEscrow, { type LedgerTransfer, type Transfer } from 'ilp-plugin-xrp-escrow'
+import { v4 as uuid } from 'uuid'
+import { pskCondition } from '../../src/crypto.ts'
+import { accounts, type SandboxLedger } from '../../src/sandbox-ledger/index.ts'
+
+/** The parts of a `Pay` header. */
+export interface Offer {
+  amount: string
+  address: string
+  sharedSecret: string
+}
+
+/** Reads a `Pay` header as the tutorial's clients do. */
+export function parsePay(header: string | null): Offer {
+  const [scheme, amount = '', address = '', sharedSecret = ''] = (header ?? '').split(' ')
+  if (scheme !== 'interledger-psk') throw new Error(`Not a Pay header: ${header}`)
+  return { amount, address, sharedSecret }
+}
+
+/** What a payment by hand may do differently from an honest client. */
+export interface Deviations {
+  paymentId?: number | string
+  /** what the packet says, drops */
+  packetAmount?: string
+  /** where the packet is addressed to */
+  packetAddress?: string
+  ilp?: string
+  /** 32 bytes, base64url */
+  condition?: string
+  expiresInMs?: number
+}
+
+/** A customer who pays by hand, with every freedom to do it wrong. */
+export class Customer {
+  readonly plugin: PluginXrpEscrow
+
+  private constructor(plugin: PluginXrpEscrow) {
+    this.plugin = plugin
+  }
+
+  static async connect(ledger: SandboxLedger, secret = accounts.customer.secret): Promise<Customer> {
+    const plugin = new PluginXrpEscrow({ server: ledger.url, secret })
+    await plugin.connect()
+    return new Customer(plugin)
+  }
+
+  /** Puts a payment on the ledger. Returns once it is validated. */
+  async prepare(offer: Offer, amount = offer.amount, deviations: Deviations = {}): Promise<Transfer> {
+    const { paymentId = 0, packetAmount = amount, expiresInMs = 60_000 } = deviations
+    const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
+    const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
+    const transfer: Transfer = {
+      id: uuid(),
+      // The plugin pays the account on the ledger; the packet says who there is meant.
+      to: offer.address.split('.').slice(0, 4).join('.'),
+      amount,
+      ilp: deviations.ilp ?? base64url(packet),
+      executionCondition:
+        deviations.condition ?? base64url(pskCondition(base64url.toBuffer(offer.sharedSecret), packet)),
+      expiresAt: new Date(Date.now() + expiresInMs).toISOString()
+    }
+    await this.plugin.sendTransfer(transfer)
+    return transfer
+  }
+
+  /** Pays, and waits for the fulfillment. Returns it as base64url. */
+  async pay(offer: Offer, amount = offer.amount, deviations: Deviations = {}): Promise<string> {
+    const { id } = await this.prepare(offer, amount, deviations)
+    for (;;) {
+      const known = await this.plugin.getFulfillment(id).catch(() => undefined)
+      if (known) return known
+      await (once(this.plugin, 'outgoing_fulfill') as Promise<[LedgerTransfer, string]>)
+    }
+  }
+
+  disconnect(): Promise<void> {
+    return this.plugin.disconnect()
+  }
+}

@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  accounts,
+  type SandboxLedger,
+  type SandboxOptions,
+  startSandboxLedger
+} from '../../src/sandbox-ledger/index.ts'
+
+export const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** A plugins.ts for tests: the ledger and the accounts come from the environment. */
+const testPlugins = `
+import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
+const { TEST_LEDGER: server = '', SHOP_SECRET = '', CUSTOMER_SECRET = '' } = process.env
+export const xrp = {
+  Customer: () => new PluginXrpEscrow({ server, secret: CUSTOMER_SECRET }),
+  Shop: () => new PluginXrpEscrow({ server, secret: SHOP_SECRET })
+}
+`
+
+/** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
+export interface Stage {
+  /** where the copy is */
+  folder: string
+  /** starts one of its scripts */
+  run(script: string, env?: Record<string, string>): Script
+  /** stops what still runs and removes the copy */
+  strike(): Promise<void>
+}
+
+/**
+ * Copies the project to where its scripts can be run.
+ *
+ * @param plugins - the text of plugins.ts
+ */
+export async function setStage(plugins = testPlugins): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), 'streaming-payments-'))
+  await cp(join(root, 'src'), join(folder, 'src'), { recursive: true })
+  await cp(join(root, 'package.json'), join(folder, 'package.json'))
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  await writeFile(join(folder, 'plugins.ts'), plugins)
+  const scripts: Script[] = []
+  return {
+    folder,
+    run(script, env = {}) {
+      const started = new Script(join(folder, script), env)
+      scripts.push(started)
+      return started
+    },
+    async strike() {
+      await Promise.all(scripts.map(script => script.kill()))
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** A script that runs as a process of its own, as a reader runs it. */
+export class Script {
+  /** everything that it has printed so far, to stdout and stderr */
+  output = ''
+  readonly process: ChildProcess
+  readonly #exited: Promise<number | null>
+
+  constructor(path: string, env: Record<string, string>) {
+    this.process = spawn(process.execPath, ['--import', 'tsx', path], {
+      cwd: root,
+      env: {
+        ...process.env,
+        SHOP_SECRET: accounts.shop.secret,
+        CUSTOMER_SECRET: accounts.customer.secret,
+        ...env
+      },
+      stdio: ['ignore', 'pipe', 'pipe']
+    })
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text
+        this.process.emit('output')
+      })
+    }
+    this.#exited = once(this.process, 'close').then(([code]) => code as number | null)
+  }
+
+  /** Waits until the output matches; rejects when the script ends without. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.output)
+      if (match) return match
+      if (this.process.exitCode !== null || this.process.signalCode !== null) {
+        throw new Error(`The script ended without saying ${pattern}:\n${this.output}`)
+      }
+      await Promise.race([once(this.process, 'output'), this.#exited])
+    }
+  }
+
+  /** Waits until the script has ended by itself. Returns its exit code. */
+  ends(): Promise<number | null> {
+    return this.#exited
+  }
+
+  /** Presses Ctrl-C, and waits. Returns the exit code. */
+  interrupt(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
+    this.process.kill(signal)
+    return this.#exited
+  }
+
+  async kill(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL')
+    await this.#exited
+  }
+}
+
+/** A sandbox on a free port that closes ledgers faster than a real one, to keep the tests short. */
+export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
+  return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
+}

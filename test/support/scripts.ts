@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,8 @@ export const xrp = {
 export interface Stage {
   /** where the copy is */
   folder: string
+  /** changes a constant, as a reader would */
+  edit(file: string, before: string, after: string): Promise<void>
   /** starts one of its scripts */
   run(script: string, env?: Record<string, string>): Script
   /** stops what still runs and removes the copy */
@@ -47,6 +49,11 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
   const scripts: Script[] = []
   return {
     folder,
+    async edit(file, before, after) {
+      const text = await readFile(join(folder, file), 'utf8')
+      if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
+      await writeFile(join(folder, file), text.replace(before, after))
+    },
     run(script, env = {}) {
       const started = new Script(join(folder, script), env)
       scripts.push(started)

@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { Customer } from './support/customer.ts'
+import { fakeShop } from './support/letters.ts'
+import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+
+const secret = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+const shopAddress = `test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA`
+const goodPay = `interledger-psk 10 ${shopAddress} ${secret}`
+
+const pairs = [
+  {
+    client: 'src/streaming-client1.ts',
+    shop: 'src/shop-from-before.ts',
+    letter: /Your letter: [A-Z]\n/g,
+    status: 402
+  },
+  { client: 'src/streaming-client2.ts', shop: 'src/streaming-shop.ts', letter: /[A-Z](?=\.|$)/g, status: 200 }
+]
+
+let ledger: SandboxLedger
+let stage: Stage
+const env = () => ({ TEST_LEDGER: ledger.url, INTERVAL_MS: '200', PORT: '0' })
+
+beforeAll(async () => {
+  ledger = await fastLedger()
+  stage = await setStage()
+})
+
+afterAll(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+async function openShop(shop: string): Promise<{ script: Script; url: string }> {
+  const script = stage.run(shop, env())
+  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+}
+
+/** Reads the line that a client ends with. */
+function summaryOf(client: Script) {
+  const line = /^(\d+) payments?, (\d+) letters?, ([\d.e-]+) XRP spent with fees/m.exec(client.output)
+  if (!line) throw new Error(`No summary in:\n${client.output}`)
+  return {
+    payments: Number(line[1]),
+    letters: Number(line[2]),
+    spentDrops: Math.round(Number(line[3]) * 1e6)
+  }
+}
+
+describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
+  test('gets ten letters, one for each payment, and every drop is accounted for', async () => {
+    const purse = await Customer.connect(ledger)
+    const till = await Customer.connect(ledger, accounts.shop.secret)
+    const [purseBefore, tillBefore] = [await purse.plugin.getBalance(), await till.plugin.getBalance()]
+    const { script, url } = await openShop(shop)
+    const run = stage.run(client, { ...env(), SHOP_URL: url })
+    await run.says(new RegExp(`(${letter.source}[\\s\\S]*?){10}`))
+    expect(await run.interrupt()).toBe(0)
+    expect(await script.interrupt()).toBe(0)
+
+    const { payments, letters, spentDrops } = summaryOf(run)
+    expect(letters).toBeGreaterThanOrEqual(10)
+    expect(run.output.split('\n').slice(0, -2).join('\n').match(letter)).toHaveLength(letters)
+    expect(payments - letters).toBeLessThanOrEqual(3)
+    const made = BigInt(purseBefore) - BigInt(await purse.plugin.getBalance())
+    const taken = BigInt(await till.plugin.getBalance()) - BigInt(tillBefore)
+    // Each payment: 10 drops and a fee of 10; each taken: 10 drops less a fee of 350.
+    expect(made % 20n).toBe(0n)
+    expect(taken % 340n).toBe(0n)
+    expect(Number(-taken / 340n)).toBeGreaterThanOrEqual(letters - 2)
+    expect(spentDrops).toBeGreaterThanOrEqual(letters * 20 - 20)
+    await purse.disconnect()
+    await till.disconnect()
+  })
+
+  test('may be started first: it waits for its shop and says so', async () => {
+    const port = await freePort()
+    const run = stage.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
+    await run.says(/Waiting for the shop at \S+ - start it in another terminal\n/)
+    stage.run(shop, { ...env(), PORT: String(port) })
+    await run.says(letter)
+    expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
+    expect(await run.interrupt()).toBe(0)
+  })
+
+  test('stops and says why when the shop goes away', async () => {
+    const { script, url } = await openShop(shop)
+    const run = stage.run(client, { ...env(), SHOP_URL: url })
+    await run.says(letter)
+    await script.interrupt()
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(/The shop (ended the stream|went away)/)
+    expect(summaryOf(run).letters).toBeGreaterThanOrEqual(1)
+    expect(run.output).not.toMatch(/^\s+at /m)
+  })
+
+  test('ends on SIGTERM within two seconds, also while it waits for its shop', async () => {
+    const run = stage.run(client, { ...env(), SHOP_URL: `http://localhost:${await freePort()}/` })
+    await run.says(/Waiting/)
+    const before = performance.now()
+    expect(await run.interrupt('SIGTERM')).toBe(0)
+    expect(performance.now() - before).toBeLessThan(2_000)
+    expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })
+  })
+
+  test('says which client belongs to the other shop', async () => {
+    const other = pairs.find(pair => pair.shop !== shop) as (typeof pairs)[number]
+    const { url } = await openShop(other.shop)
+    const run = stage.run(client, { ...env(), SHOP_URL: url })
+    expect(await run.ends()).toBe(1)
+    const name = other.client.replace(/src\/(.*)\.ts/, '$1')
+    expect(run.output).toContain(`it belongs to ${name} (npm run ${name})`)
+  })
+
+  test.each([
+    {
+      what: 'the ledger cannot be reached',
+      change: { TEST_LEDGER: 'ws://localhost:1' },
+      sentence: /cannot be reached/
+    },
+    {
+      what: 'its account does not exist',
+      change: { CUSTOMER_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
+      sentence: /does not exist on .*: fund it first/
+    }
+  ])('ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
+    const run = stage.run(client, { ...env(), ...(change as Record<string, string>) })
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(sentence)
+    expect(run.output).not.toMatch(/^\s+at /m)
+  })
+})
+
+describe.each(pairs)('$client with a shop that is none', ({ client, status }) => {
+  test.each([
+    {
+      what: 'asks more than the maximum',
+      pay: `interledger-psk 101 ${shopAddress} ${secret}`,
+      says: /101 drops.*maxPrice/
+    },
+    { what: 'sends no Pay header', pay: undefined, says: /no Pay header/ },
+    { what: 'names another scheme', pay: goodPay.replace('psk', 'hkdf'), says: /Pay header is not/ },
+    { what: 'names no amount', pay: goodPay.replace(' 10 ', ' ten '), says: /Pay header is not/ },
+    { what: 'names a negative amount', pay: goodPay.replace(' 10 ', ' -10 '), says: /Pay header is not/ },
+    { what: 'names a fraction', pay: goodPay.replace(' 10 ', ' 1.5 '), says: /Pay header is not/ },
+    { what: 'names no address', pay: `interledger-psk 10 ${secret}`, says: /Pay header is not/ },
+    {
+      what: 'names an address with a hole',
+      pay: goodPay.replace('.AAA', '..AAA'),
+      says: /Pay header is not/
+    },
+    {
+      what: 'is on another ledger',
+      pay: goodPay.replace('test.', 'g.'),
+      says: /not on this client's ledger/
+    },
+    { what: 'cuts the secret short', pay: goodPay.slice(0, -1), says: /Pay header is not/ },
+    { what: 'says too much', pay: `${goodPay} more`, says: /Pay header is not/ }
+  ])('pays nothing and says so if it $what', async ({ pay, says }) => {
+    const shop = await fakeShop((_req, res) =>
+      res.writeHead(status, pay === undefined ? {} : { Pay: pay }).end()
+    )
+    const run = stage.run(client, { ...env(), SHOP_URL: shop.url })
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(says)
+    expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })
+    await shop.close()
+  })
+})
+
+async function freePort(): Promise<number> {
+  const shop = await fakeShop(() => {})
+  await shop.close()
+  return Number(new URL(shop.url).port)
+}

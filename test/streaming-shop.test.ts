@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { Customer, parsePay } from './support/customer.ts'
+import { LetterStream } from './support/letters.ts'
+import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+
+let ledger: SandboxLedger
+let stage: Stage
+let shop: Script
+let shopUrl: string
+let customer: Customer
+const streams: LetterStream[] = []
+
+beforeAll(async () => {
+  ledger = await fastLedger()
+  stage = await setStage()
+  shop = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  customer = await Customer.connect(ledger)
+  shopUrl = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+})
+
+afterEach(() => {
+  for (const stream of streams.splice(0)) stream.leave()
+})
+
+afterAll(async () => {
+  await customer.disconnect()
+  await stage.strike()
+  await ledger.close()
+})
+
+async function open(): Promise<LetterStream> {
+  const stream = await LetterStream.open(shopUrl)
+  streams.push(stream)
+  return stream
+}
+
+describe('streaming-shop', () => {
+  test('answers 200 at once, with the price in a header and nothing in the body', async () => {
+    const stream = await open()
+    expect(stream.status).toBe(200)
+    expect(stream.pay).toMatch(/^interledger-psk 10 test\.crypto\.xrp\.r[A-Za-z0-9]+\.[\w-]{11} [\w-]{43}$/)
+    expect(stream.letters).toBe('')
+  })
+
+  test('writes a letter for a payment, and takes the payment', async () => {
+    const stream = await open()
+    await customer.pay(parsePay(stream.pay))
+    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+    await shop.says(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
+  })
+
+  test('writes ten letters for ten payments made at once', async () => {
+    const stream = await open()
+    const offer = parsePay(stream.pay)
+    await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
+    expect(await stream.has(10)).toMatch(/^[A-Z]{10}$/)
+  })
+
+  test('writes each letter to the client who paid for it', async () => {
+    const [ada, bob] = [await open(), await open()]
+    await customer.pay(parsePay(bob.pay))
+    await customer.pay(parsePay(ada.pay), '10', { paymentId: 0 })
+    await customer.pay(parsePay(ada.pay), '10', { paymentId: 1 })
+    expect(await ada.has(2)).toHaveLength(2)
+    expect(await bob.has(1)).toHaveLength(1)
+  })
+
+  test('does not take the payment of a client who has gone', async () => {
+    const stream = await open()
+    const offer = parsePay(stream.pay)
+    stream.leave()
+    const { executionCondition, id } = await customer.prepare(offer)
+    await shop.says(
+      new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${offer.address}\\.0`)
+    )
+    expect(shop.output).not.toContain(executionCondition)
+    await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
+  })
+
+  test.each([
+    { what: 'too small an amount', code: 'F04', amount: '9', deviations: {} },
+    {
+      what: 'a wrong condition',
+      code: 'F05',
+      amount: '10',
+      deviations: { condition: randomBytes(32).toString('base64url') }
+    },
+    {
+      what: 'a paymentId with a tail',
+      code: 'F06',
+      amount: '10',
+      deviations: { paymentId: '0.1.2.3.4.5.6.7.8.9.10' }
+    },
+    { what: 'a packet that is garbage', code: 'F01', amount: '10', deviations: { ilp: 'Z2FyYmFnZQ' } }
+  ])('gives no letter for $what', async ({ code, amount, deviations }) => {
+    const stream = await open()
+    const refusals = shop.output.split(code).length
+    await customer.prepare(parsePay(stream.pay), amount, deviations)
+    while (shop.output.split(code).length === refusals) await once(shop.process, 'output')
+    // What comes after the refusal was decided after it.
+    await customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
+    expect(await stream.has(1)).toHaveLength(1)
+  })
+
+  test.each(['constructor', '__proto__', 'favicon.ico', 'a/b?c'])('answers 404 to /%s', async path => {
+    expect((await fetch(shopUrl + path)).status).toBe(404)
+  })
+
+  test('answers 405 to anything but GET', async () => {
+    expect((await fetch(shopUrl, { method: 'POST' })).status).toBe(405)
+  })
+
+  test('ends its open answers on Ctrl-C, with code 0 and within two seconds', async () => {
+    const own = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const stream = await LetterStream.open((await own.says(/Visit (http:\S+)/))[1] as string)
+    await customer.pay(parsePay(stream.pay))
+    const before = performance.now()
+    expect(await own.interrupt()).toBe(0)
+    expect(performance.now() - before).toBeLessThan(2_000)
+    expect(await stream.ends()).toMatch(/^[A-Z]$/)
+  })
+
+  test('ends likewise on SIGTERM', async () => {
+    const own = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    await own.says(/Visit/)
+    expect(await own.interrupt('SIGTERM')).toBe(0)
+  })
+})
+
+describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
+  '%s ends with one sentence and code 1',
+  script => {
+    test('when its port is in use', async () => {
+      const other = http.createServer().listen(0)
+      await once(other, 'listening')
+      const { port } = other.address() as AddressInfo
+      const own = stage.run(script, { TEST_LEDGER: ledger.url, PORT: String(port) })
+      expect(await own.ends()).toBe(1)
+      expect(own.output).toContain(
+        `Port ${port} is in use by another program: stop that program, or choose another port`
+      )
+      expect(own.output).not.toMatch(/^\s+at /m)
+      other.close()
+    })
+
+    test.each([
+      {
+        what: 'PORT is not a port',
+        env: { PORT: 'eighty' },
+        sentence: /PORT="eighty" is not a port: choose/
+      },
+      {
+        what: 'the ledger cannot be reached',
+        env: { TEST_LEDGER: 'ws://localhost:1' },
+        sentence: /The ledger at "ws:\/\/localhost:1" cannot be reached/
+      },
+      {
+        what: 'the account does not exist',
+        env: { SHOP_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
+        sentence: /The account "r\w+" does not exist on "ws:\S+": fund it first/
+      },
+      { what: 'the secret is missing', env: { SHOP_SECRET: '' }, sentence: /The option "secret" is missing/ },
+      {
+        what: 'the secret is garbage',
+        env: { SHOP_SECRET: 'sSecretGarbage' },
+        sentence: /is not a family seed/
+      }
+    ])('when $what', async ({ env, sentence }) => {
+      const own = stage.run(script, { TEST_LEDGER: ledger.url, PORT: '0', ...env })
+      expect(await own.ends()).toBe(1)
+      expect(own.output).toMatch(sentence)
+      expect(own.output).not.toMatch(/^\s+at /m)
+      expect(own.output).not.toContain('sSecretGarbage')
+    })
+  }
+)

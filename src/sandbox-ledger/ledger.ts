@@ -4,6 +4,7 @@ import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-resu
 import { HashTree } from './hash-tree.ts'
 import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
 import { type ClosedLedger, History, type LedgerHeader, type ValidatedTransaction } from './history.ts'
+import type { JournalEntry } from './journal.ts'
 import { buildMetadata, type Metadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
@@ -32,6 +33,8 @@ export interface LedgerOptions {
   historyLimit: number
   /** The wall clock, in milliseconds of Unix time. */
   now: () => number
+  /** The ledgers of an earlier run, to begin with. */
+  past?: JournalEntry[]
 }
 
 export interface SubmitOutcome {
@@ -96,7 +99,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   readonly fees: Fees
   readonly networkId: number
   readonly history: History
-  readonly #now: () => number
+  /** The wall clock, in milliseconds of Unix time. */
+  readonly now: () => number
   readonly #entries = new Map<string, LedgerEntry>()
   readonly #stateTree = new HashTree()
   #openView = new View(this.validated)
@@ -105,13 +109,15 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   /** What was submitted and is not validated: applied to the open ledger, or waiting. */
   readonly #locals = new Map<string, Local>()
 
-  constructor({ fees, networkId, historyLimit, now }: LedgerOptions) {
+  constructor({ fees, networkId, historyLimit, now, past = [] }: LedgerOptions) {
     super()
     this.fees = fees
     this.networkId = networkId
     this.history = new History(historyLimit)
-    this.#now = now
-    this.#start()
+    this.now = now
+    const [first, ...others] = past
+    this.#start(first?.closeTime ?? this.#seconds())
+    for (const entry of others) this.close(entry)
   }
 
   /** The state of the last closed ledger. */
@@ -137,7 +143,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   /** Ledger 2, with all XRP in the genesis account: the oldest that a fresh stand-alone rippled has. */
-  #start() {
+  #start(closeTime: number) {
     const index = indexOf.account(accounts.genesis.address)
     const view = new View(this.validated)
     view.write(index, {
@@ -150,17 +156,20 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       PreviousTxnID: ZERO_HASH,
       PreviousTxnLgrSeq: 0
     })
-    const parentCloseTime = this.#roundedTime()
-    const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: parentCloseTime, totalDrops: TOTAL_DROPS }
-    this.#seal(view, parent, parentCloseTime + 1, [], [])
+    const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: 0, totalDrops: TOTAL_DROPS }
+    this.#seal(view, parent, closeTime, [], [])
     this.#openView = new View(this.validated)
   }
 
-  /** The wall clock as ledgers tell it: seconds since 2000, rounded to the nearest ten. */
-  #roundedTime(): number {
-    const seconds = Math.floor(this.#now() / 1000) - RIPPLE_EPOCH
-    const shifted = seconds + CLOSE_TIME_RESOLUTION / 2
-    return shifted - (shifted % CLOSE_TIME_RESOLUTION)
+  /** The wall clock as ledgers tell the time. */
+  #seconds(): number {
+    return Math.floor(this.now() / 1000) - RIPPLE_EPOCH
+  }
+
+  /** The time is rounded, but each ledger closes at least a second after the one before. */
+  #nextCloseTime(): number {
+    const shifted = this.#seconds() + CLOSE_TIME_RESOLUTION / 2
+    return Math.max(shifted - (shifted % CLOSE_TIME_RESOLUTION), this.closedHeader.closeTime + 1)
   }
 
   #context(open: boolean): LedgerContext {
@@ -225,7 +234,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    * `replay` closes a ledger as it was closed before: these transactions in this order, at this time.
    * Source: rippled, app/ledger/impl/BuildLedger.cpp.
    */
-  close(replay?: { closeTime: number; transactions: Transaction[] }): ClosedLedger {
+  close(replay?: JournalEntry): ClosedLedger {
     const parent = this.closedHeader
     const view = new View(this.validated)
     const context = this.#context(false)
@@ -263,7 +272,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
     if (replay) for (const transaction of replay.transactions) apply(transaction, false)
     else this.#applyInPasses(apply)
-    const closeTime = replay?.closeTime ?? Math.max(this.#roundedTime(), parent.closeTime + 1)
+    const closeTime = replay?.closeTime ?? this.#nextCloseTime()
     const totals = { ...parent, totalDrops: parent.totalDrops - burntDrops }
     const ledger = this.#seal(view, totals, closeTime, applied, metas)
     this.#reopen()

@@ -3,7 +3,7 @@ import { accounts } from './accounts.ts'
 import type { LedgerClosed } from './ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
-const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000]'
+const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--state FILE]'
 
 function fail(message: string): never {
   console.error(message)
@@ -16,6 +16,7 @@ function readOptions() {
       options: {
         port: { type: 'string', default: '6006' },
         'close-interval': { type: 'string', default: '1000' },
+        state: { type: 'string' },
         'stop-when-idle': { type: 'string', default: '0' }
       }
     }).values
@@ -35,7 +36,9 @@ const port = wholeNumber('port', options.port, 65_535)
 const closeIntervalMs = wholeNumber('close-interval', options['close-interval'], 3_600_000)
 const idleMs = wholeNumber('stop-when-idle', options['stop-when-idle'], 3_600_000)
 
-const sandbox = await startSandboxLedger({ port, closeIntervalMs }).catch(error => fail(error.message))
+const sandbox = await startSandboxLedger({ port, closeIntervalMs, stateFile: options.state }).catch(error =>
+  fail(error.message)
+)
 
 async function stop() {
   await sandbox.close()

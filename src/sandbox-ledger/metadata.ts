@@ -76,10 +76,11 @@ function affectedNode(index: string, { before, after }: Change): Metadata['Affec
     return { CreatedNode: { ...node, NewFields: pick(after as LedgerEntry, wanted) } }
   }
   if (!after) return { DeletedNode: { ...node, FinalFields: pick(before, () => true) } }
-  const previous = 'PreviousTxnID' in before && {
-    PreviousTxnID: before.PreviousTxnID,
-    PreviousTxnLgrSeq: before.PreviousTxnLgrSeq
-  }
+  const previous = 'PreviousTxnID' in before &&
+    before.PreviousTxnLgrSeq > 0 && {
+      PreviousTxnID: before.PreviousTxnID,
+      PreviousTxnLgrSeq: before.PreviousTxnLgrSeq
+    }
   const old = before as unknown as Record<string, unknown>
   const now = after as unknown as Record<string, unknown>
   const changed = Object.keys(pick(before, name => !threading.has(name) && old[name] !== now[name]))
@@ -120,7 +121,7 @@ export function buildMetadata(
  * The accounts that a transaction affected: those whose subscribers hear of it and whose account_tx lists it.
  * Source: rippled, protocol/impl/TxMeta.cpp, getAffectedAccounts.
  */
-export function affectedAccounts({ AffectedNodes }: Metadata): Set<string> {
+export function affectedAccounts({ AffectedNodes }: Metadata): string[] {
   const found = new Set<string>()
   for (const { CreatedNode, ModifiedNode, DeletedNode } of AffectedNodes) {
     const fields = CreatedNode?.NewFields ?? (ModifiedNode ?? DeletedNode)?.FinalFields ?? {}
@@ -128,5 +129,5 @@ export function affectedAccounts({ AffectedNodes }: Metadata): Set<string> {
       if (typeof fields[name] === 'string') found.add(fields[name])
     }
   }
-  return found
+  return [...found]
 }

@@ -5,9 +5,11 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { accounts } from './accounts.ts'
 import { commands } from './commands/index.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
-import { Ledger, type LedgerClosed } from './ledger.ts'
+import { appendToJournal, readJournal } from './journal.ts'
+import { Ledger } from './ledger.ts'
 import { type Json, RpcError, rpcError } from './rpc.ts'
 import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
+import { watchPage } from './watch-page.ts'
 
 const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
@@ -31,6 +33,10 @@ export interface SandboxOptions {
   historyLimit?: number
   /** Above 1024 every transaction has to carry it as NetworkID. */
   networkId?: number
+  /** Where to keep every closed ledger, to go on from there after a stop or a crash. */
+  stateFile?: string | undefined
+  /** The wall clock, in milliseconds of Unix time. */
+  now?: () => number
 }
 
 export interface SandboxLedger {
@@ -134,6 +140,9 @@ async function respond(request: IncomingMessage, response: ServerResponse, ledge
   const reply = (status: number, body: Json) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   }
+  const path = request.url?.split('?')[0] ?? ''
+  if (request.method === 'GET' && ['/', '/index.html'].includes(path))
+    return response.writeHead(200, watchPage.headers).end(watchPage.html)
   if (request.url !== '/accounts')
     return reply(404, { error: 'This is a sandbox XRP Ledger: connect with a WebSocket' })
   if (request.method !== 'POST') return reply(405, { error: 'The faucet takes POST requests' })
@@ -158,21 +167,31 @@ export async function startSandboxLedger({
   host = 'localhost',
   funding = defaultFunding,
   historyLimit = 100_000,
-  networkId = 0
+  networkId = 0,
+  stateFile,
+  now = Date.now
 }: SandboxOptions = {}): Promise<SandboxLedger> {
   if (!LOOPBACK.has(host))
     throw new Error(
       `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
     )
+  const past = stateFile ? readJournal(stateFile) : []
   const ledger = new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId,
     historyLimit,
-    now: Date.now
+    now,
+    past
   })
-  for (const { address, xrp } of funding) {
-    ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
-    ledger.close()
+  if (stateFile) {
+    if (past.length === 0) appendToJournal(stateFile, ledger.history.last)
+    ledger.on('close', ({ ledger: closed }) => appendToJournal(stateFile, closed))
+  }
+  if (past.length === 0) {
+    for (const { address, xrp } of funding) {
+      ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
+      ledger.close()
+    }
   }
 
   const startedAt = Date.now()
@@ -229,5 +248,3 @@ export async function startSandboxLedger({
     }
   }
 }
-
-export type { LedgerClosed }

@@ -90,11 +90,6 @@ function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: 1 | 2)
   }
 }
 
-const listensTo = (set: Set<string>, accounts: Iterable<string>) => {
-  for (const account of accounts) if (set.has(account)) return true
-  return false
-}
-
 /** Tells the subscribers what a closed ledger brought: first the ledger, then its transactions in order. */
 export function publishClosed(
   subscribers: Set<Subscriber>,
@@ -113,17 +108,15 @@ export function publishClosed(
   for (const [position, transaction] of closed.transactions.entries()) {
     const meta = metas[position] as Metadata
     const affected = affectedAccounts(meta)
-    publish(
-      all.filter(
-        ({ streams, accounts, accountsProposed }) =>
-          streams.has('transactions') ||
-          streams.has('transactions_proposed') ||
-          streams.has('rt_transactions') ||
-          listensTo(accounts, affected) ||
-          listensTo(accountsProposed, affected)
-      ),
-      apiVersion => validatedMessage(transaction, meta, apiVersion)
-    )
+    // As from rippled, whoever listens to a stream and to an account hears of it twice.
+    const listeners = [
+      ...all.filter(({ streams }) => streams.has('transactions')),
+      ...all.filter(({ streams }) => streams.has('transactions_proposed')),
+      ...all.filter(({ accounts, accountsProposed }) =>
+        affected.some(account => accounts.has(account) || accountsProposed.has(account))
+      )
+    ]
+    publish(listeners, apiVersion => validatedMessage(transaction, meta, apiVersion))
   }
 }
 
@@ -136,13 +129,10 @@ export function publishProposed(
 ) {
   const { Account, Destination, Owner } = transaction.fields
   const mentioned = [Account, Destination, Owner].filter(account => account !== undefined)
-  publish(
-    [...subscribers].filter(
-      ({ streams, accountsProposed }) =>
-        streams.has('transactions_proposed') ||
-        streams.has('rt_transactions') ||
-        listensTo(accountsProposed, mentioned)
-    ),
-    apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion)
-  )
+  const all = [...subscribers]
+  const listeners = [
+    ...all.filter(({ streams }) => streams.has('transactions_proposed')),
+    ...all.filter(({ accountsProposed }) => mentioned.some(account => accountsProposed.has(account)))
+  ]
+  publish(listeners, apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion))
 }

@@ -1,9 +1,11 @@
+import { encodeNodePublic } from 'ripple-address-codec'
 import { RIPPLE_EPOCH } from '../ledger.ts'
 import type { Command, Request } from '../rpc.ts'
 import { humanTime } from '../shapes.ts'
 
 // The version whose API this server speaks: 1 as rippled 1.9.3 does, and 2 as the first with that version.
 const BUILD_VERSION = '2.0.0'
+const NODE_KEY = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
 const DROPS_PER_XRP = 1_000_000
 
 /** What `server_info` and `server_state` have in common. */
@@ -21,6 +23,7 @@ function common({ ledger, startedAt }: Request) {
     peer_disconnects: '0',
     peer_disconnects_resources: '0',
     peers: 0,
+    pubkey_node: NODE_KEY,
     pubkey_validator: 'none',
     server_state: 'full',
     server_state_duration_us: uptimeUs,
@@ -31,7 +34,7 @@ function common({ ledger, startedAt }: Request) {
       syncing: idle,
       tracking: idle
     },
-    time: humanTime(Date.now(), `${String(Date.now() % 1000).padStart(3, '0')}000`),
+    time: humanTime(ledger.now(), `${String(ledger.now() % 1000).padStart(3, '0')}000`),
     uptime: Math.floor((Date.now() - startedAt) / 1000),
     validation_quorum: 0
   }
@@ -39,7 +42,7 @@ function common({ ledger, startedAt }: Request) {
 
 export const serverInfo: Command = request => {
   const { fees, closedHeader } = request.ledger
-  const age = Math.floor(Date.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
+  const age = Math.floor(request.ledger.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
   return {
     info: {
       ...common(request),

@@ -7,7 +7,7 @@ function readStreams({ streams }: Json): string[] {
   if (!Array.isArray(streams)) throw rpcError('invalidParams')
   if (!streams.every(name => typeof name === 'string' && streamNames.has(name)))
     throw rpcError('malformedStream')
-  return streams
+  return streams.map(name => (name === 'rt_transactions' ? 'transactions_proposed' : name))
 }
 
 function readAccounts(params: Json, ...names: string[]): string[] {

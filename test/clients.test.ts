@@ -113,7 +113,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
     expect(run.output).toContain(`it belongs to ${name} (npm run ${name})`)
   })
 
-  test.each([
+  test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
     {
       what: 'the ledger cannot be reached',
       change: { TEST_LEDGER: 'ws://localhost:1' },
@@ -125,7 +125,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
       sentence: /does not exist on .*: fund it first/
     }
   ])('ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
-    const run = stage.run(client, { ...env(), ...(change as Record<string, string>) })
+    const run = stage.run(client, { ...env(), ...change })
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(sentence)
     expect(run.output).not.toMatch(/^\s+at /m)

@@ -148,7 +148,7 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
       other.close()
     })
 
-    test.each([
+    test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
       {
         what: 'PORT is not a port',
         env: { PORT: 'eighty' },

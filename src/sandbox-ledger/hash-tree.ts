@@ -4,13 +4,13 @@ const EMPTY = Buffer.alloc(32)
 
 interface Leaf {
   key: string
-  hash: Uint8Array
+  hash: Buffer
 }
 
 interface Inner {
   children: (Leaf | Inner | undefined)[]
   /** Undefined since the last change below. */
-  hash?: Uint8Array | undefined
+  hash?: Buffer | undefined
 }
 
 type Node = Leaf | Inner
@@ -51,7 +51,7 @@ function remove(node: Inner, key: string, depth: number) {
   else if (left.length === 1 && isLeaf(left[0] as Node)) node.children[slot] = left[0]
 }
 
-function hashOf(node: Node | undefined): Uint8Array {
+function hashOf(node: Node | undefined): Buffer {
   if (!node) return EMPTY
   node.hash ??= sha512Half(hashPrefix.innerNode, ...(node as Inner).children.map(hashOf))
   return node.hash
@@ -65,7 +65,7 @@ export class HashTree {
   readonly #root = newInner()
 
   /** `key`: 64 hex digits; `hash`: 32 bytes that cover the key and what it stands for. */
-  set(key: string, hash: Uint8Array) {
+  set(key: string, hash: Buffer) {
     put(this.#root, { key, hash }, 0)
   }
 
@@ -73,7 +73,7 @@ export class HashTree {
     remove(this.#root, key, 0)
   }
 
-  rootHash(): Uint8Array {
+  rootHash(): Buffer {
     return this.#root.children.some(child => child !== undefined) ? hashOf(this.#root) : EMPTY
   }
 }

@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { decodeAccountID } from 'ripple-address-codec'
+import { deriveAddress } from 'ripple-keypairs'
 
-/** The first half of SHA-512: the hash of everything on the XRP Ledger. Source: xrpl.org "Basic Data Types", Hash prefixes. */
+/** The first half of SHA-512: the hash of everything on the XRP Ledger. Source: xrpl.org "Basic Data Types", Hashes. */
 export function sha512Half(...parts: Uint8Array[]): Buffer {
-  const hash = createHash('sha512')
-  for (const part of parts) hash.update(part)
-  return hash.digest().subarray(0, 32)
+  return hash('sha512', Buffer.concat(parts), 'buffer').subarray(0, 32)
 }
 
-export const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex').toUpperCase()
+export const toHex = (bytes: Buffer) => bytes.toString('hex').toUpperCase()
 
 /** What stands before the data in a hash, so that different things never have the same one. */
 export const hashPrefix = {
@@ -20,20 +19,27 @@ export const hashPrefix = {
   ledgerHeader: Buffer.from('LWR\0')
 }
 
-// Checking the checksum of an address costs more than the rest of serializing it.
-const accountIds = new Map<string, Buffer>()
 const MAX_REMEMBERED = 10_000
 
-/** The 20 bytes behind an address ("r…"). Throws if the address is not one. */
-export function accountId(address: string): Buffer {
-  let id = accountIds.get(address)
-  if (!id) {
-    id = Buffer.from(decodeAccountID(address))
-    if (accountIds.size >= MAX_REMEMBERED) accountIds.clear()
-    accountIds.set(address, id)
+/** The same few accounts come in every transaction: what is derived from one is remembered, within bounds. */
+export function remember<T>(derive: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>()
+  return text => {
+    let value = known.get(text)
+    if (value === undefined) {
+      value = derive(text)
+      if (known.size >= MAX_REMEMBERED) known.clear()
+      known.set(text, value)
+    }
+    return value
   }
-  return id
 }
+
+/** The 20 bytes behind an address ("r…"). Throws if the address is not one. */
+export const accountId = remember(address => Buffer.from(decodeAccountID(address)))
+
+/** The address of a public key (hex). Source: xrpl.org "Addresses", Address Encoding. */
+export const addressOf = remember(deriveAddress)
 
 const uint32 = (value: number) => {
   const bytes = Buffer.alloc(4)
@@ -49,10 +55,10 @@ const uint64 = (value: number) => {
 
 /** Where an entry stands in the ledger's state (64 upper-case hex digits). Source: xrpl.org "Ledger Object IDs". */
 export const indexOf = {
-  account: (address: string) => toHex(sha512Half(Buffer.from('\0a'), accountId(address))),
+  account: remember(address => toHex(sha512Half(Buffer.from('\0a'), accountId(address)))),
   escrow: (owner: string, sequence: number) =>
     toHex(sha512Half(Buffer.from('\0u'), accountId(owner), uint32(sequence))),
-  ownerDirectory: (owner: string) => toHex(sha512Half(Buffer.from('\0O'), accountId(owner))),
+  ownerDirectory: remember(owner => toHex(sha512Half(Buffer.from('\0O'), accountId(owner)))),
   directoryPage: (root: string, page: number) =>
     page === 0 ? root : toHex(sha512Half(Buffer.from('\0d'), Buffer.from(root, 'hex'), uint64(page)))
 }

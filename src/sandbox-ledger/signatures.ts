@@ -1,4 +1,5 @@
-import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { createPublicKey, verify } from 'node:crypto'
+import { remember } from './hashes.ts'
 
 // DER headers that turn a raw public key into the SubjectPublicKeyInfo that node:crypto reads.
 const SPKI_ED25519 = Buffer.from('302a300506032b6570032100', 'hex')
@@ -6,21 +7,12 @@ const SPKI_SECP256K1 = Buffer.from('3036301006072a8648ce3d020106052b8104000a0322
 
 const SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
-const keys = new Map<string, KeyObject>()
-const MAX_REMEMBERED = 10_000
-
 /** `publicKey` is 33 bytes in upper-case hex: 02… or 03… for secp256k1, ED… for Ed25519. */
-function keyObject(publicKey: string): KeyObject {
-  let key = keys.get(publicKey)
-  if (!key) {
-    const raw = Buffer.from(publicKey, 'hex')
-    const der = publicKey.startsWith('ED') ? [SPKI_ED25519, raw.subarray(1)] : [SPKI_SECP256K1, raw]
-    key = createPublicKey({ key: Buffer.concat(der), format: 'der', type: 'spki' })
-    if (keys.size >= MAX_REMEMBERED) keys.clear()
-    keys.set(publicKey, key)
-  }
-  return key
-}
+const keyObject = remember(publicKey => {
+  const raw = Buffer.from(publicKey, 'hex')
+  const der = publicKey.startsWith('ED') ? [SPKI_ED25519, raw.subarray(1)] : [SPKI_SECP256K1, raw]
+  return createPublicKey({ key: Buffer.concat(der), format: 'der', type: 'spki' })
+})
 
 /** Reads one INTEGER of a DER signature; undefined unless it is positive and as short as can be. */
 function readInteger(signature: Buffer, offset: number): { value: bigint; end: number } | undefined {

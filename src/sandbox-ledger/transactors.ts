@@ -1,8 +1,7 @@
-import { deriveAddress } from 'ripple-keypairs'
 import { fulfills, parseCondition } from './crypto-conditions.ts'
 import { addToDirectory, removeFromDirectory } from './directory.ts'
 import { claimsFee, type EngineResult, isSuccess } from './engine-results.ts'
-import { indexOf } from './hashes.ts'
+import { addressOf, indexOf } from './hashes.ts'
 import { type AccountRoot, type Escrow, readAccount, readEscrow, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 
@@ -260,7 +259,7 @@ function preclaim(fields: TransactionFields, state: State, context: LedgerContex
   const balance = drops(account.Balance)
   if (fee > balance) return balance > 0n && !context.open ? 'tecINSUFF_FEE' : 'terINSUF_FEE_B'
   if (fields.Signers) return 'tefNOT_MULTI_SIGNING'
-  if (deriveAddress(fields.SigningPubKey) !== fields.Account) return 'tefBAD_AUTH'
+  if (addressOf(fields.SigningPubKey) !== fields.Account) return 'tefBAD_AUTH'
   return transactors[fields.TransactionType]?.preclaim?.(fields, state, context) ?? 'tesSUCCESS'
 }
 

@@ -9,6 +9,7 @@ import { appendToJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger.ts'
 import { type Json, RpcError, rpcError } from './rpc.ts'
 import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
+import { watchPage } from './watch-page.ts'
 
 const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
@@ -139,6 +140,9 @@ async function respond(request: IncomingMessage, response: ServerResponse, ledge
   const reply = (status: number, body: Json) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   }
+  const path = request.url?.split('?')[0] ?? ''
+  if (request.method === 'GET' && ['/', '/index.html'].includes(path))
+    return response.writeHead(200, watchPage.headers).end(watchPage.html)
   if (request.url !== '/accounts')
     return reply(404, { error: 'This is a sandbox XRP Ledger: connect with a WebSocket' })
   if (request.method !== 'POST') return reply(405, { error: 'The faucet takes POST requests' })

@@ -12,10 +12,17 @@ const pairs = [
   {
     client: 'src/streaming-client1.ts',
     shop: 'src/shop-from-before.ts',
-    letter: /Your letter: [A-Z]\n/g,
-    status: 402
+    lettersIn: (output: string) => output.match(/(?<=^Your letter: )[A-Z]$/gm) ?? []
   },
-  { client: 'src/streaming-client2.ts', shop: 'src/streaming-shop.ts', letter: /[A-Z](?=\.|$)/g, status: 200 }
+  {
+    client: 'src/streaming-client2.ts',
+    shop: 'src/streaming-shop.ts',
+    lettersIn: (output: string) =>
+      output
+        .match(/^[.A-Z]+$/gm)
+        ?.join('')
+        .match(/[A-Z]/g) ?? []
+  }
 ]
 
 let ledger: SandboxLedger
@@ -48,20 +55,22 @@ function summaryOf(client: Script) {
   }
 }
 
-describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
+describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
+  const hasLetters = (count: number) => (output: string) => lettersIn(output).length >= count
+
   test('gets ten letters, one for each payment, and every drop is accounted for', async () => {
     const purse = await Customer.connect(ledger)
     const till = await Customer.connect(ledger, accounts.shop.secret)
     const [purseBefore, tillBefore] = [await purse.plugin.getBalance(), await till.plugin.getBalance()]
     const { script, url } = await openShop(shop)
     const run = stage.run(client, { ...env(), SHOP_URL: url })
-    await run.says(new RegExp(`(${letter.source}[\\s\\S]*?){10}`))
+    await run.prints(hasLetters(10))
     expect(await run.interrupt()).toBe(0)
     expect(await script.interrupt()).toBe(0)
 
     const { payments, letters, spentDrops } = summaryOf(run)
     expect(letters).toBeGreaterThanOrEqual(10)
-    expect(run.output.split('\n').slice(0, -2).join('\n').match(letter)).toHaveLength(letters)
+    expect(lettersIn(run.output)).toHaveLength(letters)
     expect(payments - letters).toBeLessThanOrEqual(3)
     const made = BigInt(purseBefore) - BigInt(await purse.plugin.getBalance())
     const taken = BigInt(await till.plugin.getBalance()) - BigInt(tillBefore)
@@ -79,7 +88,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
     const run = stage.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
     await run.says(/Waiting for the shop at \S+ - start it in another terminal\n/)
     stage.run(shop, { ...env(), PORT: String(port) })
-    await run.says(letter)
+    await run.prints(hasLetters(1))
     expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
     expect(await run.interrupt()).toBe(0)
   })
@@ -87,7 +96,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
   test('stops and says why when the shop goes away', async () => {
     const { script, url } = await openShop(shop)
     const run = stage.run(client, { ...env(), SHOP_URL: url })
-    await run.says(letter)
+    await run.prints(hasLetters(1))
     await script.interrupt()
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(/The shop (ended the stream|went away)/)
@@ -132,7 +141,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, letter }) => {
   })
 })
 
-describe.each(pairs)('$client with a shop that is none', ({ client, status }) => {
+describe('a client of a shop that is none', () => {
   test.each([
     {
       what: 'asks more than the maximum',
@@ -159,9 +168,9 @@ describe.each(pairs)('$client with a shop that is none', ({ client, status }) =>
     { what: 'says too much', pay: `${goodPay} more`, says: /Pay header is not/ }
   ])('pays nothing and says so if it $what', async ({ pay, says }) => {
     const shop = await fakeShop((_req, res) =>
-      res.writeHead(status, pay === undefined ? {} : { Pay: pay }).end()
+      res.writeHead(200, pay === undefined ? {} : { Pay: pay }).end()
     )
-    const run = stage.run(client, { ...env(), SHOP_URL: shop.url })
+    const run = stage.run('src/streaming-client2.ts', { ...env(), SHOP_URL: shop.url })
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(says)
     expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })

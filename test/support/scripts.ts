@@ -94,12 +94,20 @@ export class Script {
   }
 
   /** Waits until the output matches; rejects when the script ends without. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
+  says(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.prints(output => pattern.exec(output), `saying ${pattern}`)
+  }
+
+  /** Waits until a reader of the output finds what it looks for; rejects when the script ends without. */
+  async prints<Found>(
+    find: (output: string) => Found,
+    what = `printing ${find}`
+  ): Promise<NonNullable<Found>> {
     for (;;) {
-      const match = pattern.exec(this.output)
-      if (match) return match
+      const found = find(this.output)
+      if (found) return found
       if (this.process.exitCode !== null || this.process.signalCode !== null) {
-        throw new Error(`The script ended without saying ${pattern}:\n${this.output}`)
+        throw new Error(`The script ended without ${what}:\n${this.output}`)
       }
       await Promise.race([once(this.process, 'output'), this.#exited])
     }

@@ -1,9 +1,8 @@
 import { EventEmitter } from 'node:events'
-import { Client, RIPPLED_API_V1, RIPPLED_API_V2, RippledError } from 'xrpl'
 import { NotAcceptedError, UnreachableError } from './errors.ts'
+import { type Json, type Request, RequestRefusedError, ServerSocket } from './server-socket.ts'
 
-// One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again.
-const requestTimeoutMs = 10_000
+const reconnectTimeoutMs = 10_000
 const firstBackoffMs = 250
 const maxBackoffMs = 5_000
 // How many ledger hashes to remember, to recognise the ledger again after the connection was down.
@@ -12,7 +11,7 @@ const rememberedLedgers = 64
 /** A transaction in a validated ledger that touches the plugin's account. */
 export interface ValidatedTransaction {
   hash: string
-  tx: Record<string, unknown>
+  tx: Json
   meta: { TransactionResult: string; TransactionIndex: number }
   ledgerIndex: number
 }
@@ -29,6 +28,10 @@ interface ConnectionEvents {
   down: []
   /** the server's ledger is not the one seen before: a test ledger that was restarted empty */
   reset: []
+  /** the server does not have these ledgers any more, in which something may have happened */
+  missed: [firstLedger: number, lastLedger: number]
+  /** the server is there again, and does not take us back; it is asked again */
+  refused: [reason: Error]
   /** each once, in the order in which they stand in the ledgers */
   transaction: [transaction: ValidatedTransaction]
   /** this ledger was validated; its transactions may still be on their way */
@@ -37,29 +40,8 @@ interface ConnectionEvents {
   complete: [ledger: ClosedLedger]
 }
 
-/** An answer's `error` and its sentence, of a request that the server refused. */
-interface ErrorAnswer {
-  error?: string
-  error_message?: string
-  error_exception?: string
-}
-
-/**
- * A client that finds out which API version the server speaks. Version 1 is what every server has spoken so
- * far; one that no longer does answers `invalid_API_version`, as a rippled 1.x does to version 2.
- */
-class LedgerClient extends Client {
-  override apiVersion: typeof RIPPLED_API_V1 | typeof RIPPLED_API_V2 = RIPPLED_API_V1
-
-  override async getServerInfo(): Promise<void> {
-    const { result } = await this.request({ command: 'server_info' }).catch(err => {
-      if (errorCode(err) !== 'invalid_API_version') throw err
-      this.apiVersion = RIPPLED_API_V2
-      return this.request({ command: 'server_info' })
-    })
-    this.networkID = result.info.network_id
-  }
-}
+/** Asks a server, see `LedgerConnection.request`. */
+export type Ask = <Result>(request: Request) => Promise<Result>
 
 /**
  * The connection to an XRP Ledger server, as seen from one account: it comes back by itself after it was
@@ -69,38 +51,48 @@ class LedgerClient extends Client {
 export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   readonly #server: string
   readonly #address: string
-  #client: LedgerClient | undefined
+  readonly #takeStock: (ask: Ask, ledgerIndex: number) => Promise<void>
+  // The connection in use or being made: what belongs to another is out of date.
+  #socket: ServerSocket | undefined
   #closed = true
+  #up = false
   #backoffMs = firstBackoffMs
   #retryTimer: NodeJS.Timeout | undefined
-  #up = false
 
-  // The last transaction that was emitted, and the last ledger known to be complete.
+  // The last place in the ledgers up to which everything was emitted.
   #cursor = { ledger: 0, index: -1 }
   #complete = 0
   // Transactions that came while older ones are still being fetched; undefined when nothing is.
   #waiting: ValidatedTransaction[] | undefined
+  #hasGap = false
   #hashes = new Map<number, string>()
 
   /** the newest validated ledger */
   validated: ClosedLedger = { index: 0, closeTime: 0 }
   /** drops that the simplest transaction costs */
   baseFee = 10
+  /** the network's ID, where transactions have to name it: above 1024 (xrpl.org: Network ID) */
+  networkId: number | undefined
 
-  constructor(server: string, address: string) {
+  /**
+   * @param server - WebSocket URL
+   * @param address - classic address of the account to follow
+   * @param takeStock - called once, before anything is told: finds out how things stand as of a ledger, after
+   *   which the connection tells of what changes; what it throws, `open` throws
+   */
+  constructor(
+    server: string,
+    address: string,
+    takeStock: (ask: Ask, ledgerIndex: number) => Promise<void> = async () => {}
+  ) {
     super()
     this.#server = server
     this.#address = address
+    this.#takeStock = takeStock
   }
 
   get isUp(): boolean {
     return this.#up
-  }
-
-  /** The network's ID, where transactions have to name it: above 1024 (xrpl.org: Network ID). */
-  get networkId(): number | undefined {
-    const id = this.#client?.networkID
-    return id !== undefined && id > 1024 ? id : undefined
   }
 
   /**
@@ -111,11 +103,13 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    */
   async open(timeoutMs: number): Promise<void> {
     this.#closed = false
+    clearTimeout(this.#retryTimer)
     try {
       await this.#connect(timeoutMs)
-    } catch (cause) {
-      await this.close()
-      throw unreachable(this.#server, cause)
+    } catch (err) {
+      // Unless another call has taken over meanwhile.
+      if (!this.#socket) this.#closed = true
+      throw err
     }
   }
 
@@ -123,10 +117,10 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retryTimer)
-    const client = this.#client
-    this.#client = undefined
+    const socket = this.#socket
+    this.#socket = undefined
     this.#goDown()
-    await client?.disconnect()
+    await socket?.close()
   }
 
   /**
@@ -134,63 +128,92 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    *
    * @param request - a command of the XRP Ledger's public API
    * @returns the `result` of the answer
-   * @throws RippledError if the server answers with an error
+   * @throws RequestRefusedError if the server answers with an error
    * @throws UnreachableError if there is no connection, or no answer
    */
-  async request<Result>(request: { command: string; [parameter: string]: unknown }): Promise<Result> {
-    const client = this.#client
-    if (!client?.isConnected()) throw unreachable(this.#server)
+  request<Result>(request: Request): Promise<Result> {
+    return this.#ask(this.#socket, request)
+  }
+
+  async #ask<Result>(socket: ServerSocket | undefined, request: Request): Promise<Result> {
+    if (!socket) throw unreachable(this.#server)
     try {
-      const answer = await client.request(request as unknown as Parameters<Client['request']>[0])
-      return answer.result as Result
+      return await socket.request<Result>(request)
     } catch (cause) {
-      if (cause instanceof RippledError) throw cause
-      throw unreachable(this.#server, cause)
+      throw cause instanceof RequestRefusedError ? cause : unreachable(this.#server, cause)
     }
   }
 
   async #connect(timeoutMs: number): Promise<void> {
-    const client = new LedgerClient(this.#server, {
-      timeout: requestTimeoutMs,
-      connectionTimeout: timeoutMs
-    })
-    this.#client = client
+    this.#socket?.close()
+    this.#goDown()
+    const socket = new ServerSocket(this.#server)
+    this.#socket = socket
     this.#waiting = []
-    client.on('error', () => {})
-    client.on('transaction', message => {
-      if (client === this.#client) this.#receive(message as unknown as Record<string, unknown>)
+    this.#hasGap = false
+    socket.on('message', message => {
+      if (socket === this.#socket) this.#onMessage(message)
     })
-    client.on('ledgerClosed', message => {
-      if (client === this.#client) this.#onLedgerClosed(message)
+    socket.on('close', () => {
+      if (socket === this.#socket && this.#up) this.#onLost()
     })
-    const lost = () => {
-      if (client === this.#client) this.#retry()
+    const timer = setTimeout(() => socket.close(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
+    try {
+      await socket.opened.catch(cause => {
+        throw unreachable(this.#server, cause)
+      })
+      await this.#follow(socket, timer)
+      if (!socket.isOpen) throw unreachable(this.#server)
+    } catch (err) {
+      if (socket === this.#socket) this.#socket = undefined
+      socket.close()
+      throw err
+    } finally {
+      clearTimeout(timer)
     }
-    client.on('disconnected', lost)
-    // xrpl.js gives up when its first attempt to reconnect fails, and forgets the subscriptions: ours does it all.
-    client.connection.reconnect = async () => {
-      lost()
-      await client.disconnect()
-    }
-    await client.connect()
-    const { ledger_index, ledger_time, ledger_hash, fee_base } = await this.request<LedgerMessage>({
+    this.#backoffMs = firstBackoffMs
+    this.#up = true
+    this.emit('up')
+  }
+
+  /** Subscribes, and gets level with the newest ledger. */
+  async #follow(socket: ServerSocket, timer: NodeJS.Timeout): Promise<void> {
+    const ask: Ask = request => this.#ask(socket, request)
+    const { info } = await this.#greet(socket)
+    this.networkId = info.network_id !== undefined && info.network_id > 1024 ? info.network_id : undefined
+    const { ledger_index, ledger_time, ledger_hash, fee_base } = await ask<LedgerMessage>({
       command: 'subscribe',
       streams: ['ledger'],
       accounts: [this.#address]
     })
-    this.baseFee = fee_base
-    if (this.#cursor.ledger && !(await this.#isSameLedger(ledger_index))) {
+    // The server is there; how long it takes to read up depends on how much there is to read.
+    clearTimeout(timer)
+    if (this.#cursor.ledger && !(await this.#isSameLedger(ask, ledger_index))) {
       this.#cursor = { ledger: 0, index: -1 }
+      this.#complete = 0
       this.#hashes.clear()
       this.emit('reset')
     }
-    if (!this.#cursor.ledger) this.#cursor = { ledger: ledger_index, index: Number.POSITIVE_INFINITY }
-    this.#hashes.set(ledger_index, ledger_hash)
+    // This may be behind what another server said: its ledgers come again, what was emitted does not.
     this.validated = { index: ledger_index, closeTime: ledger_time }
-    await this.#catchUp(this.validated)
-    this.#backoffMs = firstBackoffMs
-    this.#up = true
-    this.emit('up')
+    this.#remember(ledger_index, ledger_hash)
+    this.baseFee = fee_base
+    if (!this.#cursor.ledger) {
+      await this.#takeStock(ask, ledger_index)
+      this.#cursor = { ledger: ledger_index, index: Number.POSITIVE_INFINITY }
+    }
+    await this.#catchUp(ask)
+  }
+
+  /** Finds out which API version the server speaks: one that does not know version 1 says so. */
+  async #greet(socket: ServerSocket): Promise<{ info: { network_id?: number } }> {
+    try {
+      return await this.#ask(socket, { command: 'server_info' })
+    } catch (err) {
+      if (errorCode(err) !== 'invalid_API_version') throw err
+      socket.apiVersion = 2
+      return this.#ask(socket, { command: 'server_info' })
+    }
   }
 
   #goDown(): void {
@@ -199,18 +222,34 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     this.emit('down')
   }
 
-  #retry(): void {
-    this.#client = undefined
+  #onLost(): void {
+    this.#socket = undefined
     this.#goDown()
+    this.#retryLater()
+  }
+
+  #retryLater(): void {
     if (this.#closed) return
     clearTimeout(this.#retryTimer)
-    this.#retryTimer = setTimeout(() => {
-      this.#connect(requestTimeoutMs).catch(() => {
-        this.#client?.disconnect()
-        this.#retry()
-      })
+    this.#retryTimer = setTimeout(async () => {
+      try {
+        await this.#connect(reconnectTimeoutMs)
+      } catch (err) {
+        if (this.#socket || this.#closed) return
+        if (!(err instanceof UnreachableError)) this.emit('refused', err as Error)
+        this.#retryLater()
+      }
     }, this.#backoffMs)
     this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs)
+  }
+
+  #onMessage(message: Json): void {
+    if (message.type === 'ledgerClosed') this.#onLedgerClosed(message as unknown as LedgerMessage)
+    if (message.type !== 'transaction') return
+    const transaction = normalize(message)
+    if (!transaction) return
+    if (this.#waiting) this.#waiting.push(transaction)
+    else this.#deliver(transaction)
   }
 
   #onLedgerClosed({ ledger_index, ledger_time, ledger_hash, fee_base }: LedgerMessage): void {
@@ -218,25 +257,25 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     const previous = this.validated
     this.validated = { index: ledger_index, closeTime: ledger_time }
     this.baseFee = fee_base
-    this.#hashes.set(ledger_index, ledger_hash)
-    this.#hashes.delete(ledger_index - rememberedLedgers)
+    this.#remember(ledger_index, ledger_hash)
+    if (ledger_index !== previous.index + 1) this.#hasGap = true
     this.emit('ledger', this.validated)
     if (this.#waiting) return
-    if (ledger_index === previous.index + 1) {
+    if (this.#hasGap) {
+      // The server skipped ledgers in its stream: ask for what was in them.
+      const socket = this.#socket
+      this.#waiting = []
+      this.#catchUp(request => this.#ask(socket, request)).catch(() => socket?.close())
+    } else {
       // A ledger's transactions follow its closing message, so the one before it is complete now.
       this.#setComplete(previous)
-    } else {
-      // The server skipped ledgers in its stream: ask for what was in them.
-      this.#waiting = []
-      this.#catchUp(this.validated).catch(() => this.#client?.disconnect())
     }
   }
 
-  #receive(entry: Record<string, unknown>): void {
-    const transaction = normalize(entry)
-    if (!transaction) return
-    if (this.#waiting) this.#waiting.push(transaction)
-    else this.#deliver(transaction)
+  #remember(ledgerIndex: number, hash: string): void {
+    this.#hashes.set(ledgerIndex, hash)
+    const [oldest] = this.#hashes.keys()
+    if (this.#hashes.size > rememberedLedgers) this.#hashes.delete(oldest as number)
   }
 
   #deliver(transaction: ValidatedTransaction): void {
@@ -251,47 +290,80 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   #setComplete(ledger: ClosedLedger): void {
     if (ledger.index <= this.#complete) return
     this.#complete = ledger.index
+    if (ledger.index >= this.#cursor.ledger)
+      this.#cursor = { ledger: ledger.index, index: Number.POSITIVE_INFINITY }
     this.emit('complete', ledger)
   }
 
-  /** Fetches and delivers what lies between the cursor and a ledger, then what arrived meanwhile. */
-  async #catchUp(upTo: ClosedLedger): Promise<void> {
-    if (this.#cursor.ledger < upTo.index) {
-      let marker: unknown
-      do {
-        const page = await this.request<{ transactions: Record<string, unknown>[]; marker?: unknown }>({
-          command: 'account_tx',
-          account: this.#address,
-          ledger_index_min: this.#cursor.ledger,
-          ledger_index_max: upTo.index,
-          forward: true,
-          marker
-        })
-        for (const entry of page.transactions) {
-          const transaction = normalize(entry)
-          if (transaction) this.#deliver(transaction)
-        }
-        marker = page.marker
-      } while (marker !== undefined)
-    }
+  /** Fetches and delivers what lies between the cursor and the newest ledger, then what arrived meanwhile. */
+  async #catchUp(ask: Ask): Promise<void> {
+    let upTo: ClosedLedger
+    do {
+      this.#hasGap = false
+      upTo = this.validated
+      await this.#fetch(ask, upTo.index)
+    } while (this.#hasGap)
     const waiting = this.#waiting ?? []
     this.#waiting = undefined
     this.#setComplete(upTo)
     for (const transaction of waiting) this.#deliver(transaction)
   }
 
-  /** Whether the server still has a ledger that was seen before. */
-  async #isSameLedger(newest: number): Promise<boolean> {
+  async #fetch(ask: Ask, lastLedger: number): Promise<void> {
+    const { ledger, index } = this.#cursor
+    const firstLedger = index === Number.POSITIVE_INFINITY ? ledger + 1 : ledger
+    if (firstLedger > lastLedger) return
+    let isFirst = true
+    for await (const page of this.#pages(ask, firstLedger, lastLedger)) {
+      if (isFirst && page.ledger_index_min > firstLedger)
+        this.emit('missed', firstLedger, page.ledger_index_min - 1)
+      isFirst = false
+      for (const entry of page.transactions) {
+        const transaction = normalize(entry)
+        if (transaction) this.#deliver(transaction)
+      }
+    }
+  }
+
+  /** All validated transactions of the account that the server still has, the oldest first. */
+  async *history(): AsyncGenerator<ValidatedTransaction> {
+    for await (const page of this.#pages(request => this.request(request), -1, -1)) {
+      for (const entry of page.transactions) {
+        const transaction = normalize(entry)
+        if (transaction) yield transaction
+      }
+    }
+  }
+
+  async *#pages(ask: Ask, firstLedger: number, lastLedger: number): AsyncGenerator<AccountTransactions> {
+    let marker: unknown
+    do {
+      const page = await ask<AccountTransactions>({
+        command: 'account_tx',
+        account: this.#address,
+        ledger_index_min: firstLedger,
+        ledger_index_max: lastLedger,
+        forward: true,
+        marker
+      })
+      yield page
+      marker = page.marker
+    } while (marker !== undefined)
+  }
+
+  /** Whether the server's ledger is the one that was seen before. */
+  async #isSameLedger(ask: Ask, newest: number): Promise<boolean> {
     const known = [...this.#hashes].filter(([index]) => index <= newest).at(-1)
     // Servers of one network lag behind each other by a few ledgers, never by all that are remembered.
     if (!known) return false
     const [ledger_index, hash] = known
     try {
-      const answer = await this.request<{ ledger_hash: string }>({ command: 'ledger', ledger_index })
+      const answer = await ask<{ ledger_hash: string }>({ command: 'ledger', ledger_index })
       return answer.ledger_hash === hash
     } catch (err) {
       if (errorCode(err) !== 'lgrNotFound') throw err
-      return false
+      // Further on, without a past: a server that keeps little history. One that was restarted has all of it.
+      return ledger_index < newest
     }
   }
 }
@@ -303,18 +375,23 @@ interface LedgerMessage {
   fee_base: number
 }
 
+/** An answer of `account_tx`. */
+interface AccountTransactions {
+  /** the oldest ledger that was really searched */
+  ledger_index_min: number
+  transactions: Json[]
+  marker?: unknown
+}
+
 /** The short name of the error that a server answered with, e.g. `actNotFound`. */
 export function errorCode(err: unknown): string | undefined {
-  return err instanceof RippledError ? (err.data as ErrorAnswer | undefined)?.error : undefined
+  return err instanceof RequestRefusedError ? err.code : undefined
 }
 
 /** An error of the Ledger Plugin Interface for a request that a server refused. */
 export function refused(what: string, cause: unknown): Error {
-  if (!(cause instanceof RippledError)) return cause as Error
-  const { error, error_message, error_exception } = (cause.data ?? {}) as ErrorAnswer
-  return new NotAcceptedError(`${what}: the server answered "${error_exception ?? error_message ?? error}"`, {
-    cause
-  })
+  if (!(cause instanceof RequestRefusedError)) return cause as Error
+  return new NotAcceptedError(`${what}: the server answered "${cause.message}"`, { cause })
 }
 
 function unreachable(server: string, cause?: unknown): UnreachableError {
@@ -323,8 +400,8 @@ function unreachable(server: string, cause?: unknown): UnreachableError {
 }
 
 /** One shape for what streams and `account_tx` answer in API versions 1 and 2. */
-function normalize(entry: Record<string, unknown>): ValidatedTransaction | undefined {
-  const tx = (entry.tx_json ?? entry.transaction ?? entry.tx) as Record<string, unknown> | undefined
+function normalize(entry: Json): ValidatedTransaction | undefined {
+  const tx = (entry.tx_json ?? entry.transaction ?? entry.tx) as Json | undefined
   const meta = entry.meta as ValidatedTransaction['meta'] | undefined
   const hash = entry.hash ?? tx?.hash
   const ledgerIndex = entry.ledger_index ?? tx?.ledger_index

@@ -5,7 +5,11 @@ export const memoTypes = {
   /** the transfer's id, a UUID */
   id: 'https://interledger.org/rel/xrpId',
   /** a message between two plugins, JSON */
-  message: 'https://interledger.org/rel/xrpMessage'
+  message: 'https://interledger.org/rel/xrpMessage',
+  /** the message's id, where it does not stand in the message */
+  messageId: 'https://interledger.org/rel/xrpMessageId',
+  /** why the receiver does not want a transfer, JSON; unknown to the predecessor */
+  rejection: 'https://interledger.org/rel/xrpRejection'
 }
 
 /** A transaction's `Memos` field: type and data are UTF-8 in upper-case hex. */
@@ -36,6 +40,22 @@ export function fromMemos(memos: unknown, type: string): string | undefined {
     }
   }
   return undefined
+}
+
+/**
+ * Reads a memo of JSON.
+ *
+ * @returns the object in it, or undefined if there is none
+ */
+export function fromJsonMemo(memos: unknown, type: string): Record<string, unknown> | undefined {
+  const text = fromMemos(memos, type)
+  if (text === undefined) return undefined
+  try {
+    const content = JSON.parse(text)
+    return typeof content === 'object' && content !== null ? content : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function toHex(text: string): string {

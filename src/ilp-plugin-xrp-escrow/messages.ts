@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { NoSubscriptionsError, RequestHandlerAlreadyRegisteredError } from './errors.ts'
-import { fromMemos, memoTypes, toMemos } from './memos.ts'
+import { InvalidFieldsError, NoSubscriptionsError, RequestHandlerAlreadyRegisteredError } from './errors.ts'
+import { fromJsonMemo, fromMemos, memoTypes, toMemos } from './memos.ts'
 import { toClassicAddress } from './transfer.ts'
 import type { Message, PluginEvents, RequestHandler } from './types.ts'
 
@@ -38,11 +38,24 @@ export class Messages {
     this.#handler = undefined
   }
 
-  /** Sends a request and waits for its answer. */
+  /**
+   * Sends a request and waits for its answer.
+   *
+   * @throws NoSubscriptionsError if none comes in time: the ledger does not know who listens
+   */
   async request(message: Message): Promise<Message> {
     const request = { ...message, id: message.id ?? randomUUID() }
     const of = toClassicAddress(request.to, this.#host.prefix)
     const timeoutMs = message.timeout ?? defaultTimeoutMs
+    if (!(timeoutMs > 0))
+      throw new InvalidFieldsError(`The timeout "${timeoutMs}" is not a number of milliseconds`)
+    if (message.ledger !== undefined && message.ledger !== this.#host.prefix) {
+      throw new InvalidFieldsError(
+        `The request is for the ledger "${message.ledger}", this one is "${this.#host.prefix}"`
+      )
+    }
+    if (this.#asked.has(request.id))
+      throw new InvalidFieldsError(`Another request under the id "${request.id}" is waiting for its answer`)
     let timer: NodeJS.Timeout | undefined
     const answered = new Promise<Message>((resolve, reject) => {
       this.#asked.set(request.id, { of, answer: resolve })
@@ -68,7 +81,7 @@ export class Messages {
   /** Takes a validated payment to this account, which may carry a message, or anything else. */
   async onPayment(tx: Record<string, unknown>): Promise<void> {
     const { prefix } = this.#host
-    const content = parse(fromMemos(tx.Memos, memoTypes.message))
+    const content = parse(tx.Memos)
     if (!content) return
     const message: Message = {
       ...content,
@@ -94,19 +107,18 @@ export class Messages {
   }
 
   async #send({ id, ilp, custom, to }: Message, destination: string): Promise<void> {
-    const Memos = toMemos([[memoTypes.message, JSON.stringify({ id, ilp, custom })]])
+    const Memos = toMemos([
+      [memoTypes.message, JSON.stringify({ id, ilp, custom })],
+      [memoTypes.messageId, String(id)]
+    ])
     const tx = { TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }
     await this.#host.send(tx, `Message "${id}" to "${to}"`)
   }
 }
 
-function parse(json: string | undefined): { id: string; ilp?: string; custom?: unknown } | undefined {
-  if (json === undefined) return undefined
-  try {
-    const { id, ilp, custom } = JSON.parse(json)
-    if (typeof id !== 'string') return undefined
-    return { id, ...(typeof ilp === 'string' ? { ilp } : {}), ...(custom === undefined ? {} : { custom }) }
-  } catch {
-    return undefined
-  }
+function parse(memos: unknown): { id: string; ilp?: string; custom?: unknown } | undefined {
+  const { ilp, custom, ...content } = fromJsonMemo(memos, memoTypes.message) ?? {}
+  const id = content.id ?? fromMemos(memos, memoTypes.messageId)
+  if (typeof id !== 'string') return undefined
+  return { id, ...(typeof ilp === 'string' && { ilp }), ...(custom !== undefined && { custom }) }
 }

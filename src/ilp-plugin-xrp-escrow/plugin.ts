@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { Wallet } from 'xrpl'
+import { hashes, Wallet } from 'xrpl'
 import {
   conditionOf,
   fromXrplFulfillment,
@@ -22,16 +21,25 @@ import {
   UnreachableError
 } from './errors.ts'
 import {
+  type Ask,
   type ClosedLedger,
   errorCode,
   LedgerConnection,
   refused,
   type ValidatedTransaction
 } from './ledger-connection.ts'
-import { fromMemos, memoTypes } from './memos.ts'
+import { fromJsonMemo, fromMemos, memoTypes, toMemos } from './memos.ts'
 import { Messages } from './messages.ts'
-import { type Order, Submitter, TransactionFailedError } from './submitter.ts'
-import { fromTransaction, termsOf, toTransaction, toUnixMs } from './transfer.ts'
+import type { Json } from './server-socket.ts'
+import { notSent, type Order, Submitter, TransactionFailedError } from './submitter.ts'
+import {
+  fromTransaction,
+  termsOf,
+  toClassicAddress,
+  toRippleTime,
+  toTransaction,
+  toUnixMs
+} from './transfer.ts'
 import { type Escrow, TransferLog, type TransferRecord } from './transfer-log.ts'
 import type {
   LedgerInfo,
@@ -47,6 +55,11 @@ import type {
 const defaultPrefix = 'test.crypto.xrp.'
 const defaultMaxFeeDrops = 10_000
 const defaultTimeoutMs = 10_000
+const defaultRememberedTransfers = 10_000
+// An expired transfer is the payer's to fetch back; who has rejected it sends it back so much ledger time later.
+const payersGraceSeconds = 30
+// How many escrows to look up at a time.
+const lookupsAtOnce = 20
 // What a transaction costs, in multiples of the simplest one; an EscrowFinish pays for its fulfillment of
 // 36 bytes: 33, and one for every 16 bytes of it (xrpl.org: Transaction Cost).
 const plainFeeUnits = 1
@@ -62,14 +75,13 @@ const insufficientBalance = new Set([
 ])
 const accountNotFound = new Set(['tecNO_DST', 'tecNO_DST_INSUF_XRP', 'terNO_ACCOUNT', 'actNotFound'])
 
-interface AccountRoot {
-  Balance: string
-  Flags: number
+interface AccountInfo {
+  account_data: { Balance: string; Flags: number }
 }
 
-interface EscrowEntry {
-  Account: string
-  PreviousTxnID: string
+interface AccountEscrows {
+  account_objects: { PreviousTxnID: string }[]
+  marker?: unknown
 }
 
 /**
@@ -81,16 +93,21 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   readonly #options: PluginOptions
   readonly #prefix: string
   readonly #messages: Messages
-  readonly #outgoing = new TransferLog()
-  readonly #incoming = new TransferLog()
+  readonly #outgoing: TransferLog
+  readonly #incoming: TransferLog
   #session: Session | undefined
   #connecting: Promise<void> | undefined
+  // How to tell those who wait for the ledger that the plugin was disconnected.
+  readonly #waiting = new Set<(reason: Error) => void>()
 
   /** @param options - see `PluginOptions`; nothing is checked or reached before `connect` */
   constructor(options: PluginOptions) {
     super()
     this.#options = options
     this.#prefix = options.prefix ?? defaultPrefix
+    const remembered = options.rememberedTransfers ?? defaultRememberedTransfers
+    this.#outgoing = new TransferLog(remembered)
+    this.#incoming = new TransferLog(remembered)
     this.#messages = new Messages({
       prefix: this.#prefix,
       send: (tx, what) =>
@@ -110,18 +127,26 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws UnreachableError if the server does not answer in time
    */
   connect(options: { timeout?: number } = {}): Promise<void> {
-    this.#connecting ??= this.#connect(options.timeout ?? defaultTimeoutMs).finally(() => {
-      this.#connecting = undefined
-    })
+    if (!this.#connecting) {
+      const connecting = this.#connect(options.timeout ?? defaultTimeoutMs).finally(() => {
+        if (this.#connecting === connecting) this.#connecting = undefined
+      })
+      this.#connecting = connecting
+    }
     return this.#connecting
   }
 
-  /** Disconnects. What is still on its way is rejected with UnreachableError; the ledger may carry it out yet. */
+  /**
+   * Disconnects. Whoever waits for the ledger gets an UnreachableError: what was sent may still be carried out, as
+   * events tell after the next `connect`; what was not sent is not.
+   */
   async disconnect(): Promise<void> {
+    this.#connecting = undefined
     if (!this.#session) return
-    const { connection, submitter } = this.#session
-    await connection.close()
-    submitter.stop(new UnreachableError('The plugin was disconnected before the ledger had decided'))
+    const reason = 'The plugin was disconnected before the ledger had decided'
+    this.#session.submitter.giveUpUnsent(reason)
+    for (const reject of this.#waiting) reject(new UnreachableError(reason))
+    await this.#session.connection.close()
   }
 
   isConnected(): boolean {
@@ -144,18 +169,25 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
 
   /** @returns the account's validated balance in drops, reserves included */
   async getBalance(): Promise<string> {
-    return (await accountRoot(this.#connected())).Balance
+    const { address, connection } = this.#connected()
+    try {
+      return (await accountInfo(request => connection.request(request), address)).account_data.Balance
+    } catch (err) {
+      throw refused(`The balance of "${address}" cannot be told`, err)
+    }
   }
 
   /**
-   * The fulfillment of a transfer from or to this account.
+   * The fulfillment of a transfer from or to this account. It is looked for on the ledger if the transfer is long
+   * over, which takes as long as reading the account's whole history.
    *
    * @returns 32 bytes, base64url
    * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyRolledBackError, MissingFulfillmentError
    */
   async getFulfillment(id: string): Promise<string> {
     this.#connected()
-    const record = this.#find(id, this.#outgoing.get(id) ?? this.#incoming.get(id))
+    const remembered = this.#outgoing.get(id) ?? this.#incoming.get(id)
+    const record = conditional(id, remembered ?? (await this.#findOnLedger(id)))
     if (record.fulfillment) return record.fulfillment
     if (isRolledBack(record)) throw rolledBack(record)
     throw new MissingFulfillmentError(`Transfer "${id}" has not been fulfilled yet`)
@@ -167,22 +199,24 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    *
    * @returns when the transfer is on the validated ledger; the same transfer again gets the first one's outcome
    * @throws InvalidFieldsError, DuplicateIdError, InsufficientBalanceError, AccountNotFoundError, NotAcceptedError
+   * @throws UnreachableError if the plugin is not connected, or is disconnected before the ledger has decided
    */
   async sendTransfer(transfer: Transfer): Promise<void> {
     const { address, connection } = this.#connected()
     const tx = toTransaction(transfer, address, this.#prefix)
+    const { id, amount, to, expiresAt } = transfer
+    const cancelAfter = expiresAt === undefined ? Number.POSITIVE_INFINITY : toRippleTime(expiresAt)
     const terms = termsOf(tx)
-    const known = this.#outgoing.get(transfer.id)
-    if (known && known.terms !== terms) {
-      throw new DuplicateIdError(`Another transfer was sent under the id "${transfer.id}"`)
-    }
-    if (known) return known.sent
-    const cancelAfter = Number(tx.CancelAfter ?? Number.POSITIVE_INFINITY)
+    const known = this.#outgoing.get(id)
+    if (known && known.terms !== terms)
+      throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
+    if (known?.sent) return this.#orDisconnected(known.sent)
+    if (known) return
     const { closeTime } = connection.validated
     if (cancelAfter <= closeTime) {
       const now = new Date(toUnixMs(closeTime)).toISOString()
       throw new InvalidFieldsError(
-        `The expiry "${transfer.expiresAt}" of transfer "${transfer.id}" is in the past: the ledger's time is "${now}"`
+        `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
       )
     }
     const record: TransferRecord = {
@@ -192,63 +226,59 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       cancelAfter
     }
     this.#outgoing.add(record)
-    const what = `Transfer "${transfer.id}" of ${transfer.amount} drops to "${transfer.to}"`
-    record.sent = this.#submit({ tx, feeUnits: plainFeeUnits, pointlessAfter: cancelAfter }, what).then(
-      () => {},
-      err => {
-        // Of a transfer that was cut off by a disconnect, the ledger will tell.
-        if (!(err instanceof UnreachableError)) this.#outgoing.close(record, 'failed')
-        throw err
-      }
-    )
-    return record.sent
+    record.sent = this.#send(record, tx, `Transfer "${id}" of ${amount} drops to "${to}"`)
+    return this.#orDisconnected(record.sent)
   }
 
   /**
-   * Takes the money of an incoming transfer.
+   * Takes the money of an incoming transfer. Once more, with the same fulfillment, is no error and costs nothing.
    *
    * @param fulfillment - 32 bytes, base64url, whose hash is the transfer's condition
    * @returns when the fulfillment is on the validated ledger
    * @throws InvalidFieldsError, TransferNotFoundError, TransferNotConditionalError, AlreadyFulfilledError,
    *   AlreadyRolledBackError, NotAcceptedError
+   * @throws UnreachableError if the plugin is not connected, or is disconnected before the ledger has decided
    */
   async fulfillCondition(id: string, fulfillment: string): Promise<void> {
     this.#connected()
     const preimage = parseBytes32(fulfillment)
     if (!preimage) {
-      throw new InvalidFieldsError(`The fulfillment "${fulfillment}" is not 32 bytes of unpadded base64url`)
+      throw new InvalidFieldsError(
+        `The fulfillment "${fulfillment}" of transfer "${id}" is not 32 bytes of unpadded base64url`
+      )
     }
-    const record = this.#find(id, this.#incoming.get(id))
+    const record = this.#findIncoming(id)
     if (isRolledBack(record)) throw rolledBack(record)
+    if (record.fulfillment === fulfillment) return
+    if (record.fulfillment) throw alreadyFulfilled(id)
     if (conditionOf(preimage) !== record.transfer.executionCondition) {
       throw new NotAcceptedError(
         `The fulfillment "${fulfillment}" does not hash to the condition "${record.transfer.executionCondition}" ` +
           `of transfer "${id}"`
       )
     }
-    if (record.state === 'fulfilled')
-      throw new AlreadyFulfilledError(`Transfer "${id}" has been fulfilled already`)
     record.fulfilling ??= this.#finish(record, preimage).finally(() => {
       record.fulfilling = undefined
     })
-    return record.fulfilling
+    return this.#orDisconnected(record.fulfilling)
   }
 
   /**
-   * Refuses an incoming transfer. An escrow's receiver cannot send it back: the money returns to the sender when
-   * the transfer expires, and costs nobody a fee until then.
+   * Refuses an incoming transfer. An escrow's receiver cannot send it back before it expires: until then the money
+   * stays locked. Once more is no error.
    *
-   * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyFulfilledError, AlreadyRolledBackError
+   * @param reason - told in the event `incoming_reject`, and to the payer with the option `sendRejections`
+   * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyFulfilledError
+   * @throws NotAcceptedError if it is this account's own transfer to another
    */
   async rejectIncomingTransfer(id: string, reason: RejectionMessage): Promise<void> {
     this.#connected()
-    const record = this.#find(id, this.#incoming.get(id))
-    if (isRolledBack(record)) throw rolledBack(record)
-    if (record.fulfilling || record.state === 'fulfilled') {
-      throw new AlreadyFulfilledError(`Transfer "${id}" has been fulfilled already`)
-    }
-    this.#incoming.close(record, 'rejected')
+    const record = this.#findIncoming(id)
+    if (record.fulfilling || record.fulfillment) throw alreadyFulfilled(id)
+    if (isRolledBack(record)) return
+    record.state = 'rejected'
     this.#tell('incoming_reject', record.transfer, reason)
+    if (this.#options.sendRejections) this.#sendRejection(record, reason)
   }
 
   /**
@@ -260,7 +290,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   async sendRequest(message: Message): Promise<Message> {
     this.#connected()
-    return this.#messages.request(message)
+    return this.#orDisconnected(this.#messages.request(message))
   }
 
   /** @throws RequestHandlerAlreadyRegisteredError */
@@ -275,30 +305,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   async #connect(timeout: unknown): Promise<void> {
     if (typeof timeout !== 'number')
       throw new TypeError(`The timeout "${timeout}" is not a number (of milliseconds)`)
-    if (this.isConnected()) return
     this.#session ??= this.#open()
-    const { address, connection, isKnown } = this.#session
-    await connection.open(timeout)
-    try {
-      const { Flags } = await accountRoot(this.#session)
-      if (Flags & lsfDisableMaster) {
-        throw new NotAcceptedError(
-          `The account "${address}" has disabled its master key, so the secret cannot sign for it`
-        )
-      }
-    } catch (err) {
-      await connection.close()
-      throw errorCode(err) === 'actNotFound'
-        ? new AccountNotFoundError(
-            `The account "${address}" does not exist on "${this.#options.server}": fund it first`,
-            { cause: err }
-          )
-        : refused(`The account "${address}" was refused`, err)
-    }
-    if (isKnown) return
-    this.#session.isKnown = true
-    this.#tell('connect')
-    this.#adopt().catch(err => this.#tell('error', err))
+    if (!this.isConnected()) await this.#session.connection.open(timeout)
   }
 
   /** Checks the options and puts together what a connection needs. */
@@ -320,18 +328,19 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       // Never the secret itself: errors end up in logs.
       throw new InvalidFieldsError(`The secret belongs to the account "${address}", not to "${expected}"`)
     }
-    const connection = new LedgerConnection(server, address)
+    const connection = new LedgerConnection(server, address, (ask, ledgerIndex) =>
+      this.#takeStock(ask, ledgerIndex, address)
+    )
     const submitter = new Submitter(connection, wallet, maxFeeDrops)
-    const session: Session = { address, connection, submitter, isKnown: false }
     connection.on('up', () => {
       submitter.onUp()
-      if (session.isKnown) this.#tell('connect')
+      this.#tell('connect')
     })
-    connection.on('down', () => {
-      if (session.isKnown) this.#tell('disconnect')
-    })
+    connection.on('down', () => this.#tell('disconnect'))
     connection.on('reset', () => this.#onReset())
-    connection.on('ledger', () => submitter.onLedger())
+    connection.on('missed', (first, last) => this.#onMissed(first, last))
+    connection.on('refused', reason => this.#tell('error', reason))
+    connection.on('ledger', ledger => submitter.onLedger(ledger))
     connection.on('transaction', transaction => {
       this.#onTransaction(transaction)
       submitter.onTransaction(transaction)
@@ -340,18 +349,22 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       this.#onComplete(ledger)
       submitter.onComplete(ledger)
     })
-    return session
+    return { address, connection, submitter }
   }
 
-  /** Tells the host; what its listeners throw is theirs and must not stop what the plugin is doing. */
+  /** Tells the host. What one of its listeners throws must not keep it from another, nor stop the plugin. */
   #tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void {
-    if (event === 'error' && this.listenerCount('error') === 0) return
-    try {
-      ;(this as EventEmitter).emit(event, ...args)
-    } catch (err) {
-      queueMicrotask(() => {
-        throw err
-      })
+    const onHostError = (err: unknown) => {
+      if (event !== 'error' && this.listenerCount('error') > 0) this.#tell('error', err as Error)
+      else process.emitWarning(err instanceof Error ? err : String(err))
+    }
+    for (const listener of this.rawListeners(event)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, args)
+        if (result instanceof Promise) result.catch(onHostError)
+      } catch (err) {
+        onHostError(err)
+      }
     }
   }
 
@@ -364,13 +377,37 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     return this.#session
   }
 
-  #find(id: string, record: TransferRecord | undefined): TransferRecord {
-    if (!record)
-      throw new TransferNotFoundError(`There is no transfer with the id "${id}", or it is long over`)
-    if (record.transfer.executionCondition === undefined) {
-      throw new TransferNotConditionalError(`Transfer "${id}" has no condition`)
+  /** What the ledger decides, or an error at once when the plugin is disconnected before. */
+  #orDisconnected<T>(outcome: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const settled = () => this.#waiting.delete(reject)
+      this.#waiting.add(reject)
+      outcome.then(resolve, reject).finally(settled)
+    })
+  }
+
+  #findIncoming(id: string): TransferRecord {
+    const record = this.#incoming.get(id)
+    if (!record && this.#outgoing.get(id)) {
+      throw new NotAcceptedError(
+        `Transfer "${id}" is this account's own: only its receiver can decide about it`
+      )
     }
-    return record
+    return conditional(id, record)
+  }
+
+  /** Sends a transfer to the ledger, and sees to it that it is known what became of it. */
+  async #send(record: TransferRecord, tx: Json, what: string): Promise<void> {
+    try {
+      await this.#submit({ tx, feeUnits: plainFeeUnits, pointlessAfter: record.cancelAfter }, what)
+    } catch (err) {
+      const wasSent = !isFailure(err, notSent)
+      if (record.state === 'sending' && !wasSent) this.#outgoing.forget(record)
+      // Of one that nobody can tell the outcome of, the id stays taken.
+      else if (record.state === 'sending' && !(err instanceof UnreachableError))
+        this.#outgoing.close(record, 'failed')
+      throw err
+    }
   }
 
   /** Sends a transaction; what can go wrong with it gets its name from the Ledger Plugin Interface. */
@@ -380,6 +417,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     } catch (err) {
       if (!(err instanceof TransactionFailedError)) throw err
       const { engineResult, message } = err
+      if (engineResult === notSent)
+        throw new UnreachableError(`${what} was not sent: ${message}`, { cause: err })
       const reason = message.includes(engineResult) ? message : `${engineResult}: ${message}`
       const options = { cause: err }
       if (insufficientBalance.has(engineResult)) {
@@ -409,43 +448,68 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       await this.#submit(order, `The fulfillment of transfer "${record.transfer.id}"`)
     } catch (err) {
       // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
-      if (isFulfilled(record)) return
-      if (isRolledBack(record)) throw rolledBack(record, err)
+      if (record.fulfillment) return
+      const closeTime = this.#session?.connection.validated.closeTime ?? 0
+      if (isRolledBack(record) || record.cancelAfter < closeTime) throw rolledBack(record, err)
       throw err
     }
   }
 
-  /** Finds the transfers that an earlier run of this account left on the ledger, so that they are seen through. */
-  async #adopt(): Promise<void> {
-    const { address, connection } = this.#connected()
-    let marker: unknown
-    do {
-      const page = await connection.request<{ account_objects: EscrowEntry[]; marker?: unknown }>({
-        command: 'account_objects',
-        account: address,
-        type: 'escrow',
-        ledger_index: 'validated',
-        marker
-      })
-      for (const { Account, PreviousTxnID } of page.account_objects) {
-        if (Account !== address) continue
-        // An escrow is never changed, so the last transaction that touched it is the one that made it.
-        const found = await connection.request<Record<string, unknown>>({
-          command: 'tx',
-          transaction: PreviousTxnID
-        })
-        this.#addOutgoing((found.tx_json ?? found) as Record<string, unknown>)
+  /**
+   * Looks how the account stands as of a ledger: whether the secret can sign for it, and which transfers an
+   * earlier run has left open, so that they are seen through.
+   *
+   * @throws AccountNotFoundError, NotAcceptedError
+   */
+  async #takeStock(ask: Ask, ledgerIndex: number, address: string): Promise<void> {
+    try {
+      const { account_data } = await accountInfo(ask, address, ledgerIndex)
+      if (account_data.Flags & lsfDisableMaster) {
+        throw new NotAcceptedError(
+          `The account "${address}" has disabled its master key, so the secret cannot sign for it`
+        )
       }
-      marker = page.marker
-    } while (marker !== undefined)
+      const found = await openEscrows(ask, address, ledgerIndex)
+      for (const tx of found) {
+        if (tx.Account === address) this.#add(this.#outgoing, tx)
+        if (tx.Destination === address) this.#add(this.#incoming, tx)
+      }
+    } catch (err) {
+      if (errorCode(err) !== 'actNotFound') throw refused(`The account "${address}" was refused`, err)
+      throw new AccountNotFoundError(
+        `The account "${address}" does not exist on "${this.#options.server}": fund it first`,
+        { cause: err }
+      )
+    }
   }
 
-  /** Takes up an outgoing transfer that is on the ledger and unknown here. */
-  #addOutgoing(tx: Record<string, unknown>): TransferRecord | undefined {
+  /** Takes up a transfer that is on the ledger and unknown here. */
+  #add(log: TransferLog, tx: Json): TransferRecord | undefined {
     const transfer = fromTransaction(tx, this.#prefix)
-    if (!transfer || this.#outgoing.get(transfer.id)) return undefined
+    if (!transfer) return undefined
+    // An id is the sender's word: whoever uses another's must not come between the two.
+    if (log.get(transfer.id)) transfer.id = ownId(tx)
     const record = toRecord(transfer, tx)
-    this.#outgoing.add(record)
+    log.add(record)
+    return record
+  }
+
+  /** Reads the account's history for a transfer, the first one of that id. */
+  async #findOnLedger(id: string): Promise<TransferRecord | undefined> {
+    const { address, connection } = this.#connected()
+    let record: TransferRecord | undefined
+    for await (const { tx, meta } of connection.history()) {
+      if (meta.TransactionResult !== 'tesSUCCESS') continue
+      if (!record) {
+        const isPart = tx.Account === address || tx.Destination === address
+        const transfer = isPart ? fromTransaction(tx, this.#prefix) : undefined
+        if (transfer && (transfer.id === id || ownId(tx) === id)) record = toRecord({ ...transfer, id }, tx)
+      } else if (tx.Owner === record.escrow?.owner && tx.OfferSequence === record.escrow?.sequence) {
+        record.fulfillment = fromXrplFulfillment(tx.Fulfillment)
+        record.state = record.fulfillment ? 'fulfilled' : 'cancelled'
+        break
+      }
+    }
     return record
   }
 
@@ -466,10 +530,11 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     }
   }
 
-  #onSent(tx: Record<string, unknown>): void {
+  #onSent(tx: Json): void {
     const id = fromMemos(tx.Memos, memoTypes.id)
     const known = id === undefined ? undefined : this.#outgoing.get(id)
-    const record = known?.terms === termsOf(tx) ? known : this.#addOutgoing(tx)
+    const isKnown = known?.state === 'sending' && known.terms === termsOf(tx)
+    const record = isKnown ? known : this.#add(this.#outgoing, tx)
     if (!record) return
     if (tx.TransactionType === 'Payment') {
       this.#outgoing.close(record, 'executed')
@@ -481,25 +546,43 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     }
   }
 
-  #onReceived(tx: Record<string, unknown>): void {
-    const transfer = fromTransaction(tx, this.#prefix)
-    if (!transfer) {
-      if (tx.TransactionType === 'Payment') this.#messages.onPayment(tx)
-      return
-    }
-    // An id is the sender's word: whoever uses another's must not come between the two.
-    if (this.#incoming.get(transfer.id)) transfer.id = ownId(tx)
-    const record = toRecord(transfer, tx)
-    this.#incoming.add(record)
-    if (transfer.executionCondition === undefined) {
+  #onReceived(tx: Json): void {
+    const record = this.#add(this.#incoming, tx)
+    if (record?.transfer.executionCondition) {
+      this.#tell('incoming_prepare', record.transfer)
+    } else if (record) {
       this.#incoming.close(record, 'executed')
-      this.#tell('incoming_transfer', transfer)
-    } else {
-      this.#tell('incoming_prepare', transfer)
+      this.#tell('incoming_transfer', record.transfer)
+    } else if (tx.TransactionType === 'Payment') {
+      this.#onRejection(tx)
+      this.#messages.onPayment(tx)
     }
   }
 
-  #onFinish(tx: Record<string, unknown>): void {
+  /** Tells the payer why a transfer is not taken: by the escrow's name, since ids are ambiguous. */
+  async #sendRejection({ transfer, escrow }: TransferRecord, reason: RejectionMessage): Promise<void> {
+    const { owner, sequence } = escrow as Escrow
+    const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
+    const tx = { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
+    const order = { tx, feeUnits: plainFeeUnits, pointlessAfter: Number.POSITIVE_INFINITY }
+    try {
+      await this.#submit(order, `The rejection of transfer "${transfer.id}"`)
+    } catch (err) {
+      this.#tell('error', err as Error)
+    }
+  }
+
+  /** Takes a receiver's word, from no other than the receiver, and once: it binds nobody, the money stays locked. */
+  #onRejection(tx: Json): void {
+    const { sequence, reason } = fromJsonMemo(tx.Memos, memoTypes.rejection) ?? {}
+    const record = this.#outgoing.ofEscrow(tx.Destination, sequence)
+    if (!record || record.isRefused || !isRejectionMessage(reason)) return
+    if (toClassicAddress(record.transfer.to, this.#prefix) !== tx.Account) return
+    record.isRefused = true
+    this.#tell('outgoing_reject', record.transfer, reason)
+  }
+
+  #onFinish(tx: Json): void {
     const fulfillment = fromXrplFulfillment(tx.Fulfillment)
     if (!fulfillment) return
     const outgoing = this.#outgoing.ofEscrow(tx.Owner, tx.OfferSequence)
@@ -516,40 +599,40 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     }
   }
 
-  #onCancel(tx: Record<string, unknown>): void {
+  #onCancel(tx: Json): void {
     const outgoing = this.#outgoing.ofEscrow(tx.Owner, tx.OfferSequence)
     if (outgoing) {
       this.#outgoing.close(outgoing, 'cancelled')
       this.#tell('outgoing_cancel', outgoing.transfer, this.#timedOut(outgoing))
     }
     const incoming = this.#incoming.ofEscrow(tx.Owner, tx.OfferSequence)
-    if (incoming) this.#expireIncoming(incoming)
+    if (incoming?.state === 'rejected') this.#incoming.close(incoming, 'rejected')
+    else if (incoming) this.#expireIncoming(incoming)
   }
 
   /** What has expired by the ledger's own clock is over: ours is fetched back, others' can no longer be fulfilled. */
   #onComplete({ closeTime }: ClosedLedger): void {
     for (const record of this.#outgoing.open()) {
-      if (record.cancelAfter < closeTime && !record.cancelling) this.#cancel(record)
+      if (record.cancelAfter < closeTime) this.#cancel(record)
     }
     for (const record of this.#incoming.open()) {
-      if (record.cancelAfter < closeTime) this.#expireIncoming(record)
+      if (record.cancelAfter >= closeTime) continue
+      if (record.state !== 'rejected') this.#expireIncoming(record)
+      else if (record.cancelAfter + payersGraceSeconds < closeTime) this.#cancel(record)
     }
   }
 
+  /** Sends an expired transfer's money back to its payer. What came of it, its event tells. */
   async #cancel(record: TransferRecord): Promise<void> {
-    const { id } = record.transfer
+    if (record.cancelling) return
     const { owner, sequence } = record.escrow as Escrow
     const tx = { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
     record.cancelling = true
     try {
       const order = { tx, feeUnits: plainFeeUnits, pointlessAfter: Number.POSITIVE_INFINITY }
-      await this.#submit(order, `The return of transfer "${id}"`)
-    } catch (err) {
-      // tecNO_TARGET: someone else was faster, as its own event has told. Anything else is tried again.
-      const failure = err instanceof Error ? err.cause : undefined
-      if (failure instanceof TransactionFailedError && failure.engineResult === 'tecNO_TARGET') {
-        this.#outgoing.close(record, 'cancelled')
-      }
+      await this.#submit(order, `The return of transfer "${record.transfer.id}"`)
+    } catch {
+      // Someone else was faster, or it is tried again with the next ledger.
     } finally {
       record.cancelling = false
     }
@@ -576,10 +659,20 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     const err = new UnreachableError(
       `The ledger at "${this.#options.server}" is not the one it was: it was restarted empty, and what was on its way is gone`
     )
-    this.#session?.submitter.stop(err)
+    this.#session?.submitter.giveUp(err)
     this.#outgoing.clear()
     this.#incoming.clear()
     this.#tell('error', err)
+  }
+
+  #onMissed(firstLedger: number, lastLedger: number): void {
+    const { server } = this.#options
+    this.#tell(
+      'error',
+      new UnreachableError(
+        `The server "${server}" does not have the ledgers ${firstLedger} to ${lastLedger}: what happened in them is not told`
+      )
+    )
   }
 }
 
@@ -587,8 +680,6 @@ interface Session {
   address: string
   connection: LedgerConnection
   submitter: Submitter
-  /** whether the ledger has been asked for the account, which it has to know before anything is done with it */
-  isKnown: boolean
 }
 
 function toWallet(secret: string): Wallet {
@@ -602,20 +693,77 @@ function toWallet(secret: string): Wallet {
   }
 }
 
-async function accountRoot({ address, connection }: Session): Promise<AccountRoot> {
-  const { account_data } = await connection.request<{ account_data: AccountRoot }>({
-    command: 'account_info',
-    account: address,
-    ledger_index: 'validated'
-  })
-  return account_data
+function accountInfo(
+  ask: Ask,
+  account: string,
+  ledger_index: number | 'validated' = 'validated'
+): Promise<AccountInfo> {
+  return ask({ command: 'account_info', account, ledger_index })
 }
 
-function escrowOf(tx: Record<string, unknown>): Escrow {
+/** The transactions that made the escrows from and to an account that are open as of a ledger, in their order. */
+async function openEscrows(ask: Ask, account: string, ledger_index: number): Promise<Json[]> {
+  const hashes: string[] = []
+  let marker: unknown
+  do {
+    const request = { command: 'account_objects', account, type: 'escrow', ledger_index, marker }
+    const page = await ask<AccountEscrows>(request)
+    // An escrow is never changed, so the last transaction that touched it is the one that made it.
+    for (const { PreviousTxnID } of page.account_objects) hashes.push(PreviousTxnID)
+    marker = page.marker
+  } while (marker !== undefined)
+
+  const found: FoundTransaction[] = []
+  for (let first = 0; first < hashes.length; first += lookupsAtOnce) {
+    const some = hashes.slice(first, first + lookupsAtOnce)
+    found.push(
+      ...(await Promise.all(
+        some.map(transaction => ask<FoundTransaction>({ command: 'tx', transaction }).catch(passOver))
+      ))
+    )
+  }
+  const order = ({ ledger_index, meta }: FoundTransaction) => ledger_index * 2 ** 20 + meta.TransactionIndex
+  return found
+    .filter(({ meta }) => meta)
+    .sort((a, b) => order(a) - order(b))
+    .map(entry => entry.tx_json ?? entry)
+}
+
+/** An escrow whose transaction the server has forgotten cannot be recognised. */
+function passOver(err: unknown): FoundTransaction {
+  if (errorCode(err) !== 'txnNotFound') throw err
+  return {} as FoundTransaction
+}
+
+/** An answer of `tx`: API version 2 puts the transaction into `tx_json`, version 1 leaves its fields beside. */
+interface FoundTransaction extends Json {
+  tx_json?: Json
+  ledger_index: number
+  meta: ValidatedTransaction['meta']
+}
+
+function conditional(id: string, record: TransferRecord | undefined): TransferRecord {
+  if (!record) throw new TransferNotFoundError(`There is no transfer with the id "${id}", or it is long over`)
+  if (record.transfer.executionCondition === undefined)
+    throw new TransferNotConditionalError(`Transfer "${id}" has no condition`)
+  return record
+}
+
+function isFailure(err: unknown, engineResult: string): boolean {
+  const cause = err instanceof Error ? err.cause : undefined
+  return cause instanceof TransactionFailedError && cause.engineResult === engineResult
+}
+
+function isRejectionMessage(reason: unknown): reason is RejectionMessage {
+  const { code, name, message } = (reason ?? {}) as Record<string, unknown>
+  return [code, name, message].every(text => typeof text === 'string')
+}
+
+function escrowOf(tx: Json): Escrow {
   return { owner: String(tx.Account), sequence: Number(tx.Sequence) }
 }
 
-function toRecord(transfer: LedgerTransfer, tx: Record<string, unknown>): TransferRecord {
+function toRecord(transfer: LedgerTransfer, tx: Json): TransferRecord {
   return {
     transfer,
     terms: termsOf(tx),
@@ -625,20 +773,22 @@ function toRecord(transfer: LedgerTransfer, tx: Record<string, unknown>): Transf
   }
 }
 
-/** An id of this plugin's own making for an escrow: a UUID in its shape, from the escrow's name on the ledger. */
-function ownId(tx: Record<string, unknown>): string {
-  const digest = createHash('sha256').update(`${tx.Account}:${tx.Sequence}`).digest('hex')
-  return digest.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+/** An id of this plugin's own making, a UUID in its shape: from the index that the ledger gives to the escrow. */
+function ownId(tx: Json): string {
+  const index = hashes.hashEscrow(String(tx.Account), Number(tx.Sequence)).toLowerCase()
+  return index.replace(/^(.{8})(.{4})(.{3})(.{3})(.{12}).*/, '$1-$2-4$3-a$4-$5')
 }
 
-function isFulfilled(record: TransferRecord): boolean {
-  return record.state === 'fulfilled'
+function alreadyFulfilled(id: string): AlreadyFulfilledError {
+  return new AlreadyFulfilledError(`Transfer "${id}" has been fulfilled already`)
 }
 
-function isRolledBack(record: TransferRecord): boolean {
-  return ['cancelled', 'rejected', 'failed'].includes(record.state)
+function isRolledBack({ state }: Pick<TransferRecord, 'state'>): boolean {
+  return ['cancelled', 'rejected', 'failed'].includes(state)
 }
 
 function rolledBack({ transfer, state }: TransferRecord, cause?: unknown): AlreadyRolledBackError {
-  return new AlreadyRolledBackError(`Transfer "${transfer.id}" is over: it was ${state}`, { cause })
+  const { id, expiresAt } = transfer
+  const how = isRolledBack({ state }) ? `was ${state}` : `expired at "${expiresAt}"`
+  return new AlreadyRolledBackError(`Transfer "${id}" is over: it ${how}`, { cause })
 }

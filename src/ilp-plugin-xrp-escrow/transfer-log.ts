@@ -1,8 +1,5 @@
 import type { LedgerTransfer } from './types.ts'
 
-// A long-lived program makes transfers without end; of those that are over, so many are remembered.
-const rememberedTransfers = 1_000
-
 /** The name of an escrow on the ledger: who locked the money, in which transaction. */
 export interface Escrow {
   owner: string
@@ -25,15 +22,23 @@ export interface TransferRecord {
   sent?: Promise<void>
   /** the outcome of fulfilling it, while that is under way */
   fulfilling?: Promise<void>
-  /** whether it is being fetched back */
+  /** whether it is being sent back */
   cancelling?: boolean
+  /** whether its receiver has sent word that it will not take it */
+  isRefused?: boolean
 }
 
 /** The transfers of one direction: all that are under way, and the last of those that are over. */
 export class TransferLog {
+  readonly #remembered: number
   #byId = new Map<string, TransferRecord>()
   #byEscrow = new Map<string, TransferRecord>()
-  #over: string[] = []
+  #over = new Set<TransferRecord>()
+
+  /** @param remembered - how many of those that are over to remember, for those who ask for their outcome */
+  constructor(remembered: number) {
+    this.#remembered = remembered
+  }
 
   get(id: string): TransferRecord | undefined {
     return this.#byId.get(id)
@@ -58,17 +63,25 @@ export class TransferLog {
     this.#byEscrow.set(`${escrow.owner}:${escrow.sequence}`, record)
   }
 
-  /** The transfer is over: it is kept for a while, for those who ask for its outcome. */
+  /** The transfer is over, and remembered for a while. */
   close(record: TransferRecord, state: TransferRecord['state']): void {
     record.state = state
     if (record.escrow) this.#byEscrow.delete(`${record.escrow.owner}:${record.escrow.sequence}`)
-    this.#over.push(record.transfer.id)
-    if (this.#over.length > rememberedTransfers) this.#byId.delete(this.#over.shift() as string)
+    if (this.#byId.get(record.transfer.id) !== record) return
+    this.#over.add(record)
+    const [oldest] = this.#over
+    if (oldest && this.#over.size > this.#remembered) this.forget(oldest)
+  }
+
+  /** As if the transfer had never been. */
+  forget(record: TransferRecord): void {
+    this.#byId.delete(record.transfer.id)
+    this.#over.delete(record)
   }
 
   clear(): void {
     this.#byId.clear()
     this.#byEscrow.clear()
-    this.#over = []
+    this.#over.clear()
   }
 }

@@ -100,14 +100,7 @@ export function toTransaction(transfer: Transfer, address: string, prefix: strin
       [memoTypes.id, id]
     ])
   }
-  if (executionCondition === undefined) {
-    if (expiresAt !== undefined) {
-      throw new InvalidFieldsError(
-        `Transfer "${id}" has an expiry but no condition: without one it is final at once`
-      )
-    }
-    return { TransactionType: 'Payment', ...common }
-  }
+  if (executionCondition === undefined) return { TransactionType: 'Payment', ...common }
   const condition = parseBytes32(executionCondition)
   if (!condition) {
     throw new InvalidFieldsError(
@@ -140,13 +133,15 @@ export function fromTransaction(tx: Record<string, unknown>, prefix: string): Le
   // API version 2 calls a Payment's amount DeliverMax.
   const amount = tx.Amount ?? tx.DeliverMax
   if (!id || !uuidShape.test(id) || typeof amount !== 'string') return undefined
+  const ilp = fromMemos(tx.Memos, memoTypes.ilp) ?? ''
   const transfer: LedgerTransfer = {
     id,
     from: `${prefix}${tx.Account}`,
     to: `${prefix}${tx.Destination}`,
     ledger: prefix,
     amount,
-    ilp: fromMemos(tx.Memos, memoTypes.ilp) ?? ''
+    // Whatever is no packet is none, rather than something for a host to stumble over.
+    ilp: base64urlShape.test(ilp) ? ilp : ''
   }
   if (tx.TransactionType === 'Payment') {
     // A partial payment may deliver next to nothing of its amount (xrpl.org: Partial Payments).
@@ -174,6 +169,9 @@ function checkAmount(id: string, amount: unknown): void {
     throw new InvalidFieldsError(
       `The amount "${amount}" of transfer "${id}" is not a string of an integer from 0 to 2^64 - 1 (in drops)`
     )
+  }
+  if (amount === '0') {
+    throw new InvalidFieldsError(`The amount "0" of transfer "${id}" cannot be sent on the XRP Ledger`)
   }
   if (BigInt(amount) > maxDrops) {
     throw new InvalidFieldsError(

@@ -27,7 +27,7 @@ export interface Transfer {
   noteToSelf?: unknown
   /** SHA-256 hash of the fulfillment: 32 bytes, base64url without padding (43 characters) */
   executionCondition?: string
-  /** when the money goes back to the sender, ISO 8601 */
+  /** ISO 8601; when the money goes back to the sender, or without a condition, when it is not sent any more */
   expiresAt?: string
   custom?: unknown
 }
@@ -109,4 +109,11 @@ export interface PluginOptions {
   prefix?: string
   /** the most drops that one transaction may cost when the ledger is busy, default 10000 */
   maxFeeDrops?: number
+  /**
+   * whether the reason of a rejection is sent to the payer, as a payment of 1 drop, default false: a stranger
+   * could make this account spend 11 drops for each escrow that it refuses
+   */
+  sendRejections?: boolean
+  /** how many transfers that are over are remembered, for each direction, default 10000 */
+  rememberedTransfers?: number
 }

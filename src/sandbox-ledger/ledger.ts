@@ -125,6 +125,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return { read: index => this.#entries.get(index) }
   }
 
+  /** All entries of the last closed ledger. */
+  entries(): Iterable<LedgerEntry> {
+    return this.#entries.values()
+  }
+
   /** The state of the open ledger. */
   get open(): State {
     return this.#openView

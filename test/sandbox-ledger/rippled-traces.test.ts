@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/server.ts'
 import { type Message, RawClient } from './client.ts'
+import { comparable } from './comparable.ts'
 import { deliberateDifferences } from './deliberate-differences.ts'
 
 // The order in which they were recorded, on one ledger.
@@ -31,21 +32,6 @@ const readTrace = (scenario: string): Trace =>
 
 // When the recording began. Standing still, the clock gives the ledgers the very times of the recording.
 const RECORDED_AT = Date.parse('2026-11-23T02:45:45Z')
-
-/** Depends on the machine, or on entries of the state that are not there: says nothing about behaviour. */
-const incomparable = new Set([
-  ...['account_hash', 'ledger_hash', 'parent_hash', 'transaction_hash', 'error_exception'],
-  ...['build_version', 'hostid', 'pubkey_node', 'time', 'uptime', 'load', 'initial_sync_duration_us'],
-  ...['server_state_duration_us', 'state_accounting']
-])
-
-/** A message without what cannot be compared; its name and its type stay. */
-function comparable(message: Message): Message {
-  return JSON.parse(JSON.stringify(message), function (this: Message, name, value) {
-    const isLedgerHash = name === 'hash' && ('seq' in this || 'close_flags' in this)
-    return incomparable.has(name) || isLedgerHash ? typeof value : value
-  })
-}
 
 /** The last validated ledger at the time of an answer, if it says. */
 function validatedIndex({ result, ledger_index }: Message): number | undefined {

@@ -1,0 +1,316 @@
+import { decode, encode } from 'ripple-binary-codec'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { hashes } from 'xrpl'
+import { type Message, RawClient } from './client.ts'
+import { Bench, customer, lock, NEVER, shop } from './support.ts'
+
+let bench: Bench
+const payments: string[] = []
+
+// A history to ask about: 25 payments, three to a ledger, and 70 open escrows.
+beforeAll(async () => {
+  bench = await Bench.start()
+  for (let count = 0; count < 25; count++) {
+    payments.push((await bench.pay(customer, shop, count + 1)).hash)
+    if (count % 3 === 2) await bench.close()
+  }
+  await bench.close()
+  for (let count = 0; count < 70; count++) {
+    await bench.createEscrow(customer, shop, { ...escrowLock(count), CancelAfter: NEVER })
+  }
+  await bench.close()
+})
+afterAll(() => bench.stop())
+
+const escrowLock = (count: number) => ({ Condition: lock(`api ${count}`).Condition })
+const hashOf = ({ tx, hash }: Message): string => hash ?? tx.hash
+
+describe('ledger_index', () => {
+  test('names the open ledger, the last closed one, or an older one by number or hash', async () => {
+    const { ledgerIndex, hash } = bench.sandbox.ledger.closedHeader
+    const info = (params: object) => bench.ask('account_info', { account: shop.address, ...params })
+    const open = { ledger_current_index: ledgerIndex + 1, validated: false }
+    const closed = { ledger_index: ledgerIndex, ledger_hash: hash, validated: true }
+    expect(await info({})).toMatchObject(open)
+    expect(await info({ ledger_index: 'current' })).toMatchObject(open)
+    for (const named of ['validated', 'closed', ledgerIndex, String(ledgerIndex)])
+      expect(await info({ ledger_index: named })).toMatchObject(closed)
+    expect(await info({ ledger_hash: hash })).toMatchObject(closed)
+  })
+
+  test('of an older ledger shows the state of that time', async () => {
+    const { ledger_index } = await bench.ask('tx', { transaction: payments[5] })
+    const before = await bench.account(shop, ledger_index - 1)
+    const after = await bench.account(shop, ledger_index)
+    expect(Number(after.Balance) - Number(before.Balance)).toBe(4 + 5 + 6)
+    const then = { account: shop.address, ledger_index }
+    expect((await bench.ask('account_objects', then)).account_objects).toEqual([])
+  })
+
+  test('that is malformed or unknown is refused', async () => {
+    const info = (params: object) =>
+      bench.client.ask({ command: 'account_info', account: shop.address, ...params })
+    expect(await info({ ledger_index: 'soon' })).toMatchObject({ error_message: 'ledgerIndexMalformed' })
+    expect(await info({ ledger_hash: 'abc' })).toMatchObject({ error_message: 'ledgerHashMalformed' })
+    expect(await info({ ledger_hash: 'AB'.repeat(32) })).toMatchObject({ error: 'lgrNotFound' })
+    expect(await info({ ledger_index: 1 })).toMatchObject({ error: 'lgrNotFound' })
+  })
+})
+
+describe('account_tx', () => {
+  const list = async (params: object) => {
+    const pages: string[][] = []
+    let marker: unknown
+    do {
+      const page = await bench.ask('account_tx', {
+        account: shop.address,
+        ...params,
+        ...(marker ? { marker } : {})
+      })
+      pages.push(page.transactions.map(hashOf))
+      marker = page.marker
+    } while (marker)
+    return pages
+  }
+
+  test('pages through everything once, newest first or oldest first', async () => {
+    const [whole = []] = await list({ limit: 1000 })
+    expect(whole).toHaveLength(1 + 25 + 70)
+    const pages = await list({ limit: 7 })
+    expect(pages.map(page => page.length)).toEqual([...Array(13).fill(7), 5])
+    expect(pages.flat()).toEqual(whole)
+    expect((await list({ limit: 7, forward: true })).flat()).toEqual(whole.toReversed())
+  })
+
+  test('keeps to the ledgers asked for', async () => {
+    const { ledger_index: first } = await bench.ask('tx', { transaction: payments[3] })
+    const range = { ledger_index_min: first, ledger_index_max: first + 1, forward: true }
+    const found = (await list(range)).flat()
+    expect(found.toSorted()).toEqual(payments.slice(3, 9).toSorted())
+    expect((await list({ ...range, limit: 4 })).flat()).toEqual(found)
+    expect((await list({ ledger_index: first })).flat().toSorted()).toEqual(payments.slice(3, 6).toSorted())
+  })
+
+  test('of an account that nobody has heard of is empty', async () => {
+    expect((await bench.ask('account_tx', { account: 'rrrrrrrrrrrrrrrrrrrrBZbvji' })).transactions).toEqual(
+      []
+    )
+  })
+
+  test('with binary carries what ripple-binary-codec encodes the same', async () => {
+    const params = { account: shop.address, limit: 1 }
+    const [json] = (await bench.ask('account_tx', params)).transactions
+    const [binary] = (await bench.ask('account_tx', { ...params, binary: true })).transactions
+    const { date, hash, inLedger, ledger_index, ...fields } = json.tx
+    expect(binary.tx_blob).toBe(encode(fields))
+    expect(binary.meta).toBe(encode(json.meta))
+    expect(binary.ledger_index).toBe(ledger_index)
+  })
+})
+
+test.each([customer, shop])('account_objects pages through the escrows of %s once', async ({ address }) => {
+  const found: Message[] = []
+  let marker: unknown
+  do {
+    const page = await bench.ask('account_objects', {
+      account: address,
+      limit: 9,
+      ...(marker ? { marker } : {})
+    })
+    found.push(...page.account_objects)
+    marker = page.marker
+  } while (marker)
+  expect(new Set(found.map(({ index }) => index)).size).toBe(70)
+  expect(new Set(found.map(({ OwnerNode }) => OwnerNode))).toEqual(new Set(['0', '1', '2']))
+  const others = await bench.ask('account_objects', { account: address, type: 'check' })
+  expect(others.account_objects).toEqual([])
+})
+
+test('directories shrink when escrows go, whichever goes first', async () => {
+  const own = await Bench.start()
+  const created = []
+  for (let count = 0; count < 100; count++)
+    created.push(await own.createEscrow(customer, shop, { ...escrowLock(count), CancelAfter: NEVER }))
+  await own.close()
+  // From the middle outwards, so that pages empty in the middle, at the end and at the beginning.
+  const order = created
+    .map(({ tx_json }, position) => ({ Sequence: tx_json.Sequence, distance: Math.abs(position - 50) }))
+    .sort((a, b) => a.distance - b.distance)
+  for (const [count, { Sequence }] of order.entries()) {
+    const number = created.findIndex(({ tx_json }) => tx_json.Sequence === Sequence)
+    expect((await own.finishEscrow(shop, customer, Sequence, lock(`api ${number}`))).engine_result).toBe(
+      'tesSUCCESS'
+    )
+    if (count % 20 === 19) {
+      await own.close()
+      for (const { address } of [customer, shop]) {
+        const { account_objects } = await own.ask('account_objects', { account: address })
+        expect(account_objects).toHaveLength(100 - count - 1)
+      }
+    }
+  }
+  const { node } = await own.ask('ledger_entry', { directory: { owner: customer.address } })
+  expect(node.Indexes).toEqual([])
+  await own.stop()
+})
+
+describe('ledger hashes', () => {
+  test('are those that xrpl.js calculates from the header and the transactions', async () => {
+    const { ledger_index } = await bench.ask('tx', { transaction: payments[0] })
+    const { ledger } = await bench.ask('ledger', { ledger_index, transactions: true, expand: true })
+    expect(ledger.transactions).toHaveLength(3)
+    const header = { ...ledger, parent_close_time: ledger.parent_close_time }
+    expect(hashes.hashLedger(header, { computeTreeHashes: false })).toBe(ledger.ledger_hash)
+    const transactions = ledger.transactions.map((transaction: Message) => {
+      const { delivered_amount, ...metaData } = transaction.metaData
+      return { ...transaction, metaData }
+    })
+    expect(hashes.hashTxTree(transactions)).toBe(ledger.transaction_hash)
+  })
+
+  test('of the state are those that xrpl.js calculates from the entries', async () => {
+    const own = await Bench.start({ funding: [{ address: shop.address, xrp: 10 }] })
+    const entry = async (account_root: string) =>
+      (await own.ask('ledger_entry', { account_root, ledger_index: 'validated' })).node
+    const entries = [await entry(shop.address), await entry('rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh')]
+    const { ledger } = await own.ask('ledger', { ledger_index: 'validated' })
+    expect(hashes.hashStateTree(entries)).toBe(ledger.account_hash)
+    await own.stop()
+  })
+})
+
+describe('API version 2', () => {
+  const v2 = (command: string, params: object = {}) => bench.ask(command, { ...params, api_version: 2 })
+
+  test('tx keeps the transaction apart in tx_json, with DeliverMax', async () => {
+    const result = await v2('tx', { transaction: payments[0] })
+    expect(result).toMatchObject({
+      hash: payments[0],
+      ledger_index: expect.any(Number),
+      ledger_hash: expect.stringMatching(/^[0-9A-F]{64}$/),
+      close_time_iso: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      tx_json: { TransactionType: 'Payment', DeliverMax: '1', date: expect.any(Number) },
+      meta: { delivered_amount: '1' },
+      validated: true
+    })
+    expect(result).not.toHaveProperty('Account')
+    expect(result.tx_json).not.toHaveProperty('Amount')
+    expect(result.tx_json).not.toHaveProperty('hash')
+    const binary = await v2('tx', { transaction: payments[0], binary: true })
+    expect(decode(binary.tx_blob)).toMatchObject({ Amount: '1' })
+    expect(decode(binary.meta_blob)).toMatchObject({ TransactionResult: 'tesSUCCESS' })
+  })
+
+  test('account_tx and ledger have the same shape', async () => {
+    const { transactions } = await v2('account_tx', { account: shop.address, limit: 1 })
+    const shape = {
+      hash: expect.any(String),
+      close_time_iso: expect.any(String),
+      ledger_hash: expect.any(String),
+      ledger_index: expect.any(Number),
+      tx_json: { TransactionType: 'EscrowCreate', Amount: '10' },
+      meta: { TransactionResult: 'tesSUCCESS' },
+      validated: true
+    }
+    expect(transactions[0]).toMatchObject(shape)
+    const { ledger } = await v2('ledger', { ledger_index: 'validated', transactions: true, expand: true })
+    expect(ledger.transactions[0]).toMatchObject(shape)
+    expect(ledger).toMatchObject({ ledger_index: expect.any(Number), close_time_iso: expect.any(String) })
+    expect(ledger).not.toHaveProperty('seqNum')
+    const blobs = await v2('ledger', {
+      ledger_index: 'validated',
+      transactions: true,
+      expand: true,
+      binary: true
+    })
+    expect(decode(blobs.ledger.transactions[0].meta_blob)).toMatchObject({ TransactionResult: 'tesSUCCESS' })
+  })
+
+  test('the streams have the shape of the version that subscribed', async () => {
+    const [one, two] = [
+      await RawClient.connect(bench.sandbox.url),
+      await RawClient.connect(bench.sandbox.url)
+    ]
+    const subscription = { command: 'subscribe', streams: ['ledger', 'transactions'] }
+    await one.ask(subscription)
+    await two.ask({ ...subscription, api_version: 2 })
+    const { hash } = await bench.pay(customer, shop, 5)
+    await bench.close()
+    await Promise.all([one.ask({ command: 'ping' }), two.ask({ command: 'ping' })])
+    expect(one.stream).toMatchObject([
+      { type: 'ledgerClosed', fee_ref: 10, txn_count: 1 },
+      { type: 'transaction', transaction: { hash, Amount: '5', date: expect.any(Number) }, status: 'closed' }
+    ])
+    expect(two.stream).toMatchObject([
+      { type: 'ledgerClosed', fee_base: 10, txn_count: 1 },
+      { type: 'transaction', hash, tx_json: { DeliverMax: '5' }, close_time_iso: expect.any(String) }
+    ])
+    expect(two.stream[0]).not.toHaveProperty('fee_ref')
+    expect(two.stream[1]).not.toHaveProperty('transaction')
+    one.close()
+    two.close()
+  })
+
+  test.each([0, 3, '2', null, 1.5])('%j is no version', async api_version => {
+    expect(await bench.askInVain('ping', { api_version })).toBe('invalid_API_version')
+  })
+})
+
+test('transactions_proposed tells of a transaction before it is validated, and again after', async () => {
+  const client = await RawClient.connect(bench.sandbox.url)
+  await client.ask({ command: 'subscribe', streams: ['transactions_proposed'] })
+  await bench.pay(customer, shop, 6)
+  await bench.close()
+  await client.ask({ command: 'ping' })
+  expect(client.stream.map(({ status, validated }) => [status, validated])).toEqual([
+    ['proposed', false],
+    ['closed', true]
+  ])
+  await client.ask({ command: 'unsubscribe', streams: ['transactions_proposed'] })
+  await bench.pay(customer, shop, 6)
+  await bench.close()
+  await client.ask({ command: 'ping' })
+  expect(client.stream).toHaveLength(2)
+  client.close()
+})
+
+test('the open ledger shows what it holds', async () => {
+  const { hash } = await bench.pay(customer, shop, 7)
+  const { ledger } = await bench.ask('ledger', { ledger_index: 'current', transactions: true })
+  expect(ledger).toMatchObject({ closed: false, transactions: [hash] })
+  expect(await bench.ask('fee')).toMatchObject({ current_ledger_size: '1' })
+  await bench.close()
+})
+
+test('tx says whether it has searched all ledgers asked for', async () => {
+  const transaction = 'AB'.repeat(32)
+  const ask = (range: object) => bench.client.ask({ command: 'tx', transaction, ...range })
+  const last = bench.sandbox.ledger.closedHeader.ledgerIndex
+  expect(await ask({ min_ledger: 2, max_ledger: last })).toMatchObject({
+    error: 'txnNotFound',
+    searched_all: true
+  })
+  expect(await ask({ min_ledger: 2, max_ledger: last + 1 })).toMatchObject({ searched_all: false })
+  expect(await ask({ min_ledger: 5, max_ledger: 2 })).toMatchObject({ error: 'invalidLgrRange' })
+})
+
+test('history is cut to its limit, and complete_ledgers says what is left', async () => {
+  const own = await Bench.start({ historyLimit: 20 })
+  const first = await own.pay(customer, shop, 1)
+  for (let count = 0; count < 30; count++) {
+    await own.pay(customer, shop, 1)
+    if (count % 2) await own.close()
+  }
+  const last = own.sandbox.ledger.closedHeader.ledgerIndex
+  const { complete_ledgers } = (await own.ask('server_info')).info
+  expect(complete_ledgers).toBe(`${last - 9}-${last}`)
+  expect(await own.askInVain('tx', { transaction: first.hash })).toBe('txnNotFound')
+  const { transactions, ledger_index_min } = await own.ask('account_tx', {
+    account: shop.address,
+    limit: 100
+  })
+  expect(transactions).toHaveLength(20)
+  expect(ledger_index_min).toBe(last - 9)
+  expect((await own.ask('ledger_closed')).ledger_index).toBe(last)
+  await own.stop()
+})

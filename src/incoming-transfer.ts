@@ -8,6 +8,21 @@ import { printable } from './printable.ts'
 // clock may be up to ten seconds ahead of ours.
 const minTimeLeftMs = 20_000
 
+// A ledger plugin that lost its connection may announce a transfer once more; so many are recognised.
+const rememberedTransfers = 1_000
+const seen = new Set<string>()
+
+/** Whether a transfer was announced before. */
+export function isRepeated({ id }: Transfer): boolean {
+  if (seen.has(id)) return true
+  seen.add(id)
+  for (const oldest of seen) {
+    if (seen.size <= rememberedTransfers) break
+    seen.delete(oldest)
+  }
+  return false
+}
+
 /** What a shop knows when it decides about a transfer. */
 interface Shop<Client> {
   /** the shop's ILP address */

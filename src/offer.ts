@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fetch, { type RequestInit, type Response } from 'node-fetch'
 import { end } from './ending.ts'
@@ -5,6 +6,8 @@ import { printable } from './printable.ts'
 
 const retryMs = 1_000
 const answerTimeoutMs = 10_000
+// More than any answer but a stream of letters can have to say.
+const maxBodyBytes = 10_000
 const sharedSecretShape = /^[A-Za-z0-9_-]{43}$/
 const amountShape = /^[1-9]\d{0,18}$/
 // <ledger prefix><account>.<clientId>, with room for a paymentId in the 1023 characters of an ILP address.
@@ -27,6 +30,24 @@ export async function askShop(shopUrl: string, init: RequestInit = {}): Promise<
   }
 }
 
+/** Reads a short answer; rejects when it is not short, or does not end. */
+export async function bodyOf(res: Response): Promise<string> {
+  let body = ''
+  const timer = setTimeout(
+    () => (res.body as Readable | null)?.destroy(new Error('its answer has no end')),
+    answerTimeoutMs
+  )
+  try {
+    for await (const chunk of res.body ?? []) {
+      body += chunk
+      if (body.length > maxBodyBytes) throw new Error('its answer is far too long')
+    }
+    return body
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function findShop(shopUrl: string): Promise<Response> {
   for (let isFirst = true; ; isFirst = false) {
@@ -42,22 +63,31 @@ export async function findShop(shopUrl: string): Promise<Response> {
 }
 
 /**
- * Checks what a shop asks for.
+ * Checks what a shop asks for, and ends the script if it is nothing that a client should pay.
  *
- * @param pay - the value of its `Pay` header
+ * @param res - the shop's first answer
+ * @param status - what that answer should be: 402, or 200 if the letters come with it
  * @param maxPrice - drops that a letter may cost at the most
  * @param prefix - ILP prefix of the ledger that the client can pay on
- * @returns the four parts: `interledger-psk`, the amount in drops, the shop's ILP address for this client, the
- *   shared secret (base64url of 32 bytes)
+ * @returns the four parts of the Pay header: `interledger-psk`, the amount in drops, the shop's ILP address for
+ *   this client, the shared secret (base64url of 32 bytes)
  * @see Interledger RFC 0014 (HTTP-ILP), draft 2
  */
 export async function checkOffer(
-  pay: string | null,
+  res: Response,
+  status: number,
   maxPrice: number,
   prefix: string
 ): Promise<[scheme: string, amount: string, address: string, sharedSecret: string]> {
-  if (pay === null)
-    return end(1, 'The shop does not say what to pay: its answer has no Pay header. Is it a letter shop?')
+  const pay = res.headers.get('Pay')
+  if (pay === null) {
+    return end(
+      1,
+      `The shop does not say what to pay: its answer (${res.status}) has no Pay header. Is it a letter shop?`
+    )
+  }
+  if (res.status !== status)
+    return end(1, `The shop answered ${res.status} instead of ${status}: that is no letter shop`)
   const [scheme = '', amount = '', address = '', sharedSecret = '', ...rest] = pay.split(' ')
   const isPsk =
     scheme === 'interledger-psk' &&
@@ -67,9 +97,10 @@ export async function checkOffer(
     sharedSecretShape.test(sharedSecret) &&
     rest.length === 0
   if (!isPsk) {
+    const quoted = printable(pay, 200)
     return end(
       1,
-      `The shop's Pay header is not "interledger-psk <amount> <address> <shared secret>": ${printable(pay, 200)}`
+      `The shop's Pay header is not "interledger-psk <amount> <address> <shared secret>": ${quoted}`
     )
   }
   if (!address.startsWith(prefix)) {

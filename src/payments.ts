@@ -5,6 +5,16 @@ import { describe, end } from './ending.ts'
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
 
+/** Reads the time between two payments, or ends the script with a sentence. */
+export function toIntervalMs(text: string): number {
+  const intervalMs = Number(text)
+  // Beyond 2^31 milliseconds a timer of Node.js fires at once.
+  if (Number.isInteger(intervalMs) && intervalMs >= 1 && intervalMs < 2 ** 31) return intervalMs
+  throw new Error(
+    `INTERVAL_MS="${text}" is not a number of milliseconds: choose 1 or more, for example INTERVAL_MS=1000`
+  )
+}
+
 /** A client's own account of what it pays and what it gets for it. */
 export class Payments {
   readonly #plugin: PluginXrpEscrow
@@ -95,10 +105,10 @@ export class Payments {
       balance => this.#toUnits(this.#balanceBefore + this.#returned - BigInt(balance) - inEscrow),
       () => 'an unknown amount (the ledger cannot be asked)'
     )
-    const back = open.map(({ expiresAt }) => Date.parse(expiresAt ?? '')).sort((a, b) => a - b)
+    const last = Math.max(...open.map(({ expiresAt }) => Date.parse(expiresAt ?? '')))
     const waiting = open.length
-      ? `; ${count(open.length, 'payment')} still in escrow, to come back after ` +
-        `${new Date(back.at(-1) as number).toLocaleTimeString()} with the next run of a client unless the shop takes them`
+      ? `; ${count(open.length, 'payment')} still in escrow: what the shop does not take, the next run of a client ` +
+        `fetches back after ${new Date(last).toLocaleTimeString()}`
       : ''
     return `${count(this.#sent, 'payment')}, ${count(this.#letters, 'letter')}, ${spent} spent with fees${waiting}`
   }

@@ -4,7 +4,7 @@ import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
 import { type ClientAccount, ClientAccounts } from './client-accounts.ts'
 import { beforeEnd, seeThrough } from './ending.ts'
-import { checkIncomingTransfer, refuse } from './incoming-transfer.ts'
+import { checkIncomingTransfer, isRepeated, refuse } from './incoming-transfer.ts'
 import { closeServer, listen, pathOf } from './web-server.ts'
 
 const port = process.env.PORT ?? '8000'
@@ -101,6 +101,7 @@ beforeEnd(() => closeServer(server))
 
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
+  if (isRepeated(transfer)) return
   const accepted = checkIncomingTransfer(transfer, { account, cost, clients: accounts.byClientId })
   if ('code' in accepted) return refuse(plugin, transfer, accepted)
   const { client, fulfillment } = accepted

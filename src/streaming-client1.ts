@@ -4,13 +4,13 @@ import { v4 as uuid } from 'uuid'
 import { xrp } from '../plugins.ts'
 import { pskFulfillment, sha256 } from './crypto.ts'
 import { beforeEnd, end, seeThrough } from './ending.ts'
-import { askShop, checkOffer, findShop } from './offer.ts'
-import { Payments } from './payments.ts'
+import { askShop, bodyOf, checkOffer, findShop } from './offer.ts'
+import { Payments, toIntervalMs } from './payments.ts'
 import { printable } from './printable.ts'
 
 const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
-const intervalMs = Number(process.env.INTERVAL_MS ?? 1000)
-const expiresInMs = 1_000_000
+const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
+const expiresInMs = 1_000_000 // then a payment that nobody took comes back
 const maxPrice = 100 // drops for one letter
 
 const plugin = xrp.Customer()
@@ -23,7 +23,7 @@ const res = await findShop(shopUrl)
 if (res.status === 200) {
   await end(1, `This shop streams its letters: it belongs to streaming-client2 (npm run streaming-client2)`)
 }
-const parts = await checkOffer(res.headers.get('Pay'), maxPrice, plugin.getInfo().prefix)
+const parts = await checkOffer(res, 402, maxPrice, plugin.getInfo().prefix)
 const sharedSecret = Buffer.from(parts[3], 'base64')
 
 if (parts[0] === 'interledger-psk') {
@@ -64,7 +64,7 @@ plugin.on('outgoing_fulfill', async function (transfer) {
         'Pay-Token': base64url(sharedSecret)
       }
     })
-    const body = await res.text()
+    const body = await bodyOf(res)
     if (res.status !== 200)
       await end(1, `The shop took a payment and gave no letter: ${res.status} ${printable(body)}`)
     console.log(printable(body))

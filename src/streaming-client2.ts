@@ -5,11 +5,11 @@ import { xrp } from '../plugins.ts'
 import { pskFulfillment, sha256 } from './crypto.ts'
 import { beforeEnd, end, seeThrough } from './ending.ts'
 import { checkOffer, findShop } from './offer.ts'
-import { lettersOnly, Payments } from './payments.ts'
+import { lettersOnly, Payments, toIntervalMs } from './payments.ts'
 
 const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
-const intervalMs = Number(process.env.INTERVAL_MS ?? 1000)
-const expiresInMs = 1_000_000
+const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
+const expiresInMs = 1_000_000 // then a payment that nobody took comes back
 const maxPrice = 100 // drops for one letter
 
 const plugin = xrp.Customer()
@@ -25,7 +25,7 @@ if (res.status === 402) {
     `This shop wants one request for each letter: it belongs to streaming-client1 (npm run streaming-client1)`
   )
 }
-const parts = await checkOffer(res.headers.get('Pay'), maxPrice, plugin.getInfo().prefix)
+const parts = await checkOffer(res, 200, maxPrice, plugin.getInfo().prefix)
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0

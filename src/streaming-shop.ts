@@ -3,7 +3,7 @@ import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
 import { beforeEnd, seeThrough } from './ending.ts'
-import { checkIncomingTransfer, refuse } from './incoming-transfer.ts'
+import { checkIncomingTransfer, isRepeated, refuse } from './incoming-transfer.ts'
 import { closeServer, listen, pathOf } from './web-server.ts'
 
 const port = process.env.PORT ?? '8000'
@@ -47,7 +47,8 @@ const server = http.createServer(function (req, res) {
     res.writeHead(404).end('Not found: the letters are at /\n')
     return
   }
-  if (clients.size >= maxClients) {
+  // A second request on a connection would have to wait for the end of the stream before it
+  if (clients.size >= maxClients || !res.socket) {
     res.writeHead(503, { 'Retry-After': '60' }).end('The shop is full: please come back in a minute\n')
     return
   }
@@ -68,6 +69,7 @@ const server = http.createServer(function (req, res) {
   console.log('    - Waiting for payments...')
 
   res.writeHead(200, {
+    'Content-Type': 'text/plain',
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
   // Flush the headers in a first TCP packet:
@@ -81,10 +83,16 @@ beforeEnd(() => closeServer(server))
 
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
+  if (isRepeated(transfer)) return
   const accepted = checkIncomingTransfer(transfer, { account, cost, clients })
   if ('code' in accepted) return refuse(plugin, transfer, accepted)
   const { client, fulfillment } = accepted
   clearTimeout(client.patience)
+  if (client.res.writableNeedDrain) {
+    console.log('    - Payment refused: its client does not read the letters that it has paid for')
+    client.res.destroy()
+    return
+  }
 
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   client.res.write(letter)

@@ -49,7 +49,7 @@ export class Customer {
 
   /** Puts a payment on the ledger. Returns once it is validated. */
   async prepare(offer: Offer, amount = offer.amount, deviations: Deviations = {}): Promise<Transfer> {
-    const { paymentId = 0, packetAmount = amount, expiresInMs = 60_000 } = deviations
+    const { paymentId = 0, packetAmount = amount, expiresInMs = 1_000_000 } = deviations
     const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
     const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
     const transfer: Transfer = {

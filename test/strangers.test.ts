@@ -1,0 +1,301 @@
+import http from 'node:http'
+import * as IlpPacket from 'ilp-packet'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Client, Wallet } from 'xrpl'
+import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { Customer, parsePay } from './support/customer.ts'
+import { LetterStream } from './support/letters.ts'
+import { RawConnection } from './support/raw-http.ts'
+import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+
+let ledger: SandboxLedger
+let stage: Stage
+let customer: Customer
+const shops: Record<string, { script: Script; url: string }> = {}
+
+async function openShop(script: string, env = {}): Promise<{ script: Script; url: string }> {
+  const run = stage.run(script, { TEST_LEDGER: ledger.url, PORT: '0', ...env })
+  return { script: run, url: `${(await run.says(/Visit (http:\S+)/))[1]}/` }
+}
+
+beforeAll(async () => {
+  ledger = await fastLedger()
+  stage = await setStage()
+  customer = await Customer.connect(ledger)
+  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(`src/${name}.ts`)
+})
+
+afterAll(async () => {
+  await customer.disconnect()
+  await stage.strike()
+  await ledger.close()
+})
+
+function shopOf(name: string): { script: Script; url: string } {
+  return shops[name] as { script: Script; url: string }
+}
+
+/** A shop is well if an honest client still gets a letter for a payment. */
+async function expectToBeWell(name: string): Promise<void> {
+  const { script, url } = shopOf(name)
+  expect(script.process.exitCode).toBeNull()
+  if (name === 'streaming-shop') {
+    const stream = await LetterStream.open(url)
+    await customer.pay(parsePay(stream.pay))
+    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+    stream.leave()
+  } else {
+    const offer = parsePay((await fetch(url)).headers.get('Pay'))
+    await customer.pay(offer)
+    expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+  }
+}
+
+describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
+  const open = () => RawConnection.open(shopOf(name).url)
+
+  test.each([
+    { what: 'garbage', text: '\x00\xff\xfe\r\n\r\n', status: '400' },
+    { what: 'a TLS hello', text: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', status: '400' },
+    {
+      what: 'headers of 100 KB',
+      text: `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`,
+      status: '431'
+    },
+    {
+      what: 'a header with a line break in its name',
+      text: 'GET / HTTP/1.1\r\nHost: x\r\nA\nB: x\r\n\r\n',
+      status: '400'
+    },
+    { what: 'a method nobody knows', text: 'BREW / HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
+    { what: 'a target that is no address', text: 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
+    { what: 'a dotted path', text: 'GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n', status: '404' },
+    {
+      what: 'a percent-encoded path',
+      text: 'GET /%00%0d%0aPay:%20x HTTP/1.1\r\nHost: x\r\n\r\n',
+      status: '404'
+    },
+    { what: 'HEAD', text: 'HEAD / HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
+    { what: 'OPTIONS of everything', text: 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
+    { what: 'POST', text: 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx', status: '405' }
+  ])('answers $status to $what', async ({ text, status }) => {
+    const connection = (await open()).send(text)
+    expect(await connection.receives(/^HTTP\/1\.1 \d{3} [^\r]*\r\n/)).toMatch(
+      new RegExp(`^HTTP/1\\.1 ${status} `)
+    )
+    expect(connection.received).not.toMatch(/^Pay:/m)
+    connection.close()
+  })
+
+  test('takes the absolute form of its address', async () => {
+    const connection = (await open()).send('GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n')
+    expect(await connection.receives(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (200|402) /)
+    connection.close()
+  })
+
+  test('survives two GETs in one packet', async () => {
+    const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+    const connection = (await open()).send(get + get)
+    await connection.receives(/\r\n\r\n/)
+    connection.close()
+    await expectToBeWell(name)
+  })
+
+  test('survives a client that says half a request and leaves, or says it slowly', async () => {
+    const [half, gone] = [await open(), await open()]
+    half.send('GET / HTTP/1.1\r\nHo')
+    gone.send('GET / HTTP/1.1\r\nHost: x\r\n').close()
+    await expectToBeWell(name)
+    half.close()
+  })
+
+  test('survives a client that closes its half of the connection', async () => {
+    const connection = (await open()).send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    connection.socket.end()
+    await connection.receives(/^HTTP\/1\.1 (200|402) /)
+    await expectToBeWell(name)
+    connection.close()
+  })
+
+  test('survives ten thousand requests in a burst', async () => {
+    const { url, script } = shopOf(name)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+    const statuses = new Map<number, number>()
+    const request = () =>
+      new Promise<void>((resolve, reject) => {
+        const req = http.get(url, { agent }, res => {
+          statuses.set(res.statusCode ?? 0, (statuses.get(res.statusCode ?? 0) ?? 0) + 1)
+          if (res.statusCode === 200) res.destroy()
+          else res.resume()
+          res.on('close', resolve)
+        })
+        req.on('error', reject)
+      })
+    for (let n = 0; n < 10_000; n += 500) await Promise.all(Array.from({ length: 500 }, request))
+    agent.destroy()
+    expect([...statuses.values()].reduce((a, b) => a + b)).toBe(10_000)
+    expect(statuses.get(name === 'streaming-shop' ? 200 : 402)).toBe(10_000)
+    expect(script.process.exitCode).toBeNull()
+    await expectToBeWell(name)
+  })
+})
+
+describe('both shops, on one account', () => {
+  let client: Client
+  const wallet = Wallet.fromSeed(accounts.customer.secret)
+  beforeAll(async () => {
+    client = new Client(ledger.url)
+    await client.connect()
+  })
+  afterAll(() => client.disconnect())
+
+  const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
+  const memo = (type: string, data: string) => ({ Memo: { MemoType: hex(type), MemoData: hex(data) } })
+  const [ilp, id, message] = ['xrpIlp', 'xrpId', 'xrpMessage'].map(
+    rel => `https://interledger.org/rel/${rel}`
+  ) as [string, string, string]
+  const condition = `A0258020${'AB'.repeat(32)}810120`
+  const packet = IlpPacket.serializeIlpPayment({
+    account: `test.crypto.xrp.${accounts.shop.address}.x.0`,
+    amount: '10',
+    data: Buffer.alloc(0)
+  }).toString('base64url')
+  const uuid = '00000000-0000-4000-8000-000000000000'
+  const soon = () => ledger.ledger.closedHeader.closeTime + 100_000
+
+  test.each([
+    { what: 'an escrow without memos', tx: { Condition: condition } },
+    {
+      what: 'an escrow with a memo that has no type',
+      tx: { Condition: condition, Memos: [{ Memo: { MemoData: 'AB' } }] }
+    },
+    {
+      what: 'an escrow without the memo of its id',
+      tx: { Condition: condition, Memos: [memo(ilp, packet)] }
+    },
+    {
+      what: 'an escrow with an id that is none',
+      tx: { Condition: condition, Memos: [memo(ilp, packet), memo(id, 'constructor')] }
+    },
+    {
+      what: 'an escrow without a condition',
+      tx: { Memos: [memo(ilp, packet), memo(id, uuid)], FinishAfter: true }
+    },
+    {
+      what: 'an escrow without an expiry',
+      tx: { Condition: condition, CancelAfter: undefined, FinishAfter: true, Memos: [memo(id, uuid)] }
+    },
+    {
+      what: 'a packet that is garbage',
+      tx: { Condition: condition, Memos: [memo(ilp, '\u0000{}'), memo(id, uuid)] }
+    },
+    { what: 'no packet at all', tx: { Condition: condition, Memos: [memo(id, uuid)] } },
+    { what: 'a plain payment', tx: { TransactionType: 'Payment', CancelAfter: undefined } },
+    {
+      what: 'a message that is not JSON',
+      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, '{')] }
+    },
+    {
+      what: 'a message that is null',
+      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
+    }
+  ])('survives $what', async ({ tx }) => {
+    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: soon() - 50_000 } : {}
+    const prepared = await client.autofill({
+      TransactionType: 'EscrowCreate',
+      Account: wallet.classicAddress,
+      Destination: accounts.shop.address,
+      Amount: '10',
+      CancelAfter: soon(),
+      ...tx,
+      ...finishAfter
+    } as Parameters<typeof client.autofill>[0])
+    const { result } = await client.submit(wallet.sign(prepared).tx_blob)
+    expect(result.engine_result).toBe('tesSUCCESS')
+    // The customer's payments come later on the ledger.
+    await Promise.all(Object.keys(shops).map(expectToBeWell))
+  })
+})
+
+describe('streaming-shop', () => {
+  test('refuses the 1001st client at a time with 503, and takes one when another has gone', async () => {
+    const { url } = await openShop('src/streaming-shop.ts')
+    const streams: LetterStream[] = []
+    for (let n = 0; n < 1000; n += 100) {
+      streams.push(...(await Promise.all(Array.from({ length: 100 }, () => LetterStream.open(url)))))
+    }
+    expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]))
+    const refused = await fetch(url)
+    expect(refused.status).toBe(503)
+    expect(await refused.text()).toBe('The shop is full: please come back in a minute\n')
+    streams.pop()?.leave()
+    let status = 503
+    while (status === 503) {
+      const stream = await LetterStream.open(url)
+      status = stream.status
+      streams.push(stream)
+    }
+    expect(status).toBe(200)
+    for (const stream of streams) stream.leave()
+  })
+
+  test('lets a client go that never pays, and keeps one that does', async () => {
+    const own = await setStage()
+    await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 1500')
+    const run = own.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
+    await customer.pay(parsePay(payer.pay))
+    expect(await idler.ends()).toBe('')
+    expect(payer.isOver).toBe(false)
+    await customer.pay(parsePay(payer.pay), '10', { paymentId: 1 })
+    expect(await payer.has(2)).toHaveLength(2)
+    payer.leave()
+    await own.strike()
+  })
+})
+
+describe('shop-from-before', () => {
+  test('forgets first who asked first and never paid, and never who has paid', async () => {
+    const own = await setStage()
+    await own.edit('src/client-accounts.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 3')
+    const run = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const ask = async () => parsePay((await fetch(url)).headers.get('Pay'))
+    const paid = await ask()
+    await customer.pay(paid)
+    const [first, second] = [await ask(), await ask()]
+    for (let n = 0; n < 2; n++) await ask()
+    await customer.prepare(first)
+    await run.says(
+      new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${first.address}`)
+    )
+    await customer.pay(second)
+    expect((await fetch(url, { headers: { 'Pay-Token': paid.sharedSecret } })).status).toBe(200)
+    await own.strike()
+  })
+
+  test('does not let one client spend what another has paid', async () => {
+    const { url } = shopOf('shop-from-before')
+    const [ada, bob] = [
+      parsePay((await fetch(url)).headers.get('Pay')),
+      parsePay((await fetch(url)).headers.get('Pay'))
+    ]
+    // Bob pays to Ada's address, under the secret that he knows: his own.
+    await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
+    await shopOf('shop-from-before').script.says(/F05 Wrong Condition/)
+    for (const { sharedSecret } of [ada, bob]) {
+      expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
+    }
+  })
+
+  test('gives one letter when a token is shown a hundred times at the same moment', async () => {
+    const { url } = shopOf('shop-from-before')
+    const offer = parsePay((await fetch(url)).headers.get('Pay'))
+    await customer.pay(offer)
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } }))
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+  })
+})

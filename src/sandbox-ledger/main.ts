@@ -21,7 +21,8 @@ function readOptions() {
       }
     }).values
   } catch (error) {
-    return fail(`${(error as Error).message.replace(/\.$/, '')}. Usage: ${USAGE}`)
+    const [complaint = ''] = (error as Error).message.split('\n')
+    return fail(`${complaint.replace(/\.$/, '')}. Usage: ${USAGE}`)
   }
 }
 
@@ -46,6 +47,7 @@ async function stop() {
 }
 process.on('SIGINT', stop)
 process.on('SIGTERM', stop)
+sandbox.events.on('stop', stop)
 
 if (idleMs > 0) {
   let idle = setTimeout(stop, idleMs)

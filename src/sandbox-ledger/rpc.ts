@@ -14,6 +14,8 @@ export interface Request {
   subscriber: Subscriber
   /** When the server started, in milliseconds of Unix time. */
   startedAt: number
+  /** Ends the server after the answer. */
+  stop(): void
 }
 
 /** Answers a command with its `result`, or throws an RpcError. */

@@ -7,7 +7,7 @@ import { commands } from './commands/index.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
 import { appendToJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger.ts'
-import { type Json, RpcError, rpcError } from './rpc.ts'
+import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
 import { watchPage } from './watch-page.ts'
 
@@ -39,14 +39,19 @@ export interface SandboxOptions {
   now?: () => number
 }
 
+interface SandboxEvents {
+  clients: [number]
+  stop: []
+}
+
 export interface SandboxLedger {
   /** Where clients connect: `ws://localhost:<port>`. */
   url: string
   port: number
   /** The ledger itself, for tests that look behind the API. */
   ledger: Ledger
-  /** How many clients are connected; `clients` is emitted with the number when it changes. */
-  events: EventEmitter<{ clients: [number] }>
+  /** `clients` comes with how many are connected when that changes, `stop` when one of them asks to stop. */
+  events: EventEmitter<SandboxEvents>
   /** Closes all connections and frees the port. */
   close(): Promise<void>
 }
@@ -80,7 +85,9 @@ function masked(request: Json): Json {
   return copy
 }
 
-function answer(request: Json, subscriber: Subscriber, ledger: Ledger, startedAt: number): Json {
+type Surroundings = Omit<Request, 'params' | 'apiVersion'>
+
+function answer(request: Json, surroundings: Surroundings): Json {
   const { id, command, method, api_version = 1 } = request
   const head = {
     ...('id' in request && { id }),
@@ -100,7 +107,7 @@ function answer(request: Json, subscriber: Subscriber, ledger: Ledger, startedAt
   try {
     const run = commands.get(name)
     if (!run) throw rpcError('unknownCmd')
-    const result = run({ params: request, apiVersion: api_version, ledger, subscriber, startedAt })
+    const result = run({ ...surroundings, params: request, apiVersion: api_version })
     return { ...head, result, status: 'success', type: 'response' }
   } catch (error) {
     if (error instanceof RpcError) return failure(error.fields)
@@ -130,9 +137,9 @@ class Connection implements Subscriber {
 async function readBody(request: IncomingMessage): Promise<string> {
   let body = ''
   for await (const chunk of request) {
-    body += chunk
-    if (body.length > MAX_REQUEST_LENGTH) throw new FaucetError('The request is too long')
+    if (body.length <= MAX_REQUEST_LENGTH) body += chunk
   }
+  if (body.length > MAX_REQUEST_LENGTH) throw new FaucetError('The request is too long')
   return body
 }
 
@@ -195,7 +202,8 @@ export async function startSandboxLedger({
   }
 
   const startedAt = Date.now()
-  const events = new EventEmitter<{ clients: [number] }>()
+  const events = new EventEmitter<SandboxEvents>()
+  const stop = () => setImmediate(() => events.emit('stop'))
   const connections = new Set<Connection>()
   ledger.on('close', closed => publishClosed(connections, ledger, closed))
   ledger.on('proposed', (transaction, result) => publishProposed(connections, ledger, transaction, result))
@@ -212,7 +220,7 @@ export async function startSandboxLedger({
       const text = data.toString()
       const request = parseRequest(text)
       const message = request
-        ? answer(request, connection, ledger, startedAt)
+        ? answer(request, { ledger, subscriber: connection, startedAt, stop })
         : { error: 'jsonInvalid', type: 'error', value: text }
       connection.send(JSON.stringify(message))
     })

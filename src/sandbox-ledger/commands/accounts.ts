@@ -71,6 +71,19 @@ export const accountObjects: Command = request => {
   return { account, account_objects, ...fields }
 }
 
+/** A list of what an account has, where no account can have any. */
+function emptyList(name: string): Command {
+  return request => {
+    const account = readAddress(request.params, 'account')
+    const { state, fields } = findLedger(request)
+    if (!readAccount(state, indexOf.account(account))) throw notFound(account, fields)
+    return { account, [name]: [], ...fields }
+  }
+}
+
+export const accountLines = emptyList('lines')
+export const accountOffers = emptyList('offers')
+
 /** A bound of the ledgers to search: -1 or nothing means as far as there are any. */
 function bound(params: Json, name: string, whole: number): number {
   const value = params[name]

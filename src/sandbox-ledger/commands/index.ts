@@ -1,14 +1,16 @@
 import type { Command } from '../rpc.ts'
-import { accountInfo, accountObjects, accountTx } from './accounts.ts'
+import { accountInfo, accountLines, accountObjects, accountOffers, accountTx } from './accounts.ts'
 import { ledger, ledgerAccept, ledgerClosed, ledgerCurrent, ledgerEntry } from './ledgers.ts'
-import { fee, ping, serverInfo, serverState, version } from './server.ts'
+import { fee, ping, serverInfo, serverState, stop, version } from './server.ts'
 import { subscribe, unsubscribe } from './subscriptions.ts'
 import { submit, tx } from './transactions.ts'
 
 export const commands = new Map<string, Command>(
   Object.entries({
     account_info: accountInfo,
+    account_lines: accountLines,
     account_objects: accountObjects,
+    account_offers: accountOffers,
     account_tx: accountTx,
     fee,
     ledger,
@@ -19,6 +21,7 @@ export const commands = new Map<string, Command>(
     ping,
     server_info: serverInfo,
     server_state: serverState,
+    stop,
     submit,
     subscribe,
     tx,

@@ -115,3 +115,8 @@ export const fee: Command = ({ ledger }) => {
 export const ping: Command = () => ({ role: 'admin', unlimited: true })
 
 export const version: Command = () => ({ version: { first: 1, good: 1, last: 2 } })
+
+export const stop: Command = request => {
+  request.stop()
+  return { message: 'ripple server stopping' }
+}

@@ -194,7 +194,7 @@ test('whatever is submitted, no drop is made or lost, and the same transactions 
         expect(again.closedHeader).toEqual(ledger.closedHeader)
       }
     ),
-    { numRuns: 15, seed: 1 }
+    { numRuns: 30, seed: 1 }
   )
   // The mix is worth something only if it reaches the interesting results.
   for (const result of [

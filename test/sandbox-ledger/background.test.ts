@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, test } from 'vitest'
+import { startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { RawClient } from './client.ts'
+import { Bench, customer, lock, NEVER, shop } from './support.ts'
+
+const source = (file: string) => new URL(`../../src/sandbox-ledger/${file}`, import.meta.url)
+const running: ChildProcess[] = []
+const folders: string[] = []
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill('SIGKILL')
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
+})
+
+function temporaryFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sandbox-ledger-'))
+  folders.push(folder)
+  return join(folder, 'state')
+}
+
+async function listen(): Promise<{ server: Server; port: number }> {
+  const server = createServer(socket => socket.end('I am no ledger\n')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { server, port: (server.address() as { port: number }).port }
+}
+
+async function freePort(): Promise<number> {
+  const { server, port } = await listen()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function node(...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  running.push(child)
+  return child
+}
+
+const ledgerCommand = (...args: string[]) => node(fileURLToPath(source('main.ts')), ...args)
+
+/** Waits for the end of a process; all that it has said. */
+async function ended(child: ChildProcess) {
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => (said += data))
+  const [code] = await once(child, 'close')
+  return { code, said: said.trim() }
+}
+
+const firstLine = async (child: ChildProcess): Promise<string> =>
+  (await once(createInterface({ input: child.stdout as NonNullable<typeof child.stdout> }), 'line'))[0]
+
+describe('npm run ledger', () => {
+  test('says where it is, tells of ledgers that held something, and ends cleanly on a signal', async () => {
+    const child = ledgerCommand('--port', '0', '--close-interval', '0')
+    const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })
+    const [greeting] = await once(lines, 'line')
+    const url = /ws:\/\/localhost:\d+/.exec(greeting)?.[0] as string
+    expect(greeting).toMatch(/play money, closes on ledger_accept.*Ctrl-C stops it$/)
+    const client = await RawClient.connect(url)
+    const said = once(lines, 'line')
+    await client.ask({ command: 'ledger_accept' })
+    const payment = {
+      TransactionType: 'Payment',
+      Account: customer.address,
+      Destination: shop.address,
+      Amount: '1'
+    }
+    const { tx_blob } = customer.sign({ ...payment, TransactionType: 'Payment', Fee: '10', Sequence: 4 })
+    await client.ask({ command: 'submit', tx_blob })
+    await client.ask({ command: 'ledger_accept' })
+    expect((await said)[0]).toBe('Ledger 6: 1 tesSUCCESS')
+    const exit = once(child, 'exit')
+    child.kill('SIGINT')
+    expect((await exit)[0]).toBe(0)
+  })
+
+  test.each([
+    [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
+    [['--close-interval', '-1'], 'Usage: npm run ledger'],
+    [['--prot', '1'], "Unknown option '--prot'. Usage: "],
+    [['extra'], 'Usage: npm run ledger']
+  ])('with %j says what is wrong and ends with code 1', async (args, sentence) => {
+    const { code, said } = await ended(ledgerCommand(...args))
+    expect([code, said]).toEqual([1, expect.stringContaining(sentence)])
+    expect(said.split('\n')).toHaveLength(1)
+  })
+
+  test('says so when the port is in use', async () => {
+    const { server, port } = await listen()
+    const { code, said } = await ended(ledgerCommand('--port', String(port)))
+    server.close()
+    expect([code, said]).toEqual([
+      1,
+      `Port ${port} is in use: stop what listens there, or choose another port`
+    ])
+  })
+})
+
+describe('sandboxLedger', () => {
+  const call = (port: number) =>
+    node(
+      '--input-type=module',
+      '--eval',
+      `import { sandboxLedger } from ${JSON.stringify(source('index.ts').href)}
+       try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
+    )
+
+  test('called twice at once starts one ledger, which outlives both callers', async () => {
+    const port = await freePort()
+    const said = await Promise.all([ended(call(port)), ended(call(port))])
+    const url = `ws://localhost:${port}`
+    const started = `Sandbox ledger: started at ${url} (play money, stops by itself a minute after its last client has gone)`
+    expect(said.map(({ said }) => said).toSorted()).toEqual([`Sandbox ledger: found at ${url}`, started])
+    const client = await RawClient.connect(url)
+    await client.ask({ command: 'subscribe', streams: ['ledger'] })
+    await once(client.socket, 'message')
+    const gone = once(client.socket, 'close')
+    expect(await client.ask({ command: 'stop' })).toMatchObject({ status: 'success' })
+    await gone
+  })
+
+  test('says so when something else has the port', async () => {
+    const { server, port } = await listen()
+    const { said } = await ended(call(port))
+    server.close()
+    expect(said).toBe(
+      `Port ${port} is in use by something that is no XRP Ledger server: stop it, or choose another port (sandboxLedger({ port }))`
+    )
+  })
+})
+
+test('a ledger that stops when idle waits for its last client', async () => {
+  const child = ledgerCommand('--port', '0', '--stop-when-idle', '300')
+  const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
+  const exit = once(child, 'exit')
+  const first = await RawClient.connect(url)
+  const second = await RawClient.connect(url)
+  first.close()
+  await second.ask({ command: 'subscribe', streams: ['ledger'] })
+  await once(second.socket, 'message') // a second later it is still there
+  second.close()
+  expect((await exit)[0]).toBe(0)
+})
+
+test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])('it does not listen on %s', async host => {
+  await expect(startSandboxLedger({ port: 0, host })).rejects.toThrow(
+    `The sandbox ledger listens on the loopback only, not on "${host}"`
+  )
+})
+
+describe('with a state file', () => {
+  test('everything validated is there again after a crash, down to the hashes', async () => {
+    const file = temporaryFile()
+    const child = ledgerCommand('--port', '0', '--close-interval', '0', '--state', file)
+    const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
+    const client = await RawClient.connect(url)
+    const { Condition, Fulfillment } = lock('crash')
+    const { tx_blob, hash } = customer.sign({
+      TransactionType: 'EscrowCreate',
+      Account: customer.address,
+      Destination: shop.address,
+      Amount: '10',
+      Fee: '10',
+      Sequence: 4,
+      Condition,
+      CancelAfter: NEVER
+    })
+    await client.ask({ command: 'submit', tx_blob })
+    await client.ask({ command: 'ledger_accept' })
+    const before = await client.ask({
+      id: 0,
+      command: 'ledger',
+      ledger_index: 'validated',
+      transactions: true
+    })
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    appendFileSync(file, '{"closeTime":84') // a line that the crash has cut off
+
+    const bench = await Bench.start({ stateFile: file })
+    expect(
+      await bench.client.ask({ id: 0, command: 'ledger', ledger_index: 'validated', transactions: true })
+    ).toEqual(before)
+    expect(await bench.result({ hash })).toBe('tesSUCCESS')
+    await bench.finishEscrow(shop, customer, 4, { Condition, Fulfillment })
+    await bench.close()
+    const { closedHeader } = bench.sandbox.ledger
+    await bench.stop()
+
+    const again = await Bench.start({ stateFile: file })
+    expect(again.sandbox.ledger.closedHeader).toEqual(closedHeader)
+    expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(closedHeader.ledgerIndex)
+    await again.stop()
+  })
+
+  test('a file that holds something else is refused', async () => {
+    const file = temporaryFile()
+    appendFileSync(file, 'Dear diary\n')
+    await expect(Bench.start({ stateFile: file })).rejects.toThrow(
+      `"${file}" holds no state of a sandbox ledger`
+    )
+    expect(readFileSync(file, 'utf8')).toBe('Dear diary\n')
+  })
+})

@@ -81,20 +81,29 @@ export class Payments {
     return isOurs
   }
 
-  /** Takes note of letters that came, and ends the script if they are more than could have been paid for. */
-  received(letters: number): void {
+  /**
+   * Takes note of letters that came.
+   *
+   * @returns false if they are far more than could have been paid for: that ends the script
+   */
+  received(letters: number): boolean {
     this.#letters += letters
-    if (this.#letters > this.#sent + this.#maxAtRisk) {
-      end(1, 'The shop sends far more than was paid for: that is no letter shop')
-    }
+    if (this.#letters <= this.#sent + this.#maxAtRisk) return true
+    end(1, 'The shop sends far more than was paid for: that is no letter shop')
+    return false
   }
 
-  /** Whether one more payment would be too much trust: the shop does not take them, or gives no letters for them. */
-  checkRisk(): void {
+  /**
+   * Whether to pay once more: not while the ledger is out of reach, and never again once the shop takes no payments,
+   * or gives no letters for them. The latter ends the script.
+   */
+  mayPay(): boolean {
+    if (!this.#plugin.isConnected()) return false
     const atRisk = this.#sent - Math.min(this.#taken, this.#letters)
-    if (atRisk < this.#maxAtRisk) return
+    if (atRisk < this.#maxAtRisk) return true
     const fault = this.#taken <= this.#letters ? 'has not taken' : 'has given no letters for'
     end(1, `Stopped paying: the shop ${fault} the payments of the last ${maxSecondsAtRisk} seconds`)
+    return false
   }
 
   /** What it all came to, in one line. */
@@ -129,8 +138,8 @@ export class Payments {
 export function lettersOnly(payments: Payments): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      payments.received(chunk.length)
-      done(null, chunk.toString('latin1').replace(/[^A-Z]/g, '?'))
+      if (payments.received(chunk.length)) this.push(chunk.toString('latin1').replace(/[^A-Z]/g, '?'))
+      done()
     }
   })
 }

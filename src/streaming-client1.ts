@@ -29,8 +29,7 @@ const sharedSecret = Buffer.from(parts[3], 'base64')
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!plugin.isConnected()) return
-    payments.checkRisk()
+    if (!payments.mayPay()) return
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const ilpPacket = IlpPacket.serializeIlpPayment({

@@ -30,8 +30,7 @@ const parts = await checkOffer(res, 200, maxPrice, plugin.getInfo().prefix)
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!plugin.isConnected()) return
-    payments.checkRisk()
+    if (!payments.mayPay()) return
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const sharedSecret = Buffer.from(parts[3], 'base64')

@@ -1,0 +1,186 @@
+import type { ServerResponse } from 'node:http'
+import base64url from 'base64url'
+import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { pskFulfillment } from '../src/crypto.ts'
+import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { fakeShop } from './support/letters.ts'
+import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+
+const sharedSecret = Buffer.alloc(32, 7)
+const pay = `interledger-psk 10 test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
+const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
+const intervalMs = 100
+const maxSecondsAtRisk = 2
+
+let ledger: SandboxLedger
+let stage: Stage
+
+beforeAll(async () => {
+  ledger = await fastLedger()
+  stage = await setStage()
+  await stage.edit('src/payments.ts', 'maxSecondsAtRisk = 30', `maxSecondsAtRisk = ${maxSecondsAtRisk}`)
+})
+
+afterAll(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+function run(client: string, url: string): Script {
+  return stage.run(`src/${client}.ts`, {
+    TEST_LEDGER: ledger.url,
+    SHOP_URL: url,
+    INTERVAL_MS: String(intervalMs)
+  })
+}
+
+/** A till that takes every payment, whatever its shop then does about the letter. */
+async function openTill(): Promise<PluginXrpEscrow> {
+  const till = new PluginXrpEscrow({ server: ledger.url, secret: accounts.shop.secret })
+  till.on('incoming_prepare', ({ id, ilp }) => {
+    till
+      .fulfillCondition(id, base64url(pskFulfillment(sharedSecret, base64url.toBuffer(ilp))))
+      .catch(() => {})
+  })
+  await till.connect()
+  return till
+}
+
+function paymentsOf(client: Script): number {
+  return Number(/^(\d+) payments?, /m.exec(client.output)?.[1])
+}
+
+describe.each([
+  { client: 'streaming-client1', status: 402 },
+  { client: 'streaming-client2', status: 200 }
+])('$client', ({ client, status }) => {
+  test('stops after the seconds that it may risk when nobody takes its payments', async () => {
+    const shop = await fakeShop((_req, res) => {
+      res.writeHead(status, { Pay: pay }).flushHeaders()
+      if (status === 402) res.end()
+    })
+    const buyer = run(client, shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toContain(
+      'Stopped paying: the shop has not taken the payments of the last 2 seconds'
+    )
+    expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
+    expect(buyer.output).toMatch(/20 payments still in escrow: .* fetches back after \d/)
+    await shop.close()
+  })
+
+  test('ends with a sentence when the account to be paid does not exist', async () => {
+    const shop = await fakeShop((_req, res) => {
+      res.writeHead(status, { Pay: pay.replace(accounts.shop.address, nobody) }).flushHeaders()
+    })
+    const buyer = run(client, shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toMatch(/needs an account that is not on the ledger \(.*tecNO_DST/)
+    await shop.close()
+  })
+
+  test.each([
+    { what: 'closes at once', answer: (res: ServerResponse) => res.destroy() },
+    {
+      what: 'sends a gigantic header',
+      answer: (res: ServerResponse) => res.writeHead(status, { Pay: pay, X: 'x'.repeat(100_000) }).end()
+    },
+    {
+      what: 'redirects',
+      answer: (res: ServerResponse) => res.writeHead(302, { Pay: pay, Location: '/' }).end()
+    }
+  ])('pays nothing to a shop that $what', async ({ answer }) => {
+    const shop = await fakeShop((_req, res) => answer(res))
+    const buyer = run(client, shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toMatch(/^The shop /m)
+    expect(buyer.output).not.toMatch(/^\s+at /m)
+    expect(paymentsOf(buyer)).toBe(0)
+    expect(shop.requests).toHaveLength(1)
+    await shop.close()
+  })
+})
+
+describe('streaming-client2', () => {
+  test('stops when its payments are taken and no letters come', async () => {
+    const till = await openTill()
+    const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
+    const buyer = run('streaming-client2', shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toContain(
+      'Stopped paying: the shop has given no letters for the payments of the last 2 seconds'
+    )
+    expect(paymentsOf(buyer)).toBe(20)
+    await till.disconnect()
+    await shop.close()
+  })
+
+  test('stops when the body has no end, and lets no control sequence through', async () => {
+    const shop = await fakeShop((_req, res) => {
+      res.writeHead(200, { Pay: pay }).flushHeaders()
+      res.write('A\x1b[2J\x07\u009b\r\n')
+      const flood = () => {
+        while (res.writable && res.write('\x1b]0;x\x07'.repeat(1000)));
+      }
+      res.on('drain', flood)
+      res.req.socket.on('error', () => {})
+      setTimeout(flood, 500)
+    })
+    const buyer = run('streaming-client2', shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output.length).toBeLessThan(1_000)
+    expect(buyer.output).toMatch(/A\?\?\?J\?{5}/)
+    expect(buyer.output).toContain('The shop sends far more than was paid for')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(buyer.output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+    await shop.close()
+  })
+
+  test('stops when the shop ends the stream at once', async () => {
+    const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).end())
+    const buyer = run('streaming-client2', shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toContain('The shop ended the stream')
+    await shop.close()
+  })
+})
+
+describe('streaming-client1', () => {
+  test.each([
+    {
+      what: 'no letter',
+      answer: { status: 402, body: 'Please pay more' },
+      says: 'gave no letter: 402 Please pay more'
+    },
+    {
+      what: 'an error with a control sequence',
+      answer: { status: 500, body: '\x1b[31mred' },
+      says: '500 ?[31mred'
+    },
+    {
+      what: 'a body without end',
+      answer: { status: 200, body: undefined },
+      says: 'its answer is far too long'
+    }
+  ])('stops when its payment is taken and it gets $what', async ({ answer, says }) => {
+    const till = await openTill()
+    const shop = await fakeShop((req, res) => {
+      if (!req.headers['pay-token']) return res.writeHead(402, { Pay: pay }).end()
+      res.writeHead(answer.status, { Pay: pay.replace(' 10 ', ' 20 ') })
+      if (answer.body !== undefined) return res.end(answer.body)
+      const flood = () => {
+        while (res.writable && res.write('x'.repeat(1000)));
+      }
+      res.on('drain', flood)
+      flood()
+      return undefined
+    })
+    const buyer = run('streaming-client1', shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toContain(says)
+    expect(paymentsOf(buyer)).toBeLessThanOrEqual(20)
+    await till.disconnect()
+    await shop.close()
+  })
+})

@@ -2,28 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
 import { fakeShop } from './support/letters.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { pairs } from './support/pairs.ts'
+import { fastLedger, freePort, type Script, type Stage, setStage } from './support/scripts.ts'
 
 const secret = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 const shopAddress = `test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA`
 const goodPay = `interledger-psk 10 ${shopAddress} ${secret}`
-
-const pairs = [
-  {
-    client: 'src/streaming-client1.ts',
-    shop: 'src/shop-from-before.ts',
-    lettersIn: (output: string) => output.match(/(?<=^Your letter: )[A-Z]$/gm) ?? []
-  },
-  {
-    client: 'src/streaming-client2.ts',
-    shop: 'src/streaming-shop.ts',
-    lettersIn: (output: string) =>
-      output
-        .match(/^[.A-Z]+$/gm)
-        ?.join('')
-        .match(/[A-Z]/g) ?? []
-  }
-]
 
 let ledger: SandboxLedger
 let stage: Stage
@@ -177,9 +161,3 @@ describe('a client of a shop that is none', () => {
     await shop.close()
   })
 })
-
-async function freePort(): Promise<number> {
-  const shop = await fakeShop(() => {})
-  await shop.close()
-  return Number(new URL(shop.url).port)
-}

@@ -4,7 +4,7 @@ import * as IlpPacket from 'ilp-packet'
 import PluginXrpEscrow, { type LedgerTransfer, type Transfer } from 'ilp-plugin-xrp-escrow'
 import { v4 as uuid } from 'uuid'
 import { pskCondition } from '../../src/crypto.ts'
-import { accounts, type SandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { accounts } from '../../src/sandbox-ledger/index.ts'
 
 /** The parts of a `Pay` header. */
 export interface Offer {
@@ -41,7 +41,7 @@ export class Customer {
     this.plugin = plugin
   }
 
-  static async connect(ledger: SandboxLedger, secret = accounts.customer.secret): Promise<Customer> {
+  static async connect(ledger: { url: string }, secret = accounts.customer.secret): Promise<Customer> {
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret })
     await plugin.connect()
     return new Customer(plugin)

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -30,7 +31,7 @@ export interface Stage {
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
   /** starts one of its scripts */
-  run(script: string, env?: Record<string, string>): Script
+  run(script: string, env?: Record<string, string>, args?: string[]): Script
   /** stops what still runs and removes the copy */
   strike(): Promise<void>
 }
@@ -54,8 +55,8 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
       if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
       await writeFile(join(folder, file), text.replace(before, after))
     },
-    run(script, env = {}) {
-      const started = new Script(join(folder, script), env)
+    run(script, env = {}, args = []) {
+      const started = new Script(join(folder, script), env, args)
       scripts.push(started)
       return started
     },
@@ -73,8 +74,8 @@ export class Script {
   readonly process: ChildProcess
   readonly #exited: Promise<number | null>
 
-  constructor(path: string, env: Record<string, string>) {
-    this.process = spawn(process.execPath, ['--import', 'tsx', path], {
+  constructor(path: string, env: Record<string, string>, args: string[]) {
+    this.process = spawn(process.execPath, ['--import', 'tsx', path, ...args], {
       cwd: root,
       env: {
         ...process.env,
@@ -133,4 +134,14 @@ export class Script {
 /** A sandbox on a free port that closes ledgers faster than a real one, to keep the tests short. */
 export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
   return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
+}
+
+/** A port that nobody is listening on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }

@@ -1,0 +1,141 @@
+import { randomInt } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Client } from 'xrpl'
+import { accounts } from '../src/sandbox-ledger/index.ts'
+import { Customer } from './support/customer.ts'
+import { pairs } from './support/pairs.ts'
+import { freePort, type Script, type Stage, setStage } from './support/scripts.ts'
+
+let stage: Stage
+let ledgerPort: number
+let shopPort: number
+let stateFile: string
+
+beforeEach(async () => {
+  stage = await setStage()
+  ledgerPort = await freePort()
+  shopPort = await freePort()
+  stateFile = join(stage.folder, 'ledger-state')
+})
+
+afterEach(() => stage.strike())
+
+const ledgerUrl = () => `ws://localhost:${ledgerPort}`
+
+async function openLedger(): Promise<Script> {
+  const args = ['--port', String(ledgerPort), '--close-interval', '500', '--state', stateFile]
+  const ledger = stage.run('src/sandbox-ledger/main.ts', {}, args)
+  await ledger.says(/Sandbox ledger at/)
+  return ledger
+}
+
+async function openShop(shop: string): Promise<Script> {
+  const run = stage.run(shop, { TEST_LEDGER: ledgerUrl(), PORT: String(shopPort) })
+  await run.says(/Visit/)
+  return run
+}
+
+function startClient(client: string): Script {
+  return stage.run(client, {
+    TEST_LEDGER: ledgerUrl(),
+    SHOP_URL: `http://localhost:${shopPort}/`,
+    INTERVAL_MS: '200'
+  })
+}
+
+describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
+  test.each([
+    { how: 'where it was', keepsState: true },
+    { how: 'empty', keepsState: false }
+  ])('go on when the ledger was killed and comes back $how', async ({ keepsState }) => {
+    const ledger = await openLedger()
+    const seller = await openShop(shop)
+    const buyer = startClient(client)
+    await buyer.prints(output => lettersIn(output).length >= 3)
+    await ledger.kill()
+    await seller.says(/The ledger is out of reach: waiting for it to come back\n/)
+    await buyer.says(/The ledger is out of reach: waiting for it to come back\n/)
+    if (!keepsState) await rm(stateFile)
+    await openLedger()
+    await seller.says(/The ledger is back\n/)
+    await buyer.says(/The ledger is back\n/)
+    if (!keepsState) await buyer.says(/restarted empty/)
+    const before = lettersIn(buyer.output).length
+    await buyer.prints(output => lettersIn(output).length >= before + 3)
+    expect(await buyer.interrupt()).toBe(0)
+    expect(await seller.interrupt()).toBe(0)
+    expect(buyer.output + seller.output).not.toMatch(/^\s+at /m)
+    expect(buyer.output.match(/out of reach/g)).toHaveLength(1)
+  })
+})
+
+test('after kills at random moments, every drop is with its owner: paid for a letter, or returned', async () => {
+  const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
+  const run = { ledger: await openLedger(), shop: await openShop(shop), client: startClient(client) }
+  const start = {
+    ledger: openLedger,
+    shop: () => openShop(shop),
+    client: async () => startClient(client)
+  }
+  for (const victim of ['client', 'shop', 'ledger'] as const) {
+    await run.client.prints(output => lettersIn(output).length >= 2)
+    await delay(randomInt(1_000))
+    await run[victim].kill()
+    // A client without its shop gives up, as it should: another takes its place.
+    if (victim === 'shop') expect(await run.client.ends()).toBe(1)
+    run[victim] = await start[victim]()
+    if (victim === 'shop') run.client = startClient(client)
+  }
+  const before = lettersIn(run.client.output).length
+  await run.client.prints(output => lettersIn(output).length >= before + 2)
+  expect(await run.client.interrupt()).toBe(0)
+  expect(await run.shop.interrupt()).toBe(0)
+
+  // Everything expires, and the customer's next run fetches back what was not taken.
+  const observer = new Client(ledgerUrl())
+  await observer.connect()
+  const customer = await Customer.connect({ url: ledgerUrl() })
+  let open = Number.POSITIVE_INFINITY
+  for (let ledgers = 0; open > 0 && ledgers < 5_000; ledgers += 100) {
+    for (let n = 0; n < 100; n++) await observer.request({ command: 'ledger_accept' } as never)
+    const { result } = await observer.request({
+      command: 'account_objects',
+      account: accounts.customer.address
+    })
+    open = result.account_objects.length
+  }
+  expect(open).toBe(0)
+
+  const { result } = await observer.request({
+    command: 'account_tx',
+    account: accounts.shop.address,
+    limit: 10_000
+  })
+  expect(result.marker).toBeUndefined()
+  const count = { EscrowCreate: 0, EscrowFinish: 0, EscrowCancel: 0 } as Record<string, number>
+  const fees = { [accounts.shop.address]: 0, [accounts.customer.address]: 0 } as Record<string, number>
+  for (const { tx_json, meta } of result.transactions) {
+    const { Account, TransactionType, Fee } = tx_json as unknown as Record<string, string>
+    if (Account && Account in fees) fees[Account] = (fees[Account] as number) + Number(Fee)
+    const isSuccess = (meta as { TransactionResult: string }).TransactionResult === 'tesSUCCESS'
+    if (isSuccess && TransactionType) count[TransactionType] = (count[TransactionType] ?? 0) + 1
+  }
+  expect(count.EscrowFinish).toBeGreaterThan(5)
+  expect(count.EscrowCreate).toBe((count.EscrowFinish as number) + (count.EscrowCancel as number))
+  const paid = 10 * (count.EscrowFinish as number)
+  const balanceOf = async (account: string) => {
+    const info = await observer.request({ command: 'account_info', account, ledger_index: 'validated' })
+    return Number(info.result.account_data.Balance)
+  }
+  const funded = 10_000_000_000
+  expect(await balanceOf(accounts.shop.address)).toBe(funded + paid - (fees[accounts.shop.address] as number))
+  // The fees of a cancel that came too late do not touch the shop, and so are not in its history.
+  const spent = funded - (await balanceOf(accounts.customer.address))
+  expect(spent - paid - (fees[accounts.customer.address] as number)).toBeLessThanOrEqual(100)
+  expect(spent - paid - (fees[accounts.customer.address] as number)).toBeGreaterThanOrEqual(0)
+  await customer.disconnect()
+  await observer.disconnect()
+})

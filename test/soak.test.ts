@@ -1,0 +1,87 @@
+import { setInterval } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Wallet } from 'xrpl'
+import { accounts, type SandboxLedger, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { Customer, type Offer, parsePay } from './support/customer.ts'
+import { LetterStream } from './support/letters.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
+
+// "npm run soak" takes the time that it needs; "npm test" has a shorter version of it.
+const isSoak = import.meta.env.MODE === 'soak'
+const clientCount = isSoak ? 50 : 20
+const seconds = isSoak ? 120 : 10
+const warmUpSeconds = isSoak ? 30 : 4
+
+let ledger: SandboxLedger
+let stage: Stage
+
+beforeEach(async () => {
+  stage = await setStage()
+})
+
+afterEach(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+async function heapOf(script: Script): Promise<number> {
+  const before = script.output.match(/heap: /g)?.length ?? 0
+  script.process.kill('SIGUSR2')
+  return script.prints(output => Number([...output.matchAll(/heap: (\d+) bytes\n/g)][before]?.[1]))
+}
+
+test(
+  `${clientCount} clients pay a streaming shop every second for ${seconds} seconds, and each gets its own letters`,
+  async () => {
+    const wallets = Array.from({ length: clientCount }, () => Wallet.generate())
+    ledger = await startSandboxLedger({
+      port: 0,
+      funding: [accounts.shop.address, ...wallets.map(({ address }) => address)].map(address => ({
+        address,
+        xrp: 1_000
+      }))
+    })
+    const probe = new URL('./support/heap-probe.mjs', import.meta.url).href
+    const shop = stage.run('src/streaming-shop.ts', {
+      TEST_LEDGER: ledger.url,
+      PORT: '0',
+      NODE_OPTIONS: `--import ${probe}`
+    })
+    const [, shopUrl = ''] = await shop.says(/Visit (http:\S+)/)
+    const clients: { customer: Customer; stream: LetterStream; offer: Offer }[] = []
+    for (const { seed = '' } of wallets) {
+      const customer = await Customer.connect(ledger, seed)
+      const stream = await LetterStream.open(shopUrl)
+      clients.push({ customer, stream, offer: parsePay(stream.pay) })
+    }
+
+    const payments: Promise<unknown>[] = []
+    let heapAfterWarmUp = 0
+    let second = 0
+    for await (const _ of setInterval(1_000)) {
+      if (second === seconds) break
+      for (const { customer, offer } of clients) {
+        payments.push(customer.prepare(offer, '10', { paymentId: second }))
+      }
+      second++
+      if (second === warmUpSeconds) heapAfterWarmUp = await heapOf(shop)
+    }
+    await Promise.all(payments)
+    for (const { stream } of clients) await stream.has(seconds)
+    // Every payment is taken before the memory is looked at.
+    await shop.prints(output => output.match(/Payment complete/g)?.length === clientCount * seconds)
+    const heapAtTheEnd = await heapOf(shop)
+
+    expect(clients.map(({ stream }) => stream.letters.length)).toEqual(Array(clientCount).fill(seconds))
+    expect(heapAtTheEnd / heapAfterWarmUp).toBeLessThan(1.1)
+    if (isSoak)
+      console.log(
+        `Heap of the shop: ${heapAfterWarmUp} bytes after ${warmUpSeconds} s, ${heapAtTheEnd} at the end`
+      )
+    for (const { customer, stream } of clients) {
+      stream.leave()
+      await customer.disconnect()
+    }
+  },
+  (seconds + 60) * 1_000
+)

@@ -1,6 +1,7 @@
 import { affectedAccounts, type Metadata } from './metadata.ts'
+import { serialize } from './serialize.ts'
 import type { LedgerEntry, State } from './state.ts'
-import type { TransactionFields } from './transaction.ts'
+import type { Transaction, TransactionFields } from './transaction.ts'
 
 export interface LedgerHeader {
   ledgerIndex: number
@@ -22,8 +23,6 @@ export interface ValidatedTransaction {
   position: number
   closeTime: number
   ledgerHash: string
-  blob: Buffer
-  metaBlob: Buffer
   fieldsJson: string
   metaJson: string
 }
@@ -35,9 +34,17 @@ export interface ClosedLedger {
   undo: Map<string, LedgerEntry | undefined>
 }
 
+/** A transaction and what it did in the ledger that applied it. */
+export interface Applied {
+  transaction: Transaction
+  meta: Metadata
+}
+
 export const fieldsOf = (transaction: ValidatedTransaction): TransactionFields =>
   JSON.parse(transaction.fieldsJson)
 export const metaOf = (transaction: ValidatedTransaction): Metadata => JSON.parse(transaction.metaJson)
+export const blobOf = (transaction: ValidatedTransaction) => serialize(fieldsOf(transaction))
+export const metaBlobOf = (transaction: ValidatedTransaction) => serialize(metaOf(transaction))
 
 /** A list that grows at its end and is cut off at its beginning, both at constant cost. */
 class Queue<T> {
@@ -109,12 +116,12 @@ export class History {
     return `${this.first.header.ledgerIndex}-${this.last.header.ledgerIndex}`
   }
 
-  add(ledger: ClosedLedger, metas: Metadata[]) {
+  add(ledger: ClosedLedger, applied: Applied[]) {
     this.#ledgers.push(ledger)
     this.#ledgersByHash.set(ledger.header.hash, ledger)
     for (const [position, transaction] of ledger.transactions.entries()) {
       this.#transactions.set(transaction.hash, transaction)
-      for (const account of affectedAccounts(metas[position] as Metadata)) {
+      for (const account of affectedAccounts((applied[position] as Applied).meta)) {
         const list = this.#byAccount.get(account)
         if (list) list.push(transaction)
         else {

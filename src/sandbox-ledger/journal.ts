@@ -1,6 +1,7 @@
-import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { toHex } from './hashes.ts'
-import type { ClosedLedger } from './history.ts'
+import type { Applied, LedgerHeader } from './history.ts'
+import type { Ledger } from './ledger.ts'
 import { parseTransaction, type Transaction } from './transaction.ts'
 
 /** A closed ledger as the journal keeps it: all that is needed to close it once more. */
@@ -10,23 +11,26 @@ export interface JournalEntry {
 }
 
 /**
- * Reads the ledgers in a journal, oldest first; none if there is no file. What a crash has left of a line
- * that was being written is cut off: that ledger has been told to nobody.
+ * Reads the ledgers in a journal one by one, oldest first; none if there is no file. What a crash has left of a
+ * line that was being written is cut off: that ledger has been told to nobody.
  */
-export function readJournal(file: string): JournalEntry[] {
-  if (!existsSync(file)) return []
+export function* readJournal(file: string): Generator<JournalEntry> {
+  if (!existsSync(file)) return
   const text = readFileSync(file, 'utf8')
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-  if (whole.length < text.length) truncateSync(file, Buffer.byteLength(whole))
+  const end = text.lastIndexOf('\n') + 1
+  for (let start = 0; start < end; ) {
+    const next = text.indexOf('\n', start) + 1
+    yield parseLine(file, text.slice(start, next))
+    start = next
+  }
+  if (end < text.length) truncateSync(file, Buffer.byteLength(text.slice(0, end)))
+}
+
+function parseLine(file: string, line: string): JournalEntry {
   try {
-    return whole
-      .split('\n')
-      .slice(0, -1)
-      .map(line => {
-        const { closeTime, transactions } = JSON.parse(line) as { closeTime: number; transactions: string[] }
-        const parse = (blob: string) => parseTransaction(Buffer.from(blob, 'hex'), { trusted: true })
-        return { closeTime, transactions: transactions.map(parse) }
-      })
+    const { closeTime, transactions } = JSON.parse(line) as { closeTime: number; transactions: string[] }
+    const parse = (blob: string) => parseTransaction(Buffer.from(blob, 'hex'), { trusted: true })
+    return { closeTime, transactions: transactions.map(parse) }
   } catch (cause) {
     throw new Error(`"${file}" holds no state of a sandbox ledger: name another file, or remove it`, {
       cause
@@ -34,8 +38,12 @@ export function readJournal(file: string): JournalEntry[] {
   }
 }
 
-/** Adds a ledger to a journal, before anybody hears of it. */
-export function appendToJournal(file: string, { header, transactions }: ClosedLedger) {
-  const line = { closeTime: header.closeTime, transactions: transactions.map(({ blob }) => toHex(blob)) }
-  appendFileSync(file, `${JSON.stringify(line)}\n`)
+/** Adds every ledger to the journal when it closes, before anybody hears of it. */
+export function keepJournal(ledger: Ledger, file: string) {
+  const append = ({ closeTime }: LedgerHeader, applied: Applied[]) => {
+    const line = { closeTime, transactions: applied.map(({ transaction }) => toHex(transaction.blob)) }
+    appendFileSync(file, `${JSON.stringify(line)}\n`)
+  }
+  if (!existsSync(file) || statSync(file).size === 0) append(ledger.closedHeader, [])
+  ledger.on('close', ({ ledger: { header }, applied }) => append(header, applied))
 }

@@ -3,9 +3,9 @@ import { accounts } from './accounts.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
 import { HashTree } from './hash-tree.ts'
 import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
-import { type ClosedLedger, History, type LedgerHeader, type ValidatedTransaction } from './history.ts'
+import { type Applied, type ClosedLedger, History, type LedgerHeader } from './history.ts'
 import type { JournalEntry } from './journal.ts'
-import { buildMetadata, type Metadata } from './metadata.ts'
+import { buildMetadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
 import type { Transaction } from './transaction.ts'
@@ -34,7 +34,7 @@ export interface LedgerOptions {
   /** The wall clock, in milliseconds of Unix time. */
   now: () => number
   /** The ledgers of an earlier run, to begin with. */
-  past?: JournalEntry[]
+  past?: Iterable<JournalEntry>
 }
 
 export interface SubmitOutcome {
@@ -43,10 +43,10 @@ export interface SubmitOutcome {
   kept: boolean
 }
 
-/** What a closed ledger brought, with the metadata of each transaction in order. */
+/** A closed ledger, and what was applied in it, in order. */
 export interface LedgerClosed {
   ledger: ClosedLedger
-  metas: Metadata[]
+  applied: Applied[]
 }
 
 interface LedgerEvents {
@@ -115,9 +115,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.networkId = networkId
     this.history = new History(historyLimit)
     this.now = now
-    const [first, ...others] = past
-    this.#start(first?.closeTime ?? this.#seconds())
-    for (const entry of others) this.close(entry)
+    let started = false
+    for (const entry of past) {
+      if (started) this.close(entry)
+      else this.#start(entry.closeTime)
+      started = true
+    }
+    if (!started) this.#start(this.#seconds())
   }
 
   /** The state of the last closed ledger. */
@@ -162,7 +166,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       PreviousTxnLgrSeq: 0
     })
     const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: 0, totalDrops: TOTAL_DROPS }
-    this.#seal(view, parent, closeTime, [], [])
+    this.#seal(view, parent, closeTime, [])
     this.#openView = new View(this.validated)
   }
 
@@ -243,8 +247,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const parent = this.closedHeader
     const view = new View(this.validated)
     const context = this.#context(false)
-    const applied: ValidatedTransaction[] = []
-    const metas: Metadata[] = []
+    const applied: Applied[] = []
     let burntDrops = 0n
 
     const apply = (transaction: Transaction, retry: boolean): Outcome => {
@@ -255,23 +258,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
         { hash: transaction.hash, ledgerIndex: context.ledgerIndex },
         { TransactionIndex: applied.length, TransactionResult: outcome.result }
       )
-      const metaBlob = serialize(meta)
       const { TransactionType, Amount } = transaction.fields
       if (TransactionType === 'Payment' && isSuccess(outcome.result)) meta.delivered_amount = Amount as string
       outcome.view.commitTo(view)
       burntDrops += outcome.burntDrops
-      metas.push(meta)
-      applied.push({
-        hash: transaction.hash,
-        ledgerIndex: context.ledgerIndex,
-        position: applied.length,
-        closeTime: 0,
-        ledgerHash: '',
-        blob: transaction.blob,
-        metaBlob,
-        fieldsJson: JSON.stringify(transaction.fields),
-        metaJson: JSON.stringify(meta)
-      })
+      applied.push({ transaction, meta })
       return outcome
     }
 
@@ -279,9 +270,9 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     else this.#applyInPasses(apply)
     const closeTime = replay?.closeTime ?? this.#nextCloseTime()
     const totals = { ...parent, totalDrops: parent.totalDrops - burntDrops }
-    const ledger = this.#seal(view, totals, closeTime, applied, metas)
+    const ledger = this.#seal(view, totals, closeTime, applied)
     this.#reopen()
-    this.emit('close', { ledger, metas })
+    this.emit('close', { ledger, applied })
     return ledger
   }
 
@@ -307,8 +298,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     view: View,
     parent: Pick<LedgerHeader, 'ledgerIndex' | 'hash' | 'closeTime' | 'totalDrops'>,
     closeTime: number,
-    transactions: ValidatedTransaction[],
-    metas: Metadata[]
+    applied: Applied[]
   ): ClosedLedger {
     const undo: ClosedLedger['undo'] = new Map()
     for (const [index, { before, after }] of view.changes()) {
@@ -324,7 +314,9 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       }
     }
     const tree = new HashTree()
-    for (const { hash, blob, metaBlob } of transactions) {
+    for (const { transaction, meta } of applied) {
+      const { hash, blob } = transaction
+      const metaBlob = serialize(meta)
       const leaf = [lengthPrefix(blob.length), blob, lengthPrefix(metaBlob.length), metaBlob]
       tree.set(hash, sha512Half(hashPrefix.transactionNode, ...leaf, Buffer.from(hash, 'hex')))
     }
@@ -338,12 +330,17 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       totalDrops: parent.totalDrops
     }
     const hash = headerHash(header)
-    for (const transaction of transactions) {
-      transaction.closeTime = closeTime
-      transaction.ledgerHash = hash
-    }
+    const transactions = applied.map(({ transaction, meta }, position) => ({
+      hash: transaction.hash,
+      ledgerIndex: header.ledgerIndex,
+      position,
+      closeTime,
+      ledgerHash: hash,
+      fieldsJson: JSON.stringify(transaction.fields),
+      metaJson: JSON.stringify(meta)
+    }))
     const ledger = { header: { ...header, hash }, transactions, undo }
-    this.history.add(ledger, metas)
+    this.history.add(ledger, applied)
     return ledger
   }
 

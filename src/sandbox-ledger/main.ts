@@ -68,11 +68,11 @@ console.log(
   `Sandbox ledger at ${sandbox.url} (play money, ${rhythm}; shop ${accounts.shop.address}, ` +
     `customer ${accounts.customer.address}): run the scripts in other terminals; Ctrl-C stops it`
 )
-sandbox.ledger.on('close', ({ ledger, metas }: LedgerClosed) => {
-  if (metas.length === 0) return
+sandbox.ledger.on('close', ({ ledger, applied }: LedgerClosed) => {
+  if (applied.length === 0) return
   const results = new Map<string, number>()
-  for (const { TransactionResult } of metas)
-    results.set(TransactionResult, (results.get(TransactionResult) ?? 0) + 1)
+  for (const { meta } of applied)
+    results.set(meta.TransactionResult, (results.get(meta.TransactionResult) ?? 0) + 1)
   const summary = [...results].map(([result, count]) => `${count} ${result}`).join(', ')
   console.log(`Ledger ${ledger.header.ledgerIndex}: ${summary}`)
 })

@@ -5,7 +5,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { accounts } from './accounts.ts'
 import { commands } from './commands/index.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
-import { appendToJournal, readJournal } from './journal.ts'
+import { keepJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger.ts'
 import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
@@ -182,19 +182,16 @@ export async function startSandboxLedger({
     throw new Error(
       `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
     )
-  const past = stateFile ? readJournal(stateFile) : []
   const ledger = new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId,
     historyLimit,
     now,
-    past
+    past: stateFile ? readJournal(stateFile) : []
   })
-  if (stateFile) {
-    if (past.length === 0) appendToJournal(stateFile, ledger.history.last)
-    ledger.on('close', ({ ledger: closed }) => appendToJournal(stateFile, closed))
-  }
-  if (past.length === 0) {
+  const isNew = ledger.history.first === ledger.history.last
+  if (stateFile) keepJournal(ledger, stateFile)
+  if (isNew) {
     for (const { address, xrp } of funding) {
       ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
       ledger.close()

@@ -1,5 +1,5 @@
 import { toHex } from './hashes.ts'
-import { fieldsOf, metaOf, type ValidatedTransaction } from './history.ts'
+import { blobOf, fieldsOf, metaBlobOf, metaOf, type ValidatedTransaction } from './history.ts'
 import { RIPPLE_EPOCH } from './ledger.ts'
 import type { Json } from './rpc.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
@@ -59,25 +59,29 @@ interface Shape {
   binary: boolean
 }
 
+const binaryJson = (transaction: ValidatedTransaction) => ({
+  tx_blob: toHex(blobOf(transaction)),
+  meta_blob: toHex(metaBlobOf(transaction))
+})
+
 /** As `tx` answers. */
 export function txResult(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
-  const { hash, ledgerIndex, closeTime } = transaction
-  const tx_blob = toHex(transaction.blob)
-  const meta_blob = toHex(transaction.metaBlob)
-  if (apiVersion === 1) {
-    const binaryJson = {
-      tx: tx_blob,
+  if (apiVersion === 1 && binary) {
+    const { hash, ledgerIndex, closeTime } = transaction
+    const { tx_blob: tx, meta_blob: meta } = binaryJson(transaction)
+    return {
+      tx,
+      meta,
       date: closeTime,
       hash,
       inLedger: ledgerIndex,
-      ledger_index: ledgerIndex
+      ledger_index: ledgerIndex,
+      validated: true
     }
-    return binary
-      ? { ...binaryJson, meta: meta_blob, validated: true }
-      : { ...flatJson(transaction), meta: metaOf(transaction), validated: true }
   }
+  if (apiVersion === 1) return { ...flatJson(transaction), meta: metaOf(transaction), validated: true }
   const content = binary
-    ? { tx_blob, meta_blob }
+    ? binaryJson(transaction)
     : { tx_json: nestedJson(transaction), meta: metaOf(transaction) }
   return { ...place(transaction), ...content, validated: true }
 }
@@ -85,13 +89,9 @@ export function txResult(transaction: ValidatedTransaction, { apiVersion, binary
 /** As in the list of `account_tx`. */
 export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   if (binary) {
-    const metaName = apiVersion === 1 ? 'meta' : 'meta_blob'
-    return {
-      tx_blob: toHex(transaction.blob),
-      [metaName]: toHex(transaction.metaBlob),
-      ledger_index: transaction.ledgerIndex,
-      validated: true
-    }
+    const { tx_blob, meta_blob } = binaryJson(transaction)
+    const meta = apiVersion === 1 ? { meta: meta_blob } : { meta_blob }
+    return { tx_blob, ...meta, ledger_index: transaction.ledgerIndex, validated: true }
   }
   const meta = metaOf(transaction)
   return apiVersion === 1
@@ -102,9 +102,10 @@ export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, b
 /** As in the list of `ledger` with `transactions` and `expand`. */
 export function ledgerItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   const { hash } = transaction
-  const tx_blob = toHex(transaction.blob)
-  const meta_blob = toHex(transaction.metaBlob)
-  if (binary) return apiVersion === 1 ? { tx_blob, meta: meta_blob } : { hash, tx_blob, meta_blob }
+  if (binary) {
+    const { tx_blob, meta_blob } = binaryJson(transaction)
+    return apiVersion === 1 ? { tx_blob, meta: meta_blob } : { hash, tx_blob, meta_blob }
+  }
   const fields = versionedFields(fieldsOf(transaction), apiVersion)
   return apiVersion === 1
     ? { ...fields, hash, metaData: metaOf(transaction) }

@@ -1,7 +1,7 @@
 import { describeResult, type EngineResult } from './engine-results.ts'
-import { fieldsOf, type ValidatedTransaction } from './history.ts'
+import type { Applied, LedgerHeader } from './history.ts'
 import type { Ledger, LedgerClosed } from './ledger.ts'
-import { affectedAccounts, type Metadata } from './metadata.ts'
+import { affectedAccounts } from './metadata.ts'
 import type { Json } from './rpc.ts'
 import { isoTime, versionedFields } from './shapes.ts'
 import type { Transaction } from './transaction.ts'
@@ -46,14 +46,15 @@ export function ledgerStatus(ledger: Ledger, apiVersion: 1 | 2): Json {
   }
 }
 
-function validatedMessage(transaction: ValidatedTransaction, meta: Metadata, apiVersion: 1 | 2): Json {
-  const { hash, ledgerHash, ledgerIndex, closeTime } = transaction
-  const fields = { ...versionedFields(fieldsOf(transaction), apiVersion), date: closeTime }
+function validatedMessage({ transaction, meta }: Applied, header: LedgerHeader, apiVersion: 1 | 2): Json {
+  const { hash } = transaction
+  const { closeTime } = header
+  const fields = { ...versionedFields(transaction.fields, apiVersion), date: closeTime }
   return {
     ...describeResult(meta.TransactionResult as EngineResult),
     ...(apiVersion > 1 && { close_time_iso: isoTime(closeTime) }),
-    ledger_hash: ledgerHash,
-    ledger_index: ledgerIndex,
+    ledger_hash: header.hash,
+    ledger_index: header.ledgerIndex,
     meta,
     status: 'closed',
     ...(apiVersion === 1 ? { transaction: { ...fields, hash } } : { tx_json: fields, hash }),
@@ -94,20 +95,19 @@ function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: 1 | 2)
 export function publishClosed(
   subscribers: Set<Subscriber>,
   ledger: Ledger,
-  { ledger: closed, metas }: LedgerClosed
+  { ledger: { header }, applied }: LedgerClosed
 ) {
   const all = [...subscribers]
   publish(
     all.filter(({ streams }) => streams.has('ledger')),
     apiVersion => ({
       ...ledgerStatus(ledger, apiVersion),
-      txn_count: closed.transactions.length,
+      txn_count: applied.length,
       type: 'ledgerClosed'
     })
   )
-  for (const [position, transaction] of closed.transactions.entries()) {
-    const meta = metas[position] as Metadata
-    const affected = affectedAccounts(meta)
+  for (const one of applied) {
+    const affected = affectedAccounts(one.meta)
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
     const listeners = [
       ...all.filter(({ streams }) => streams.has('transactions')),
@@ -116,7 +116,7 @@ export function publishClosed(
         affected.some(account => accounts.has(account) || accountsProposed.has(account))
       )
     ]
-    publish(listeners, apiVersion => validatedMessage(transaction, meta, apiVersion))
+    publish(listeners, apiVersion => validatedMessage(one, header, apiVersion))
   }
 }
 

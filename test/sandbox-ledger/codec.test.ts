@@ -1,0 +1,186 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { encode, encodeForSigning } from 'ripple-binary-codec'
+import { sign } from 'ripple-keypairs'
+import { describe, expect, test } from 'vitest'
+import { fulfills, parseCondition } from '../../src/sandbox-ledger/crypto-conditions.ts'
+import { describeResult } from '../../src/sandbox-ledger/engine-results.ts'
+import { HashTree } from '../../src/sandbox-ledger/hash-tree.ts'
+import { toHex } from '../../src/sandbox-ledger/hashes.ts'
+import { serialize } from '../../src/sandbox-ledger/serialize.ts'
+import { verifySignature } from '../../src/sandbox-ledger/signatures.ts'
+import type { Message } from './client.ts'
+import { customer, lock, sha256, shop } from './support.ts'
+
+const folder = new URL('../fixtures/rippled-1.9.3/', import.meta.url)
+const recordings = readdirSync(folder)
+  .filter(name => name.endsWith('.json'))
+  .map(name => JSON.parse(readFileSync(new URL(name, folder), 'utf8')))
+
+/** Everything in a value that `wanted` picks, however deep. */
+function* find(value: Message, wanted: (value: Message) => boolean): Generator<Message> {
+  if (typeof value !== 'object' || value === null) return
+  if (wanted(value)) yield value
+  for (const inner of Object.values(value)) yield* find(inner, wanted)
+}
+
+describe('serialize', () => {
+  test('gives the bytes of ripple-binary-codec for every recorded transaction, metadata and entry', () => {
+    const transactions = [...find(recordings, ({ TransactionType }) => TransactionType)]
+    const metadata = [...find(recordings, ({ AffectedNodes }) => AffectedNodes)]
+    const entries = [...find(recordings, ({ LedgerEntryType, index }) => LedgerEntryType && index)]
+    for (const found of [transactions, metadata, entries]) {
+      expect(found.length).toBeGreaterThan(5)
+      for (const value of found) expect(toHex(serialize(value))).toBe(encode(value))
+    }
+    for (const value of transactions)
+      expect(`53545800${toHex(serialize(value, { forSigning: true }))}`).toBe(encodeForSigning(value))
+  })
+
+  test.each([192, 193, 12_480, 12_481, 100_000])('prefixes %i bytes with their length', length => {
+    const value = { MemoData: 'AB'.repeat(length) }
+    expect(toHex(serialize(value))).toBe(encode(value))
+  })
+
+  test('leaves types that the sandbox does not use to ripple-binary-codec', () => {
+    const Amount = { currency: 'USD', issuer: shop.address, value: '1.5' }
+    const step = { account: shop.address, type: 1 }
+    const value = { Amount, Paths: [[step]], EmailHash: 'AB'.repeat(16), TransferRate: 7, TickSize: 5 }
+    expect(toHex(serialize(value))).toBe(encode(value))
+  })
+})
+
+describe('a signature', () => {
+  const message = Buffer.from('pay one letter')
+  const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+
+  test.each([customer, shop])(
+    'by %s is good for its message and its key only',
+    ({ privateKey, publicKey }) => {
+      const signature = sign(toHex(message), privateKey)
+      expect(verifySignature(message, signature, publicKey)).toBe(true)
+      expect(verifySignature(Buffer.from('pay two letters'), signature, publicKey)).toBe(false)
+      const other = publicKey === shop.publicKey ? customer : shop
+      expect(verifySignature(message, signature, other.publicKey)).toBe(false)
+    }
+  )
+
+  /** The parts of a DER signature, put together anew. */
+  const der = (r: string, s: string) => {
+    const integers = [r, s]
+      .map(value => `02${(value.length / 2).toString(16).padStart(2, '0')}${value}`)
+      .join('')
+    return `30${(integers.length / 2).toString(16).padStart(2, '0')}${integers}`.toUpperCase()
+  }
+  const parts = (signature: string): [string, string] => {
+    const lengthR = Number.parseInt(signature.slice(6, 8), 16) * 2
+    return [signature.slice(8, 8 + lengthR), signature.slice(8 + lengthR + 4)]
+  }
+
+  test('with the other S is refused, though it is a signature', () => {
+    const signature = sign(toHex(message), customer.privateKey)
+    const [r, s] = parts(signature)
+    expect(der(r, s)).toBe(signature)
+    const highS = (order - BigInt(`0x${s}`)).toString(16).padStart(64, '0')
+    expect(verifySignature(message, der(r, `00${highS}`), customer.publicKey)).toBe(false)
+  })
+
+  test('of Ed25519 with S beyond the order of the curve is refused', () => {
+    const signature = Buffer.from(sign(toHex(message), shop.privateKey), 'hex')
+    const orderOfCurve = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n
+    const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + orderOfCurve
+    const malleated = Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()
+    const changed = toHex(Buffer.concat([signature.subarray(0, 32), malleated]))
+    expect(verifySignature(message, changed, shop.publicKey)).toBe(false)
+  })
+
+  test('in any other DER is refused', () => {
+    const [r, s] = parts(sign(toHex(message), customer.privateKey))
+    for (const bad of [
+      der(`00${r}`, s),
+      der(r, `00${s}`),
+      `${der(r, s)}00`,
+      der('', s),
+      der(r, '00'),
+      '30',
+      ''
+    ]) {
+      expect(verifySignature(message, bad, customer.publicKey)).toBe(false)
+    }
+  })
+
+  test('under what is no key is refused', () => {
+    const signature = sign(toHex(message), customer.privateKey)
+    for (const key of ['', 'ED', `02${'FF'.repeat(32)}`, `04${customer.publicKey.slice(2)}`])
+      expect(verifySignature(message, signature, key)).toBe(false)
+  })
+})
+
+describe('a crypto-condition', () => {
+  const { Condition, Fulfillment } = lock('letter')
+  // The first test vector of draft-thomas-crypto-conditions-04: an empty preimage.
+  const empty = {
+    condition: 'A0258020E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855810100',
+    fulfillment: 'A0028000'
+  }
+
+  test('is fulfilled by its preimage and by no other', () => {
+    expect(fulfills(Fulfillment, Condition)).toBe(true)
+    expect(fulfills(empty.fulfillment, empty.condition)).toBe(true)
+    expect(fulfills(lock('another').Fulfillment, Condition)).toBe(false)
+    expect(fulfills(empty.fulfillment, Condition)).toBe(false)
+  })
+
+  test.each([
+    ['cut off', Condition.slice(0, -2)],
+    ['followed by something', `${Condition}00`],
+    ['of another type', Condition.replace('A0', 'A1')],
+    ['with a short fingerprint', `A02480 1F${'00'.repeat(31)}810120`.replace(' ', '')],
+    ['with too high a cost', `${Condition.slice(0, -6)}810181`],
+    ['without a cost', `A0228020${'00'.repeat(32)}`],
+    ['empty', '']
+  ])('that is %s is none', (_, condition) => {
+    expect(parseCondition(condition)).toBeUndefined()
+  })
+
+  test.each([
+    ['cut off', Fulfillment.slice(0, -2)],
+    ['followed by something', `${Fulfillment}00`],
+    ['of another length', lock('letter').Fulfillment.replace('A0228020', 'A0238021')]
+  ])('is not fulfilled by a fulfillment that is %s', (_, fulfillment) => {
+    expect(fulfills(fulfillment, Condition)).toBe(false)
+  })
+
+  test('may have a preimage of up to 128 bytes', () => {
+    const preimage = Buffer.alloc(128, 7)
+    const condition = `A0268020${toHex(sha256(preimage))}81020080`
+    expect(fulfills(`A08183808180${toHex(preimage)}`, condition)).toBe(true)
+  })
+})
+
+test('a hash tree depends on what it holds, not on how it came to hold it', () => {
+  const leaves = Array.from({ length: 200 }, (_, at) => sha256(`leaf ${at % 100}`))
+  const [forward, backward] = [new HashTree(), new HashTree()]
+  for (const leaf of leaves) forward.set(toHex(leaf), leaf)
+  for (const leaf of leaves.slice(100).reverse()) backward.set(toHex(leaf), leaf)
+  expect(forward.rootHash()).toEqual(backward.rootHash())
+  for (const leaf of leaves.slice(50, 100)) {
+    forward.delete(toHex(leaf))
+    expect(forward.rootHash()).not.toEqual(backward.rootHash())
+  }
+  const half = new HashTree()
+  for (const leaf of leaves.slice(0, 50)) half.set(toHex(leaf), leaf)
+  expect(forward.rootHash()).toEqual(half.rootHash())
+  for (const leaf of leaves.slice(0, 50)) forward.delete(toHex(leaf))
+  expect(forward.rootHash()).toEqual(Buffer.alloc(32))
+})
+
+test('every recorded engine result has the same code and message here', () => {
+  const recorded = [...find(recordings, ({ engine_result }) => engine_result)]
+  expect(recorded.length).toBeGreaterThan(30)
+  for (const { engine_result, engine_result_code, engine_result_message } of recorded)
+    expect(describeResult(engine_result)).toEqual({
+      engine_result,
+      engine_result_code,
+      engine_result_message
+    })
+})

@@ -1,119 +1,122 @@
 // How much CPU the sandbox takes for an escrow round trip, with a short and with a long history behind it.
-// The clients are this process, signing ahead of time; the sandbox is a process of its own, measured alone.
+// The client is this process, which signs ahead of time; the sandbox is a process of its own, measured alone.
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { Wallet } from 'xrpl'
-import { accounts } from '../../src/sandbox-ledger/index.ts'
+import { accounts, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { serialize } from '../../src/sandbox-ledger/serialize.ts'
 import { RawClient } from './client.ts'
+import { customer, lock, shop } from './support.ts'
 
 const ROUND_TRIPS_PER_LEDGER = 100
-const ROUND_TRIPS_MEASURED = 1000
+const ROUND_TRIPS_MEASURED = 2000
+const ROUND_TRIPS_TO_WARM_UP = 500
 /** Transactions behind each measurement. */
-const HISTORIES = process.argv.slice(2).map(Number)
+const HISTORIES = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1000, 100_000]
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
+// The first sequences of the accounts: the ledgers that funded them.
+const FIRST = { shop: 3, customer: 4 }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest()
-const shop = Wallet.fromSeed(accounts.shop.secret)
-const customer = Wallet.fromSeed(accounts.customer.secret)
-
-function escrowPair(number: number, firstSequences: { shop: number; customer: number }) {
-  const preimage = sha256(`letter ${number}`)
-  const condition = createHash('sha256').update(preimage).digest('hex').toUpperCase()
-  const Condition = `A0258020${condition}810120`
-  const Sequence = firstSequences.customer + number
-  const create = customer.sign({
+function escrow(number: number) {
+  const { Condition, Fulfillment } = lock(`letter ${number}`)
+  const create = {
     TransactionType: 'EscrowCreate',
     Account: customer.address,
     Destination: shop.address,
     Amount: '10',
     Fee: '10',
-    Sequence,
+    Sequence: FIRST.customer + number,
     Condition,
     CancelAfter: 4_000_000_000
-  })
-  const finish = shop.sign({
+  } as const
+  const finish = {
     TransactionType: 'EscrowFinish',
     Account: shop.address,
     Owner: customer.address,
-    OfferSequence: Sequence,
+    OfferSequence: create.Sequence,
     Fee: '350',
-    Sequence: firstSequences.shop + number,
+    Sequence: FIRST.shop + number,
     Condition,
-    Fulfillment: `A0228020${preimage.toString('hex').toUpperCase()}`
-  })
-  return { create: create.tx_blob, finish: finish.tx_blob }
+    Fulfillment
+  } as const
+  return { create, finish }
 }
 
-/** CPU time of a process so far, in milliseconds (Linux). */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-const port = await freePort()
-const main = fileURLToPath(new URL('../../src/sandbox-ledger/main.ts', import.meta.url))
-const sandbox = spawn(
-  process.execPath,
-  ['--import', 'tsx', main, '--port', String(port), '--close-interval', '0'],
-  { stdio: ['ignore', 'pipe', 'inherit'] }
-)
-await once(sandbox.stdout, 'data')
-sandbox.stdout.resume()
-const client = await RawClient.connect(`ws://localhost:${port}`)
-await client.ask({
-  command: 'subscribe',
-  streams: ['ledger'],
-  accounts: [shop.address, customer.address]
-})
-const sequence = async (account: string) =>
-  (await client.ask({ command: 'account_info', account })).result.account_data.Sequence
-const firstSequences = { shop: await sequence(shop.address), customer: await sequence(customer.address) }
-
-let done = 0
-/** Runs round trips, a ledger for each hundred creations and their finishes; returns the sandbox's CPU time. */
-async function run(count: number): Promise<number> {
-  let cpu = 0
-  for (const end = done + count; done < end; ) {
-    const pairs = Array.from({ length: ROUND_TRIPS_PER_LEDGER }, (_, at) =>
-      escrowPair(done + at, firstSequences)
-    )
-    const before = cpuMs(sandbox.pid as number)
-    for (const kind of ['create', 'finish'] as const) {
-      const answers = await Promise.all(
-        pairs.map(pair => client.ask({ command: 'submit', tx_blob: pair[kind] }))
-      )
-      const refused = answers.find(({ result }) => result?.engine_result !== 'tesSUCCESS')
-      if (refused) throw new Error(`Refused: ${JSON.stringify(refused)}`)
-      await client.ask({ command: 'ledger_accept' })
-    }
-    cpu += cpuMs(sandbox.pid as number) - before
-    client.stream.length = 0
-    done += ROUND_TRIPS_PER_LEDGER
+/** A state file with a history in it. What is read from one is trusted, so that it needs no real signatures. */
+async function writeHistory(file: string, transactions: number) {
+  const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, stateFile: file })
+  let { closeTime } = sandbox.ledger.closedHeader
+  await sandbox.close()
+  const blob = (fields: object, SigningPubKey: string) =>
+    serialize({ ...fields, SigningPubKey, TxnSignature: '00'.repeat(64) })
+      .toString('hex')
+      .toUpperCase()
+  for (let number = 0; number < transactions / 2; ) {
+    const pairs = Array.from({ length: ROUND_TRIPS_PER_LEDGER }, () => escrow(number++))
+    const creates = pairs.map(({ create }) => blob(create, customer.publicKey))
+    const finishes = pairs.map(({ finish }) => blob(finish, shop.publicKey))
+    for (const list of [creates, finishes])
+      appendFileSync(file, `${JSON.stringify({ closeTime: ++closeTime, transactions: list })}\n`)
   }
-  return cpu
 }
 
-for (const history of HISTORIES.length > 0 ? HISTORIES : [1000, 100_000]) {
-  if (history / 2 > done) await run(history / 2 - done)
-  const ms = (await run(ROUND_TRIPS_MEASURED)) / ROUND_TRIPS_MEASURED
-  const memory =
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${sandbox.pid}/status`, 'utf8'))?.[1]) / 1024
-  console.log(
-    `After ${history} transactions: ${ms.toFixed(2)} ms of CPU per round trip, ` +
-      `${Math.round(1000 / ms)} round trips per second of CPU, ${Math.round(memory)} MiB of memory`
-  )
+/** CPU time of a process so far, in milliseconds, and its memory in MiB (Linux). */
+function usage(pid: number) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  const resident = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return { cpuMs: (Number(fields[11]) + Number(fields[12])) * 10, memoryMiB: Number(resident) / 1024 }
 }
-client.close()
-sandbox.kill('SIGTERM')
+
+async function measure(history: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'sandbox-ledger-'))
+  const file = join(folder, 'state')
+  await writeHistory(file, history)
+  const main = fileURLToPath(new URL('../../src/sandbox-ledger/main.ts', import.meta.url))
+  const options = ['--port', '0', '--close-interval', '0', '--state', file]
+  const sandbox = spawn(process.execPath, ['--import', 'tsx', main, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const lines = createInterface({ input: sandbox.stdout })
+  const [greeting] = await once(lines, 'line')
+  const client = await RawClient.connect(/ws:\/\/\S+/.exec(greeting)?.[0] as string)
+  const addresses = [accounts.shop.address, accounts.customer.address]
+  await client.ask({ command: 'subscribe', streams: ['ledger'], accounts: addresses })
+
+  const pid = sandbox.pid as number
+  let done = history / 2
+  async function run(count: number): Promise<number> {
+    let cpuMs = 0
+    for (const end = done + count; done < end; ) {
+      const pairs = Array.from({ length: ROUND_TRIPS_PER_LEDGER }, () => escrow(done++))
+      const creates = pairs.map(({ create }) => customer.sign(create).tx_blob)
+      const finishes = pairs.map(({ finish }) => shop.sign(finish).tx_blob)
+      const before = usage(pid).cpuMs
+      for (const blobs of [creates, finishes]) {
+        const answers = await Promise.all(blobs.map(tx_blob => client.ask({ command: 'submit', tx_blob })))
+        const refused = answers.find(({ result }) => result?.engine_result !== 'tesSUCCESS')
+        if (refused) throw new Error(`Refused: ${JSON.stringify(refused)}`)
+        await client.ask({ command: 'ledger_accept' })
+      }
+      cpuMs += usage(pid).cpuMs - before
+      client.stream.length = 0
+    }
+    return cpuMs / count
+  }
+
+  await run(ROUND_TRIPS_TO_WARM_UP)
+  const ms = await run(ROUND_TRIPS_MEASURED)
+  console.log(
+    `After ${history} transactions: ${ms.toFixed(2)} ms of CPU per escrow round trip, ` +
+      `${Math.round(1000 / ms)} round trips per second of CPU, ${Math.round(usage(pid).memoryMiB)} MiB of memory`
+  )
+  client.close()
+  sandbox.kill('SIGTERM')
+  await once(sandbox, 'exit')
+  rmSync(folder, { recursive: true })
+}
+
+for (const history of HISTORIES) await measure(history)

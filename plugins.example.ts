@@ -1,5 +1,6 @@
 // Which ledger the scripts run on, and with whose accounts. `npm install` copies this file to plugins.ts,
 // which is yours: git ignores it, for a real secret must never end up in a repository.
+import { existsSync } from 'node:fs'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
 
@@ -24,7 +25,10 @@ const ledgers = {
    *  5. Follow the links that they print to see your payments in the network's explorer.
    */
   async testNetwork() {
-    process.loadEnvFile(new URL('.env', import.meta.url))
+    const secrets = new URL('.env', import.meta.url)
+    if (!existsSync(secrets))
+      throw new Error('There is no .env with your secrets: run "npm run testnet-accounts" first')
+    process.loadEnvFile(secrets)
     return {
       server: 'wss://s.altnet.rippletest.net:51233',
       shop: { secret: process.env.XRP_SHOP_SECRET ?? '' },

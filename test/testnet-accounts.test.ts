@@ -1,0 +1,112 @@
+import { once } from 'node:events'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { fastLedger, root, type Stage, setStage } from './support/scripts.ts'
+
+let ledger: SandboxLedger
+let stage: Stage
+
+beforeEach(async () => {
+  ledger = await fastLedger()
+  // The one edit of the README, and the sandbox in the place of the test network.
+  const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
+  const edited = example
+    .replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
+    .replace('wss://s.altnet.rippletest.net:51233', ledger.url)
+  expect(edited).not.toContain('await ledgers.sandbox()')
+  stage = await setStage(edited)
+})
+
+afterEach(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+const faucetUrl = () => ledger.url.replace('ws:', 'http:')
+const secretsFile = () => join(stage.folder, '.env')
+const secrets = () => readFile(secretsFile(), 'utf8')
+
+describe('npm run testnet-accounts', () => {
+  test('makes two funded accounts, with which the scripts then run', async () => {
+    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() })
+    expect(await run.ends()).toBe(0)
+    expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
+    expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
+    const addresses = [
+      ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
+    ]
+    expect(addresses).toHaveLength(2)
+
+    const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+    await shop.says(
+      new RegExp(`Watch the account at https://testnet\\.xrpl\\.org/accounts/${addresses[0]?.[1]}\n`)
+    )
+    const [, url = ''] = await shop.says(/Visit (http:\S+)/)
+    const client = stage.run('src/streaming-client2.ts', { SHOP_URL: url, INTERVAL_MS: '200' })
+    await client.says(/\.[.A-Z]*[A-Z]/)
+    expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
+    expect(await client.interrupt()).toBe(0)
+  })
+
+  test('leaves secrets that are there as they are, and says so', async () => {
+    await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\n')
+    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() })
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(/has secrets in it already, and they are left as they are/)
+    expect(await secrets()).toBe('XRP_SHOP_SECRET=sMine\n')
+  })
+
+  test('keeps whatever else stands in the file', async () => {
+    await writeFile(secretsFile(), 'OTHER=1')
+    expect(await stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() }).ends()).toBe(0)
+    expect(await secrets()).toMatch(/^OTHER=1\nXRP_SHOP_SECRET=/)
+    expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
+  })
+
+  test('writes nothing when the network cannot be reached', async () => {
+    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(
+      /The test network at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
+    )
+    expect(run.output).not.toMatch(/^\s+at /m)
+    await expect(secrets()).rejects.toThrow('ENOENT')
+  })
+
+  test('writes nothing when the faucet refuses', async () => {
+    const faucet = http.createServer((_req, res) => {
+      res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
+    })
+    // What is no request for money goes to the ledger.
+    faucet.on('upgrade', (req, socket, head) => {
+      const upstream = net.connect(ledger.port, 'localhost')
+      const headers = req.rawHeaders.flatMap((name, i) =>
+        i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]
+      )
+      upstream.write(`GET / HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
+      upstream.write(head)
+      upstream.pipe(socket).pipe(upstream)
+      for (const end of [socket, upstream]) end.on('error', () => {})
+    })
+    faucet.listen(0)
+    await once(faucet, 'listening')
+    const { port } = faucet.address() as AddressInfo
+    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toContain('The faucet gave nothing (it answered 429: {"error":"Too many requests"})')
+    await expect(secrets()).rejects.toThrow('ENOENT')
+    faucet.close()
+    faucet.closeAllConnections()
+  })
+})
+
+test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
+  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+  expect(await shop.ends()).toBe(1)
+  expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
+  expect(shop.output).not.toMatch(/^\s+at /m)
+})

@@ -1,4 +1,4 @@
-import { affectedAccounts, type Metadata } from './metadata.ts'
+import type { Metadata } from './metadata.ts'
 import { serialize } from './serialize.ts'
 import type { LedgerEntry, State } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
@@ -23,6 +23,8 @@ export interface ValidatedTransaction {
   position: number
   closeTime: number
   ledgerHash: string
+  /** The accounts it affected. */
+  accounts: string[]
   fieldsJson: string
   metaJson: string
 }
@@ -116,12 +118,12 @@ export class History {
     return `${this.first.header.ledgerIndex}-${this.last.header.ledgerIndex}`
   }
 
-  add(ledger: ClosedLedger, applied: Applied[]) {
+  add(ledger: ClosedLedger) {
     this.#ledgers.push(ledger)
     this.#ledgersByHash.set(ledger.header.hash, ledger)
-    for (const [position, transaction] of ledger.transactions.entries()) {
+    for (const transaction of ledger.transactions) {
       this.#transactions.set(transaction.hash, transaction)
-      for (const account of affectedAccounts((applied[position] as Applied).meta)) {
+      for (const account of transaction.accounts) {
         const list = this.#byAccount.get(account)
         if (list) list.push(transaction)
         else {
@@ -144,7 +146,7 @@ export class History {
     this.#ledgersByHash.delete(header.hash)
     for (const transaction of transactions) {
       this.#transactions.delete(transaction.hash)
-      for (const account of affectedAccounts(metaOf(transaction))) {
+      for (const account of transaction.accounts) {
         const list = this.#byAccount.get(account)
         list?.shift()
         if (list?.length === 0) this.#byAccount.delete(account)

@@ -5,7 +5,7 @@ import { HashTree } from './hash-tree.ts'
 import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
 import { type Applied, type ClosedLedger, History, type LedgerHeader } from './history.ts'
 import type { JournalEntry } from './journal.ts'
-import { buildMetadata } from './metadata.ts'
+import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
 import type { Transaction } from './transaction.ts'
@@ -336,11 +336,12 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       position,
       closeTime,
       ledgerHash: hash,
+      accounts: affectedAccounts(meta),
       fieldsJson: JSON.stringify(transaction.fields),
       metaJson: JSON.stringify(meta)
     }))
     const ledger = { header: { ...header, hash }, transactions, undo }
-    this.history.add(ledger, applied)
+    this.history.add(ledger)
     return ledger
   }
 

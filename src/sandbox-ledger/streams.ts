@@ -1,7 +1,6 @@
 import { describeResult, type EngineResult } from './engine-results.ts'
 import type { Applied, LedgerHeader } from './history.ts'
 import type { Ledger, LedgerClosed } from './ledger.ts'
-import { affectedAccounts } from './metadata.ts'
 import type { Json } from './rpc.ts'
 import { isoTime, versionedFields } from './shapes.ts'
 import type { Transaction } from './transaction.ts'
@@ -95,7 +94,7 @@ function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: 1 | 2)
 export function publishClosed(
   subscribers: Set<Subscriber>,
   ledger: Ledger,
-  { ledger: { header }, applied }: LedgerClosed
+  { ledger: { header, transactions }, applied }: LedgerClosed
 ) {
   const all = [...subscribers]
   publish(
@@ -106,8 +105,8 @@ export function publishClosed(
       type: 'ledgerClosed'
     })
   )
-  for (const one of applied) {
-    const affected = affectedAccounts(one.meta)
+  for (const [position, one] of applied.entries()) {
+    const affected = transactions[position]?.accounts ?? []
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
     const listeners = [
       ...all.filter(({ streams }) => streams.has('transactions')),

@@ -68,8 +68,8 @@ const server = http.createServer(function (req, res) {
 
   console.log('    - Waiting for payments...')
 
+  res.setHeader('Content-Type', 'text/plain')
   res.writeHead(200, {
-    'Content-Type': 'text/plain',
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
   // Flush the headers in a first TCP packet:

@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { pairs } from './support/pairs.ts'
+import { fastLedger, type Stage, setStage } from './support/scripts.ts'
+
+// A plugins.ts with a plugin that has the Ledger Plugin Interface (Interledger RFC 0004, draft 8) and an event
+// emitter's own methods, and ends the script when anything else is asked of it.
+const plugins = `
+import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
+
+const lpi = [
+  'connect', 'disconnect', 'isConnected', 'getInfo', 'getAccount', 'getBalance', 'getFulfillment', 'sendTransfer',
+  'sendRequest', 'fulfillCondition', 'rejectIncomingTransfer', 'registerRequestHandler', 'deregisterRequestHandler'
+]
+const emitter = ['on', 'once', 'off', 'addListener', 'removeListener']
+
+function onlyLpi(plugin) {
+  return new Proxy({}, {
+    get(_, name) {
+      if (name === 'then') return undefined
+      if (lpi.includes(name) || emitter.includes(name)) return plugin[name].bind(plugin)
+      console.error('Not in the interface: ' + String(name))
+      process.exit(7)
+    }
+  })
+}
+
+const server = process.env.TEST_LEDGER
+export const xrp = {
+  Customer: () => onlyLpi(new PluginXrpEscrow({ server, secret: process.env.CUSTOMER_SECRET })),
+  Shop: () => onlyLpi(new PluginXrpEscrow({ server, secret: process.env.SHOP_SECRET }))
+}
+`
+
+let ledger: SandboxLedger
+let stage: Stage
+
+beforeEach(async () => {
+  ledger = await fastLedger()
+  stage = await setStage(plugins)
+})
+
+afterEach(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+test.each(pairs)(
+  '$shop and $client ask nothing of a plugin but its interface',
+  async ({ shop, client, lettersIn }) => {
+    const seller = stage.run(shop, { TEST_LEDGER: ledger.url, PORT: '0' })
+    const [, url = ''] = await seller.says(/Visit (http:\S+)/)
+    const buyer = stage.run(client, { TEST_LEDGER: ledger.url, SHOP_URL: url, INTERVAL_MS: '200' })
+    await buyer.prints(output => lettersIn(output).length >= 3)
+    expect(await buyer.interrupt()).toBe(0)
+    expect(await seller.interrupt()).toBe(0)
+    expect(buyer.output + seller.output).not.toContain('Not in the interface')
+  }
+)

@@ -1,0 +1,134 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freePort, root, type Script, type Stage, setStage } from './support/scripts.ts'
+
+const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'src/ilp-plugin-xrp-escrow/README.md']
+const readme = read('README.md')
+const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+
+function read(file: string): string {
+  return readFileSync(join(root, file), 'utf8')
+}
+
+/** The fenced blocks of a kind that follow a marking comment, with what the comment says. */
+function blocks(mark: string): { of: string; text: string }[] {
+  const shape = new RegExp(`<!-- ${mark}: (.+?) -->\n\`\`\`\\w+\n([\\s\\S]*?)\`\`\``, 'g')
+  return [...readme.matchAll(shape)].map(([, of = '', text = '']) => ({ of, text }))
+}
+
+/** A line without what differs from run to run. */
+function normalized(line: string): string {
+  return line
+    .replace(/[\w-]{43}/, '<32 bytes>')
+    .replace(/(^|\[client\] )[.A-Z]+$/, '$1<letters>')
+    .replace(/letter: [A-Z]$/, 'letter: <letter>')
+    .replace(/localhost:\d+/g, 'localhost:<port>')
+    .replace(/\d[\d.e-]*/g, '<number>')
+    .replace(/(payment|letter)s?\b/g, '$1s')
+}
+
+describe('the excerpts of the README', () => {
+  test.each(blocks('excerpt'))('stand in $of to the letter', ({ of, text }) => {
+    expect(read(of)).toContain(text)
+  })
+
+  test('are not forgotten to be marked', () => {
+    expect(blocks('excerpt').length).toBe(readme.match(/<!-- excerpt/g)?.length)
+    expect(blocks('output').length).toBe(readme.match(/<!-- output/g)?.length)
+    expect(blocks('output').length).toBe(5)
+  })
+})
+
+describe('the outputs in the README', () => {
+  let stage: Stage
+  let env: Record<string, string>
+  const outputOf = (command: string) => blocks('output').find(({ of }) => of === command)?.text ?? ''
+
+  beforeEach(async () => {
+    stage = await setStage(read('plugins.example.ts'))
+    const ledgerPort = await freePort()
+    const port = await freePort()
+    env = { PORT: String(port), SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '500' }
+    await stage.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
+    await stage.edit('src/sandbox-ledger/main.ts', "default: '6006'", `default: '${ledgerPort}'`)
+  })
+
+  afterEach(() => stage.strike())
+
+  function expectPrinted(command: string, script: Script): void {
+    const printed = script.output.split('\n').map(normalized)
+    for (const line of outputOf(command).trimEnd().split('\n').map(normalized)) {
+      expect(printed.some(actual => actual.startsWith(line))).toBe(true)
+    }
+  }
+
+  /** Runs what package.json has under a command of the README. */
+  function runCommand(command: string): Script {
+    const name = command.replace(/^npm (run )?/, '')
+    const [, file = ''] = /^tsx (\S+)$/.exec(scripts[name] ?? '') ?? []
+    return stage.run(file, env)
+  }
+
+  test('are what npm start prints', async () => {
+    const start = runCommand('npm start')
+    await start.says(/\[client\] [.A-Z]*[A-Z][\s\S]*\[client\] [.A-Z]*[A-Z]/)
+    await start.says(/Payment complete/)
+    expect(await start.interrupt()).toBe(0)
+    expectPrinted('npm start', start)
+    expect(start.output).toMatch(/\[client\] \d+ payments?, \d+ letters?, [\d.]+ XRP spent with fees/)
+  })
+
+  test.each([
+    ['npm run shop-from-before', 'npm run streaming-client1'],
+    ['npm run streaming-shop', 'npm run streaming-client2']
+  ])('are what %s and %s print', async (shopCommand, clientCommand) => {
+    const shop = runCommand(shopCommand)
+    const client = runCommand(clientCommand)
+    await client.says(/Your letter: [A-Z]\n[\s\S]*Your letter: [A-Z]\n|^[.A-Z]*[A-Z][.A-Z]*[A-Z]/m)
+    await shop.says(/Payment complete/)
+    expect(await client.interrupt()).toBe(0)
+    expect(await shop.interrupt()).toBe(0)
+    expectPrinted(shopCommand, shop)
+    expectPrinted(clientCommand, client)
+  })
+})
+
+describe.each(documents)('%s', file => {
+  const text = read(file)
+
+  test('names only commands that there are', () => {
+    for (const [, name = ''] of text.matchAll(/npm run ([\w-]+)/g))
+      expect(Object.keys(scripts)).toContain(name)
+  })
+
+  test('has no link that leads nowhere', () => {
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
+    for (const link of links) {
+      const [path = '', anchor] = link.split('#')
+      if (/^https?:/.test(path)) expect(() => new URL(link)).not.toThrow()
+      else if (path) expect(existsSync(join(root, file, '..', path)), link).toBe(true)
+      if (anchor && !path) expect(headings(text)).toContain(anchor)
+    }
+  })
+})
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function headings(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-')
+  )
+}
+
+test('the table of what can be set from outside is complete', () => {
+  const sources = ['streaming-shop', 'shop-from-before', 'streaming-client1', 'streaming-client2'].map(name =>
+    read(`src/${name}.ts`)
+  )
+  const used = new Set(
+    sources.flatMap(source => [...source.matchAll(/process\.env\.(\w+)/g)].map(([, name]) => name))
+  )
+  for (const name of used) expect(readme).toContain(`| \`${name}\` |`)
+})

@@ -117,7 +117,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${advice})` : 'The 
   beforeAll(async () => {
     const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
     browser = await chromium.launch({ executablePath, args: args.split(' ') })
-    context = await browser.newContext({ timezoneId: 'UTC' })
+    context = await browser.newContext({ timezoneId: 'UTC', reducedMotion: 'reduce' })
   })
   afterAll(() => browser?.close())
 
@@ -359,11 +359,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${advice})` : 'The 
 
   it('keeps the last fifty ledgers with something in them', async () => {
     await open()
-    for (let count = 0; count < 60; count++) {
+    for (let count = 0; count < 52; count++) {
       await users.make()
       users.close()
     }
-    await expect.poll(() => totals('made')).toEqual(['60', '600', '600'])
+    await expect.poll(() => totals('made')).toEqual(['52', '520', '520'])
     expect(await page.locator('#list > .ledger').count()).toBe(50)
     for (let count = 0; count < 200; count++) users.close()
     await expect.poll(() => text('#list > li:first-child')).toMatch(/^200 quiet ledgers/)

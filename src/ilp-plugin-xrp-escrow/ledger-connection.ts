@@ -254,6 +254,12 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
 
   #onLedgerClosed({ ledger_index, ledger_time, ledger_hash, fee_base }: LedgerMessage): void {
     if (ledger_index <= this.validated.index) return
+    const known = this.#hashes.get(ledger_index)
+    if (known && known !== ledger_hash) {
+      // It was restarted with a part of its past. Coming back to it finds that out.
+      this.#socket?.close()
+      return
+    }
     const previous = this.validated
     this.validated = { index: ledger_index, closeTime: ledger_time }
     this.baseFee = fee_base

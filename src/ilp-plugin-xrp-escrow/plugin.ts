@@ -321,6 +321,11 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     if (!/^wss?:\/\/./.test(server)) {
       throw new InvalidFieldsError(`The server "${server}" is not a WebSocket URL ("wss://…" or "ws://…")`)
     }
+    if (!/^([A-Za-z0-9_~-]+\.)+$/.test(this.#prefix)) {
+      throw new InvalidFieldsError(
+        `The prefix "${this.#prefix}" is not that of a ledger: it must end with a dot, such as "${defaultPrefix}"`
+      )
+    }
     const wallet = toWallet(secret)
     const address = wallet.classicAddress
     const expected = this.#options.address ?? this.#options.account
@@ -419,7 +424,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       const { engineResult, message } = err
       if (engineResult === notSent)
         throw new UnreachableError(`${what} was not sent: ${message}`, { cause: err })
-      const reason = message.includes(engineResult) ? message : `${engineResult}: ${message}`
+      const reason = `${engineResult}: ${message}`
       const options = { cause: err }
       if (insufficientBalance.has(engineResult)) {
         throw new InsufficientBalanceError(`${what} is more than the account can spend (${reason})`, options)

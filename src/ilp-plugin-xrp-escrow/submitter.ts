@@ -422,7 +422,8 @@ export class Submitter {
     this.#forget(job)
     const result = transaction.meta.TransactionResult
     if (result === 'tesSUCCESS') job.resolve(transaction)
-    else job.reject(new TransactionFailedError(result, `The ledger answered ${result}`))
+    else
+      job.reject(new TransactionFailedError(result, `Ledger ${transaction.ledgerIndex} has it as a failure`))
   }
 
   #fail(job: Job, engineResult: string, message: string): void {

@@ -1,0 +1,105 @@
+import type { Message } from 'ilp-plugin-xrp-escrow'
+import { describe, expect, test } from 'vitest'
+import { customer, memo, next, prefix, shop, until, usePlugin, useSandbox, useStranger } from './support.ts'
+
+const to = prefix + shop.address
+
+async function useBoth() {
+  const sandbox = await useSandbox()
+  const asking = await usePlugin(sandbox.url)
+  const asked = await usePlugin(sandbox.url, { secret: shop.secret })
+  return { sandbox, asking, asked }
+}
+
+describe('a request', () => {
+  test('is answered by the handler, at 11 drops each way', async () => {
+    const { asking, asked } = await useBoth()
+    const [before, answererBefore] = [await asking.getBalance(), await asked.getBalance()]
+    asked.registerRequestHandler(async request => ({
+      to: request.from as string,
+      ilp: 'BBBB',
+      custom: request.custom
+    }))
+    const response = await asking.sendRequest({ to, ilp: 'AAAA', custom: { question: 'price?' } })
+    expect(response).toMatchObject({ from: to, ilp: 'BBBB', custom: { question: 'price?' } })
+    expect((await until(asked, 'incoming_request'))[0]?.[0]).toMatchObject({
+      from: prefix + customer.address,
+      to,
+      ledger: prefix,
+      ilp: 'AAAA'
+    })
+    await until(asked, 'outgoing_response')
+    expect(asking.told.map(([event]) => event)).toEqual(['connect', 'outgoing_request', 'incoming_response'])
+    expect(BigInt(before) - BigInt(await asking.getBalance())).toBe(10n)
+    expect(BigInt(answererBefore) - BigInt(await asked.getBalance())).toBe(10n)
+  })
+
+  test('that nobody handles is told, not answered, and ends with its timeout', async () => {
+    const { asking, asked } = await useBoth()
+    const before = BigInt(await asked.getBalance())
+    const request = asking.sendRequest({ id: 'of mine', to, timeout: 300 })
+    await expect(request).rejects.toThrow(
+      expect.objectContaining({
+        name: 'NoSubscriptionsError',
+        message: `"${to}" did not answer request "of mine" within 300 ms`
+      })
+    )
+    expect((await until(asked, 'incoming_request'))[0]?.[0]).toMatchObject({ id: 'of mine' })
+    expect(BigInt(await asked.getBalance())).toBe(before + 1n)
+  })
+
+  test('has one handler at a time', async () => {
+    const { asked } = await useBoth()
+    const handler = async (request: Message) => request
+    asked.registerRequestHandler(handler)
+    expect(() => asked.registerRequestHandler(handler)).toThrow(
+      expect.objectContaining({ name: 'RequestHandlerAlreadyRegisteredError' })
+    )
+    asked.deregisterRequestHandler()
+    asked.registerRequestHandler(handler)
+  })
+
+  test('whose handler fails is an error on that side, and nothing on the other', async () => {
+    const { asking, asked } = await useBoth()
+    asked.registerRequestHandler(() => Promise.reject(new Error('The host is at fault')))
+    await expect(asking.sendRequest({ to, timeout: 300 })).rejects.toThrow('did not answer')
+    expect((await until(asked, 'error'))[0]).toEqual([new Error('The host is at fault')])
+  })
+
+  test('is answered by whom it was sent to, and by nobody else', async () => {
+    const { sandbox, asking, asked } = await useBoth()
+    const stranger = await useStranger(sandbox.url)
+    const request = asking.sendRequest({ id: 'guessed', to })
+    await until(asked, 'incoming_request')
+    const Memos = [memo('xrpMessage', '{"id":"guessed","ilp":"AAAA"}')]
+    const told = next(asking, 'incoming_request')
+    await stranger.submit({ TransactionType: 'Payment', Destination: customer.address, Amount: '1', Memos })
+    await told
+    const late = await asked
+      .sendRequest({ id: 'guessed', to: prefix + customer.address, ilp: 'BBBB', timeout: 1 })
+      .catch(err => err.name)
+    expect(late).toBe('NoSubscriptionsError')
+    expect(await request).toMatchObject({ from: to, ilp: 'BBBB' })
+  })
+
+  test.each([
+    ['the message alone', [memo('xrpMessage', '{"id":"a","ilp":"AAAA"}')]],
+    ['the id beside it', [memo('xrpMessage', '{"ilp":"AAAA"}'), memo('xrpMessageId', 'a')]]
+  ])('of a 2017 plugin is understood: %s', async (_form, Memos) => {
+    const { sandbox, asked } = await useBoth()
+    const stranger = await useStranger(sandbox.url)
+    await stranger.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1', Memos })
+    expect((await until(asked, 'incoming_request'))[0]?.[0]).toMatchObject({ id: 'a', ilp: 'AAAA' })
+  })
+
+  test.each([
+    ['an address that is none', { to: 'shop' }],
+    ['a timeout that is none', { to, timeout: Number.NaN }],
+    ['another ledger', { to, ledger: 'g.crypto.' }]
+  ])('with %s is refused', async (_what, message) => {
+    const { asking } = await useBoth()
+    await expect(asking.sendRequest(message)).rejects.toThrow(
+      expect.objectContaining({ name: 'InvalidFieldsError' })
+    )
+  })
+})

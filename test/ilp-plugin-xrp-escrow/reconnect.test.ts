@@ -1,0 +1,305 @@
+import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { FaultyLedger } from '../support/fault-proxy.ts'
+import { useScriptedServer } from './scripted-server.ts'
+import {
+  customer,
+  ledgerTime,
+  next,
+  record,
+  shop,
+  someTransfer,
+  storyOf,
+  type TestPlugin,
+  until,
+  useFaultyLedger,
+  usePlugin,
+  useSandbox
+} from './support.ts'
+
+const named = (name: string) => expect.objectContaining({ name })
+
+/** A payer at the ledger itself, and a payee behind the faults. */
+async function useBoth(options: Parameters<typeof useFaultyLedger>[0] = {}) {
+  const ledger = await useFaultyLedger(options)
+  const payer = await usePlugin(ledger.sandbox.url)
+  const payee = await usePlugin(ledger.url, { secret: shop.secret })
+  return { ledger, payer, payee }
+}
+
+const idsOf = (told: unknown[][]) => told.map(([transfer]) => (transfer as Transfer).id)
+
+/** Ways to lose a connection, and to get it back. */
+const losses: [string, (ledger: FaultyLedger, payee: TestPlugin) => Promise<void>][] = [
+  [
+    'an abrupt end',
+    async ({ proxy }, payee) => {
+      proxy.accepts = false
+      proxy.cut()
+      await until(payee, 'disconnect')
+    }
+  ],
+  [
+    'a clean end',
+    async ({ proxy }, payee) => {
+      proxy.accepts = false
+      proxy.cutCleanly()
+      await until(payee, 'disconnect')
+    }
+  ]
+]
+
+describe('a connection', () => {
+  test.each(losses)('that comes back after %s has missed nothing', async (_how, lose) => {
+    const { ledger, payer, payee } = await useBoth()
+    const transfers = Array.from({ length: 5 }, () => someTransfer())
+    const [before, ...during] = transfers
+    await payer.sendTransfer(before as Transfer)
+    await until(payee, 'incoming_prepare')
+    await lose(ledger, payee)
+    expect(payee.isConnected()).toBe(false)
+    for (const transfer of during) await payer.sendTransfer(transfer)
+    ledger.proxy.accepts = true
+    await until(payee, 'connect', 2)
+    const prepared = await until(payee, 'incoming_prepare', 5)
+    expect(idsOf(prepared)).toEqual(transfers.map(({ id }) => id))
+    // And it follows what happens from now on.
+    const { id, fulfillment } = transfers[4] as ReturnType<typeof someTransfer>
+    await payee.fulfillCondition(id, fulfillment)
+    expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
+  test('that says nothing any more is given up', async () => {
+    const { ledger, payee } = await useBoth()
+    ledger.proxy.hold()
+    await until(payee, 'disconnect')
+    ledger.proxy.cut()
+    ledger.proxy.release()
+    await until(payee, 'connect', 2)
+  })
+
+  test('that is lost between a submission and its answer costs nothing twice', async () => {
+    const { ledger, payer, payee } = await useBoth()
+    for (let count = 1; count <= 5; count++) {
+      const transfer = someTransfer()
+      await payer.sendTransfer(transfer)
+      await until(payee, 'incoming_prepare', count)
+      const lost = ledger.proxy.dropNext(/"engine_result"/).then(() => ledger.proxy.cut())
+      await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+      await lost
+      expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    }
+    expect(await payee.getBalance()).toBe(String(10_000_000_000 + 5 * (10 - 350)))
+  })
+
+  test('that is lost before a submission arrives costs no time but the way back', async () => {
+    const { ledger, payer, payee } = await useBoth()
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    ledger.proxy.accepts = false
+    const fulfilled = payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    ledger.proxy.cut()
+    await until(payee, 'disconnect')
+    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(named('MissingFulfillmentError'))
+    ledger.proxy.accepts = true
+    await fulfilled
+  })
+
+  test('that is slow loses nothing', async () => {
+    const { ledger, payer, payee } = await useBoth()
+    ledger.proxy.delayMs = 40
+    const transfers = Array.from({ length: 5 }, () => someTransfer())
+    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    await until(payee, 'incoming_prepare', 5)
+    await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
+  })
+})
+
+describe('a ledger that is restarted', () => {
+  test('where it was goes on where it was', async () => {
+    const { ledger, payer, payee } = await useBoth()
+    await payer.disconnect()
+    const behind = await usePlugin(ledger.url)
+    const transfer = someTransfer()
+    await behind.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await ledger.restart({ keepState: true })
+    await until(payee, 'connect', 2)
+    await until(behind, 'connect', 2)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    await until(behind, 'outgoing_fulfill')
+    expect(storyOf(behind.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
+  test('empty is told as an error, ends what was on its way, and is used from then on', async () => {
+    const ledger = await useFaultyLedger({ closeIntervalMs: 0 })
+    const payer = await usePlugin(ledger.url)
+    for (let count = 0; count < 3; count++) ledger.sandbox.ledger.close()
+    const submitted = ledger.proxy.seen(/"engine_result"/)
+    const lost = expect(payer.sendTransfer(someTransfer())).rejects.toThrow(named('UnreachableError'))
+    await submitted
+    await ledger.restart({ keepState: false })
+    // If both began in the same ten seconds, they have their first ledgers in common.
+    const close = setInterval(() => ledger.sandbox.ledger.close(), 30)
+    onTestFinished(() => clearInterval(close))
+    await lost
+    expect((await until(payer, 'error'))[0]).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('restarted empty') })
+    ])
+    if (!payer.isConnected()) await next(payer, 'connect')
+    const again = someTransfer()
+    await payer.sendTransfer(again)
+    expect(storyOf(payer.told, again.id)).toEqual(['outgoing_prepare'])
+  })
+})
+
+describe('disconnect', () => {
+  test('and connect again tells everything once, also of the time between', async () => {
+    const { payer, payee } = await useBoth()
+    const transfers = Array.from({ length: 3 }, () => someTransfer())
+    for (const transfer of transfers) {
+      await payee.disconnect()
+      await payer.sendTransfer(transfer)
+      await payee.connect()
+    }
+    const prepared = await until(payee, 'incoming_prepare', 3)
+    await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
+    expect(idsOf(prepared)).toEqual(transfers.map(({ id }) => id))
+    for (const { id } of transfers)
+      expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    expect(payee.told.filter(([event]) => event === 'disconnect')).toHaveLength(3)
+    expect(payee.told.filter(([event]) => event === 'connect')).toHaveLength(4)
+  })
+
+  test('ends what waits for the ledger; what was sent is still followed', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    const payer = await usePlugin(sandbox.url)
+    const transfer = someTransfer()
+    const sent = expect(payer.sendTransfer(transfer)).rejects.toThrow(named('UnreachableError'))
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    await payer.disconnect()
+    await sent
+    sandbox.ledger.close()
+    await payer.connect()
+    sandbox.ledger.close()
+    // The same transfer again is the same transfer: it has the first one's outcome.
+    await payer.sendTransfer(transfer)
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test('gives up what was not sent, which can be sent again', async () => {
+    const sandbox = await useSandbox()
+    let isHeld = true
+    const server = await useScriptedServer(sandbox, {
+      request: ({ command, ledger_index }) =>
+        command === 'account_info' && ledger_index === 'current' && isHeld ? 'nothing' : undefined
+    })
+    const payer = await usePlugin(server.url)
+    const transfer = someTransfer()
+    const sent = expect(payer.sendTransfer(transfer)).rejects.toThrow(named('UnreachableError'))
+    await payer.disconnect()
+    await sent
+    isHeld = false
+    await payer.connect()
+    await payer.sendTransfer(transfer)
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test('while connecting ends that, and does not get into the way of the next', async () => {
+    const ledger = await useFaultyLedger()
+    ledger.proxy.delayMs = 30
+    const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
+    onTestFinished(() => plugin.disconnect())
+    const told = record(plugin)
+    for (const turnsBefore of [0, 1, 100]) {
+      const first = expect(plugin.connect()).rejects.toThrow(named('UnreachableError'))
+      for (let turn = 0; turn < turnsBefore; turn++) await new Promise(setImmediate)
+      const disconnected = plugin.disconnect()
+      const second = plugin.connect()
+      await Promise.all([first, disconnected, second])
+      expect(plugin.isConnected()).toBe(true)
+      await plugin.disconnect()
+      await plugin.disconnect()
+    }
+    const pair = ['connect', 'disconnect']
+    expect(told.map(([event]) => event)).toEqual([...pair, ...pair, ...pair])
+  })
+})
+
+describe('connect', () => {
+  test('twice at once is once', async () => {
+    const sandbox = await useSandbox()
+    const plugin = new PluginXrpEscrow({ server: sandbox.url, secret: customer.secret })
+    onTestFinished(() => plugin.disconnect())
+    const told = record(plugin)
+    await Promise.all([plugin.connect(), plugin.connect()])
+    await plugin.connect()
+    expect(told).toEqual([['connect']])
+    const transfer = someTransfer()
+    await plugin.sendTransfer(transfer)
+    expect(storyOf(told, transfer.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test('that failed half-way can be tried again', async () => {
+    const sandbox = await useSandbox()
+    let refusals = 2
+    const server = await useScriptedServer(sandbox, {
+      request: ({ command }) =>
+        command === 'account_info' && refusals-- > 0 ? { error: 'actNotFound' } : undefined
+    })
+    const plugin = new PluginXrpEscrow({ server: server.url, secret: customer.secret })
+    onTestFinished(() => plugin.disconnect())
+    const told = record(plugin)
+    await expect(plugin.connect()).rejects.toThrow(named('AccountNotFoundError'))
+    await expect(plugin.connect()).rejects.toThrow(named('AccountNotFoundError'))
+    await plugin.connect()
+    expect(told).toEqual([['connect']])
+    await plugin.sendTransfer(someTransfer())
+  })
+
+  test('gives up a server that does not answer after its timeout', async () => {
+    const ledger = await useFaultyLedger()
+    ledger.proxy.hold()
+    const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
+    await expect(plugin.connect({ timeout: 100 })).rejects.toThrow(
+      `The ledger at "${ledger.url}" cannot be reached (no answer in 100 ms)`
+    )
+  })
+})
+
+test('an expiry that passes while the connection is down is told afterwards', async () => {
+  const { ledger, payer, payee } = await useBoth({ closeIntervalMs: 20 })
+  const transfer = someTransfer({ expiresAt: ledgerTime(ledger.sandbox, 15) })
+  await payer.sendTransfer(transfer)
+  await until(payee, 'incoming_prepare')
+  ledger.proxy.accepts = false
+  ledger.proxy.cut()
+  await until(payer, 'outgoing_cancel')
+  ledger.proxy.accepts = true
+  await until(payee, 'incoming_cancel')
+  expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_cancel'])
+})
+
+test('a server that lacks the ledgers of the time between is told as an error', async () => {
+  const sandbox = await useSandbox()
+  let first = 0
+  const server = await useScriptedServer(sandbox, {
+    message(message) {
+      const result = message.result as { ledger_index_min?: number } | undefined
+      if (first && result?.ledger_index_min) result.ledger_index_min = first
+      return message
+    }
+  })
+  const plugin = await usePlugin(server.url)
+  await plugin.disconnect()
+  const skipped = sandbox.ledger.closedHeader.ledgerIndex + 1
+  await Promise.all([1, 2, 3].map(() => next(sandbox.ledger, 'close')))
+  while (sandbox.ledger.closedHeader.ledgerIndex < skipped + 2) await next(sandbox.ledger, 'close')
+  first = skipped + 2
+  await plugin.connect()
+  expect((await until(plugin, 'error'))[0]).toEqual([
+    expect.objectContaining({ message: expect.stringMatching(/does not have the ledgers \d+ to \d+/) })
+  ])
+})

@@ -1,0 +1,277 @@
+import { describe, expect, test } from 'vitest'
+import type { SandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { type Script, useScriptedServer } from './scripted-server.ts'
+import {
+  customer,
+  next,
+  shop,
+  someTransfer,
+  storyOf,
+  until,
+  usePlugin,
+  useSandbox,
+  useStranger
+} from './support.ts'
+
+type Json = Record<string, unknown>
+
+/** Answers submissions with these preliminary results, one after the other; the rest gets through. */
+function answering(...results: string[]): Script {
+  return {
+    request({ command }) {
+      const engine_result = command === 'submit' ? results.shift() : undefined
+      return engine_result && { engine_result, engine_result_message: `Message of ${engine_result}` }
+    }
+  } as Script
+}
+
+/** What the ledger holds of the customer's transactions. */
+function validated({ ledger }: SandboxLedger): Json[] {
+  const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
+  return ledger.history
+    .accountTransactions(customer.address, range)
+    .transactions.map(({ fieldsJson }) => JSON.parse(fieldsJson))
+    .filter(({ Account }) => Account === customer.address)
+}
+
+/** A ledger that closes fast, so that twenty of them pass while one waits. */
+const fast = { closeIntervalMs: 20 }
+
+describe('a transfer', () => {
+  test.each([
+    ['tefPAST_SEQ'],
+    ['tefMAX_LEDGER'],
+    ['terPRE_SEQ'],
+    ['terQUEUED'],
+    ['telCAN_NOT_QUEUE'],
+    ['telCAN_NOT_QUEUE_FULL'],
+    ['telCAN_NOT_QUEUE_FEE'],
+    ['telINSUF_FEE_P'],
+    ['telFAILED_PROCESSING'],
+    ['tefALREADY'],
+    ['terINSUF_FEE_B']
+  ])('and those after it arrive once each, though the first answer is %s', async engineResult => {
+    const sandbox = await useSandbox(fast)
+    const server = await useScriptedServer(sandbox, answering(engineResult))
+    const payer = await usePlugin(server.url)
+    const transfers = [1, 2, 3].map(() => someTransfer())
+    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    for (const { id } of transfers) expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare'])
+    expect(validated(sandbox)).toHaveLength(3)
+  })
+
+  test.each([
+    ['temMALFORMED', 'NotAcceptedError'],
+    ['tefBAD_AUTH', 'NotAcceptedError'],
+    ['telWRONG_NETWORK', 'NotAcceptedError']
+  ])('that can never be applied (%s) fails at once, and holds up nobody', async (engineResult, name) => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, answering(engineResult))
+    const payer = await usePlugin(server.url)
+    const [refused, taken] = [someTransfer(), someTransfer()]
+    const [first] = await Promise.allSettled([payer.sendTransfer(refused), payer.sendTransfer(taken)])
+    expect(first).toMatchObject({ status: 'rejected', reason: { name } })
+    expect(String((first as PromiseRejectedResult).reason)).toContain(
+      `(${engineResult}: Message of ${engineResult})`
+    )
+    expect(storyOf(payer.told, taken.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test.each([
+    ['terINSUF_FEE_B', 'InsufficientBalanceError'],
+    ['terNO_ACCOUNT', 'AccountNotFoundError'],
+    ['telCAN_NOT_QUEUE_FULL', 'NotAcceptedError']
+  ])(
+    'that is refused for as long as it could be applied (%s) fails when that is over',
+    async (result, name) => {
+      const sandbox = await useSandbox(fast)
+      const server = await useScriptedServer(sandbox, answering(...Array(1000).fill(result)))
+      const payer = await usePlugin(server.url)
+      await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(expect.objectContaining({ name }))
+      expect(validated(sandbox)).toHaveLength(0)
+    }
+  )
+
+  test('that a server refuses and applies all the same is not sent twice', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    let kept = ''
+    const server = await useScriptedServer(sandbox, {
+      request({ command, tx_blob }) {
+        if (command !== 'submit' || kept) return undefined
+        kept = String(tx_blob)
+        return { engine_result: 'telCAN_NOT_QUEUE', engine_result_message: '' }
+      }
+    })
+    const payer = await usePlugin(server.url)
+    const stranger = await useStranger(sandbox.url)
+    const transfer = someTransfer()
+    const refused = next(payer, 'outgoing_prepare')
+    const sent = payer.sendTransfer(transfer)
+    while (!kept) await new Promise(setImmediate)
+    expect(await stranger.submitBlob(kept)).toBe('tesSUCCESS')
+    // The plugin sends it again with the next ledger, which has it already.
+    sandbox.ledger.close()
+    await refused
+    await sent
+    sandbox.ledger.close()
+    expect(validated(sandbox)).toHaveLength(1)
+  })
+
+  test('whose sequence another program takes goes on with another sequence', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    const payer = await usePlugin(sandbox.url)
+    const other = await useStranger(sandbox.url, customer.secret)
+    const first = payer.sendTransfer(someTransfer())
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    await other.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1' })
+    const second = payer.sendTransfer(someTransfer())
+    while (sandbox.ledger.openTransactions.size < 2) await new Promise(setImmediate)
+    const close = setInterval(() => sandbox.ledger.close(), 20)
+    await Promise.all([first, second]).finally(() => clearInterval(close))
+    expect(validated(sandbox).map(({ TransactionType }) => TransactionType)).toEqual([
+      'EscrowCreate',
+      'Payment',
+      'EscrowCreate'
+    ])
+  })
+
+  test('whose answer is lost is seen through without a pause', async () => {
+    const sandbox = await useSandbox()
+    let lost = 0
+    const server = await useScriptedServer(sandbox, {
+      // The first never arrives; of the second only the answer is lost.
+      request: ({ command }) => (command === 'submit' && ++lost === 1 ? 'nothing' : undefined),
+      message: message =>
+        message.type === 'response' && (message.result as Json)?.engine_result && lost++ === 2
+          ? undefined
+          : message
+    })
+    const payer = await usePlugin(server.url)
+    const before = performance.now()
+    const transfers = [1, 2, 3].map(() => someTransfer())
+    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    expect(performance.now() - before).toBeLessThan(5000)
+    expect(validated(sandbox)).toHaveLength(3)
+  })
+
+  test('that a busy server does not take is sent again', async () => {
+    const sandbox = await useSandbox()
+    let busy = 3
+    const server = await useScriptedServer(sandbox, {
+      request: ({ command }) =>
+        command !== 'ledger' && command !== 'subscribe' && command !== 'server_info' && busy-- > 0
+          ? { error: 'tooBusy', error_message: 'The server is too busy to help you now.' }
+          : undefined
+    })
+    busy = 0
+    const payer = await usePlugin(server.url)
+    busy = 3
+    await payer.sendTransfer(someTransfer())
+    expect(validated(sandbox)).toHaveLength(1)
+  })
+
+  test('that a server refuses to read fails with its words', async () => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, {
+      request: ({ command }) =>
+        command === 'submit' ? { error: 'invalidTransaction', error_exception: 'Unknown field' } : undefined
+    })
+    const payer = await usePlugin(server.url)
+    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow('invalidTransaction: Unknown field')
+  })
+
+  test('is not signed anew when its expiry has passed', async () => {
+    const sandbox = await useSandbox(fast)
+    const server = await useScriptedServer(sandbox, answering(...Array(1000).fill('terQUEUED')))
+    const payer = await usePlugin(server.url)
+    const expiresAt = new Date(
+      (sandbox.ledger.closedHeader.closeTime + 946_684_800 + 20) * 1000
+    ).toISOString()
+    await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('tefMAX_LEDGER')
+    const blobs = server.requests.filter(({ command }) => command === 'submit').map(({ tx_blob }) => tx_blob)
+    expect(new Set(blobs).size).toBe(1)
+  })
+})
+
+describe('the fee', () => {
+  /** A network that takes nothing under a fee of so many drops for an EscrowCreate. */
+  function asking(openLedgerFee: number): Script {
+    return {
+      request({ command, tx_blob }) {
+        if (command === 'fee') return { drops: { base_fee: '10', open_ledger_fee: String(openLedgerFee) } }
+        if (command !== 'submit') return undefined
+        // The field Fee of the binary format is an amount of 62 bits.
+        const fee = Number.parseInt(/68(4[0-9A-F]{15})/.exec(String(tx_blob))?.[1]?.slice(1) ?? '', 16)
+        if (fee >= openLedgerFee) return undefined
+        return { engine_result: 'telINSUF_FEE_P', engine_result_message: 'Fee insufficient.' }
+      }
+    }
+  }
+
+  test('is raised to what a busy network asks for', async () => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, asking(5000))
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(someTransfer())
+    expect(validated(sandbox)).toEqual([expect.objectContaining({ Fee: '5500' })])
+  })
+
+  test('is never raised beyond maxFeeDrops', async () => {
+    const sandbox = await useSandbox(fast)
+    const server = await useScriptedServer(sandbox, asking(5000))
+    const payer = await usePlugin(server.url, { maxFeeDrops: 4999 })
+    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(
+      /^Transfer ".+" of 10 drops to ".+" was not accepted \(telINSUF_FEE_P: /
+    )
+    expect(validated(sandbox)).toHaveLength(0)
+  })
+})
+
+describe('a server', () => {
+  test('that speaks version 2 of the API only is spoken to so', async () => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, {
+      request: ({ api_version }) => (api_version === 2 ? undefined : { error: 'invalid_API_version' })
+    })
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    await until(payer, 'outgoing_fulfill')
+    const { id, to, amount } = someTransfer()
+    await payer.sendTransfer({ id, to, amount })
+    await until(payee, 'incoming_transfer')
+    await payer.disconnect()
+    await payer.connect()
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+  })
+
+  test('that knows version 1 only is asked for nothing else', async () => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, {
+      request: ({ api_version }) => (api_version === 1 ? undefined : { error: 'invalid_API_version' }),
+      // Newer servers have dropped it.
+      message: ({ fee_ref: _dropped, ...message }) => message
+    })
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(someTransfer())
+  })
+
+  test('that skips ledgers in its stream hides nothing', async () => {
+    const sandbox = await useSandbox()
+    let isHiding = false
+    const server = await useScriptedServer(sandbox, {
+      message: message => (isHiding && message.type !== 'response' ? undefined : message)
+    })
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    isHiding = true
+    const transfers = [1, 2, 3].map(() => someTransfer())
+    for (const transfer of transfers) await payer.sendTransfer(transfer)
+    isHiding = false
+    const prepared = await until(payee, 'incoming_prepare', 3)
+    expect(prepared.map(([told]) => (told as { id: string }).id)).toEqual(transfers.map(({ id }) => id))
+  })
+})

@@ -1,0 +1,159 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
+import PluginXrpEscrow, {
+  type LedgerTransfer,
+  type PluginEvents,
+  type PluginOptions,
+  type Transfer
+} from 'ilp-plugin-xrp-escrow'
+import { onTestFinished } from 'vitest'
+import { Client, Wallet } from 'xrpl'
+import {
+  accounts,
+  type SandboxLedger,
+  type SandboxOptions,
+  startSandboxLedger
+} from '../../src/sandbox-ledger/index.ts'
+import { type FaultyLedger, startFaultyLedger } from '../support/fault-proxy.ts'
+
+export const prefix = 'test.crypto.xrp.'
+export const { customer, shop, genesis } = accounts
+
+/** A sandbox for one test. */
+export async function useSandbox(options: SandboxOptions = {}): Promise<SandboxLedger> {
+  const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 50, ...options })
+  onTestFinished(() => sandbox.close())
+  return sandbox
+}
+
+/** A sandbox behind a fault proxy for one test. */
+export async function useFaultyLedger(options: SandboxOptions = {}): Promise<FaultyLedger> {
+  const ledger = await startFaultyLedger({ closeIntervalMs: 50, ...options })
+  onTestFinished(() => ledger.close())
+  return ledger
+}
+
+/** A connected plugin for one test, and all that it tells. */
+export async function usePlugin(server: string, options: Partial<PluginOptions> = {}) {
+  const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })
+  onTestFinished(() => plugin.disconnect())
+  const told = record(plugin)
+  await plugin.connect()
+  return Object.assign(plugin, { told })
+}
+
+export type TestPlugin = Awaited<ReturnType<typeof usePlugin>>
+
+/** One event with its arguments. */
+export type Told = [event: keyof PluginEvents, ...args: unknown[]]
+
+/** Writes down all events of a plugin as they come. */
+export function record(plugin: PluginXrpEscrow): Told[] {
+  const told: Told[] = []
+  for (const event of eventNames) plugin.on(event, (...args: unknown[]) => told.push([event, ...args]))
+  return told
+}
+
+const directions = ['incoming', 'outgoing'] as const
+const kinds = ['transfer', 'prepare', 'fulfill', 'reject', 'cancel', 'request', 'response'] as const
+const eventNames: (keyof PluginEvents)[] = [
+  'connect',
+  'disconnect',
+  'error',
+  ...directions.flatMap(direction => kinds.map(kind => `${direction}_${kind}` as const))
+]
+
+/** The names of the events that concern one transfer, in order. */
+export function storyOf(told: Told[], id: string): string[] {
+  return storiesOf(told).get(id) ?? []
+}
+
+/** The same for each transfer. */
+export function storiesOf(told: Told[]): Map<string, string[]> {
+  const stories = new Map<string, string[]>()
+  for (const [event, first] of told) {
+    const { id } = (first ?? {}) as Partial<LedgerTransfer>
+    if (id !== undefined) stories.set(id, [...(stories.get(id) ?? []), event])
+  }
+  return stories
+}
+
+/** Waits until an event has been told so often, from the beginning on. Returns the arguments of each. */
+export async function until(plugin: TestPlugin, event: keyof PluginEvents, times = 1): Promise<unknown[][]> {
+  const matching = () => plugin.told.filter(([name]) => name === event).map(([, ...args]) => args)
+  let missing = times - matching().length
+  if (missing > 0) {
+    await new Promise<void>(resolve => {
+      plugin.on(event, function count() {
+        if (--missing > 0) return
+        plugin.off(event, count)
+        resolve()
+      })
+    })
+  }
+  return matching()
+}
+
+/** Waits for the next event of that name. */
+export function next(emitter: EventEmitter, event: string): Promise<unknown[]> {
+  return new Promise(resolve => emitter.once(event, (...args) => resolve(args)))
+}
+
+/** A transfer that can be sent, with the fulfillment that takes it. */
+export function someTransfer(fields: Partial<Transfer> = {}): Transfer & { fulfillment: string } {
+  const preimage = randomBytes(32)
+  const transfer = {
+    id: randomUUID(),
+    to: `${prefix}${shop.address}.client.0`,
+    amount: '10',
+    ilp: 'ARgAAAAAAAAAawxleGFtcGxlLmFsaWNlAAA',
+    executionCondition: createHash('sha256').update(preimage).digest('base64url'),
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+    ...fields
+  }
+  // Only the plugin's fields go to the plugin.
+  return Object.defineProperty(transfer as Transfer & { fulfillment: string }, 'fulfillment', {
+    value: preimage.toString('base64url'),
+    enumerable: false
+  })
+}
+
+/** The time of a ledger so many seconds ahead of the newest one, ISO 8601. */
+export function ledgerTime({ ledger }: SandboxLedger, aheadSeconds: number): string {
+  return new Date((ledger.closedHeader.closeTime + 946_684_800 + aheadSeconds) * 1000).toISOString()
+}
+
+/** Someone who uses the ledger without a plugin. */
+export async function useStranger(server: string, secret = genesis.secret) {
+  const client = new Client(server)
+  const wallet = Wallet.fromSeed(secret)
+  onTestFinished(() => client.disconnect())
+  await client.connect()
+  await client.request({ command: 'subscribe', streams: ['ledger'] })
+  return {
+    address: wallet.classicAddress,
+    /** Waits until another ledger has closed. */
+    nextLedger: () => new Promise(resolve => client.once('ledgerClosed', resolve)),
+    /** Submits a transaction that someone has signed. Returns the preliminary result. */
+    async submitBlob(tx_blob: string): Promise<string> {
+      return (await client.request({ command: 'submit', tx_blob })).result.engine_result
+    },
+    /** Signs and submits a transaction, complete or not; returns the preliminary result. */
+    async submit(
+      tx: Record<string, unknown>
+    ): Promise<{ engine_result: string; tx_json: { Sequence?: number } }> {
+      const complete = await client.autofill({ Account: wallet.classicAddress, ...tx } as never)
+      const { tx_blob } = wallet.sign(complete)
+      return (await client.request({ command: 'submit', tx_blob })).result as never
+    }
+  }
+}
+
+/** Upper-case hex of UTF-8, as in memos. */
+export function hex(text: string): string {
+  return Buffer.from(text).toString('hex').toUpperCase()
+}
+
+export function memo(type: string, data: string) {
+  return { Memo: { MemoType: hex(`https://interledger.org/rel/${type}`), MemoData: hex(data) } }
+}

@@ -1,0 +1,575 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { inspect } from 'node:util'
+import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import {
+  customer,
+  genesis,
+  ledgerTime,
+  memo,
+  next,
+  prefix,
+  shop,
+  someTransfer,
+  storyOf,
+  until,
+  usePlugin,
+  useSandbox,
+  useStranger
+} from './support.ts'
+
+const named = (name: string) => expect.objectContaining({ name })
+const reason = {
+  code: 'F05',
+  name: 'Wrong Condition',
+  message: 'Unable to fulfill the condition',
+  triggered_by: prefix + shop.address,
+  triggered_at: '2017-10-31T12:00:00.000Z',
+  forwarded_by: [],
+  additional_info: {}
+}
+
+async function useBoth(options: Parameters<typeof useSandbox>[0] = {}) {
+  const sandbox = await useSandbox(options)
+  const payer = await usePlugin(sandbox.url)
+  const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+  return { sandbox, payer, payee }
+}
+
+/** Sends a transfer, and waits until its receiver has been told. */
+async function prepare(
+  { payer, payee }: Awaited<ReturnType<typeof useBoth>>,
+  fields: Partial<Transfer> = {}
+) {
+  const transfer = someTransfer(fields)
+  const told = next(payee, 'incoming_prepare')
+  await payer.sendTransfer(transfer)
+  await told
+  return transfer
+}
+
+describe('a transfer', () => {
+  test('is prepared and fulfilled, each told once on both sides', async () => {
+    const both = await useBoth()
+    const { payer, payee } = both
+    const [before, shopBefore] = [await payer.getBalance(), await payee.getBalance()]
+    const transfer = await prepare(both, { noteToSelf: { mine: true } })
+    const fulfilled = next(payer, 'outgoing_fulfill')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    await fulfilled
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    const onLedger = {
+      id: transfer.id,
+      from: prefix + customer.address,
+      to: prefix + shop.address,
+      ledger: prefix,
+      amount: '10',
+      ilp: transfer.ilp,
+      executionCondition: transfer.executionCondition,
+      expiresAt: `${transfer.expiresAt?.slice(0, 19)}.000Z`
+    }
+    expect((await until(payee, 'incoming_fulfill'))[0]).toEqual([onLedger, transfer.fulfillment])
+    expect((await until(payer, 'outgoing_prepare'))[0]?.[0]).toMatchObject({ noteToSelf: { mine: true } })
+    expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(10n + 10n)
+    expect(BigInt(shopBefore) - BigInt(await payee.getBalance())).toBe(350n - 10n)
+  })
+
+  test('has its fulfillment ready for whoever asks inside the handler', async () => {
+    const both = await useBoth()
+    const asked = new Promise(resolve => {
+      both.payer.on('outgoing_fulfill', ({ id }) => resolve(both.payer.getFulfillment(id)))
+    })
+    const transfer = await prepare(both)
+    await expect(both.payer.getFulfillment(transfer.id)).rejects.toThrow(named('MissingFulfillmentError'))
+    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(await asked).toBe(transfer.fulfillment)
+    expect(await both.payee.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
+  })
+
+  test('without a condition is a payment, and final', async () => {
+    const { payer, payee } = await useBoth()
+    const { id, to, amount, ilp } = someTransfer()
+    const received = next(payee, 'incoming_transfer')
+    await payer.sendTransfer({ id, to, amount, ilp: ilp as string })
+    expect(await received).toMatchObject([{ id, amount, ilp, from: prefix + customer.address }])
+    expect(storyOf(payer.told, id)).toEqual(['outgoing_transfer'])
+    const notConditional = named('TransferNotConditionalError')
+    const fulfillment = someTransfer().fulfillment
+    await expect(payee.fulfillCondition(id, fulfillment)).rejects.toThrow(notConditional)
+    await expect(payee.rejectIncomingTransfer(id, reason)).rejects.toThrow(notConditional)
+    await expect(payee.getFulfillment(id)).rejects.toThrow(notConditional)
+    await expect(payer.getFulfillment(id)).rejects.toThrow(notConditional)
+  })
+
+  test('can go to oneself', async () => {
+    const sandbox = await useSandbox()
+    const plugin = await usePlugin(sandbox.url)
+    const transfer = someTransfer({ to: prefix + customer.address })
+    const told = next(plugin, 'incoming_prepare')
+    await plugin.sendTransfer(transfer)
+    await told
+    await plugin.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(storyOf(plugin.told, transfer.id)).toEqual([
+      'outgoing_prepare',
+      'incoming_prepare',
+      'outgoing_fulfill',
+      'incoming_fulfill'
+    ])
+  })
+
+  test('that is sent once more is the same transfer, and with other fields an error', async () => {
+    const { payer } = await useBoth()
+    const transfer = someTransfer()
+    await Promise.all([payer.sendTransfer(transfer), payer.sendTransfer({ ...transfer })])
+    await payer.sendTransfer(transfer)
+    await expect(payer.sendTransfer({ ...transfer, amount: '11' })).rejects.toThrow(named('DuplicateIdError'))
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test('fulfilled twice costs one transaction', async () => {
+    const both = await useBoth()
+    const { payee } = both
+    const transfer = await prepare(both)
+    await Promise.all([1, 2].map(() => payee.fulfillCondition(transfer.id, transfer.fulfillment)))
+    const balance = await payee.getBalance()
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(await payee.getBalance()).toBe(balance)
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    await expect(payee.fulfillCondition(transfer.id, someTransfer().fulfillment)).rejects.toThrow(
+      named('AlreadyFulfilledError')
+    )
+    await expect(payee.rejectIncomingTransfer(transfer.id, reason)).rejects.toThrow(
+      named('AlreadyFulfilledError')
+    )
+  })
+
+  test('that a third party fulfills counts as fulfilled', async () => {
+    const both = await useBoth()
+    const stranger = await useStranger(both.sandbox.url)
+    const transfer = await prepare(both)
+    const [escrow] = [...both.sandbox.ledger.history.last.transactions]
+    const { Sequence } = JSON.parse(escrow?.fieldsJson as string)
+    const told = next(both.payee, 'incoming_fulfill')
+    const preimage = Buffer.from(transfer.fulfillment, 'base64url')
+    const condition = createHash('sha256').update(preimage).digest('hex')
+    await stranger.submit({
+      TransactionType: 'EscrowFinish',
+      Owner: customer.address,
+      OfferSequence: Sequence,
+      Condition: `A0258020${condition}810120`.toUpperCase(),
+      Fulfillment: `A0228020${preimage.toString('hex')}`.toUpperCase(),
+      Fee: '350'
+    })
+    await told
+    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(storyOf(both.payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
+  test('is found on the ledger when it is long forgotten', async () => {
+    const sandbox = await useSandbox()
+    const payer = await usePlugin(sandbox.url, { rememberedTransfers: 1 })
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret, rememberedTransfers: 1 })
+    const transfers = []
+    for (let count = 0; count < 3; count++) transfers.push(await prepare({ sandbox, payer, payee }))
+    await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
+    await until(payer, 'outgoing_fulfill', 3)
+    for (const { id, fulfillment } of transfers) {
+      expect(await payer.getFulfillment(id)).toBe(fulfillment)
+      expect(await payee.getFulfillment(id)).toBe(fulfillment)
+    }
+    await expect(payer.getFulfillment(randomUUID())).rejects.toThrow(named('TransferNotFoundError'))
+  })
+})
+
+describe('an expiry', () => {
+  test('goes by the ledger, and brings the money back', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 20 })
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const before = await payer.getBalance()
+    const transfer = await prepare({ sandbox, payer, payee }, { expiresAt: ledgerTime(sandbox, 10) })
+    const [cancelled] = await until(payer, 'outgoing_cancel')
+    expect(cancelled).toMatchObject([{ id: transfer.id }, { code: 'R00', name: 'Transfer Timed Out' }])
+    await until(payee, 'incoming_cancel')
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_cancel'])
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_cancel'])
+    // The escrow's fee, and one cancel's.
+    expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(20n)
+    const rolledBack = named('AlreadyRolledBackError')
+    await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(rolledBack)
+    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(rolledBack)
+    await payee.rejectIncomingTransfer(transfer.id, reason)
+  })
+
+  test('of a transfer that an earlier run has left is seen to by the next', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 20 })
+    const crashed = await usePlugin(sandbox.url)
+    const before = await crashed.getBalance()
+    const transfer = someTransfer({ expiresAt: ledgerTime(sandbox, 10) })
+    const later = someTransfer()
+    await Promise.all([crashed.sendTransfer(transfer), crashed.sendTransfer(later)])
+    await crashed.disconnect()
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    await until(payee, 'incoming_cancel')
+
+    const payer = await usePlugin(sandbox.url)
+    const [cancelled] = await until(payer, 'outgoing_cancel')
+    expect(cancelled?.[0]).toMatchObject({ id: transfer.id, amount: '10', ilp: transfer.ilp })
+    // The one that has not expired is taken up as well, by both sides.
+    await payee.fulfillCondition(later.id, later.fulfillment)
+    expect((await until(payer, 'outgoing_fulfill'))[0]).toMatchObject([{ id: later.id }, later.fulfillment])
+    expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_cancel', 'outgoing_fulfill'])
+    expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(10n + 10n + 10n + 10n)
+  })
+})
+
+describe('a rejection', () => {
+  test('is told here at once, stays, and sends the money back when the payer does not', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 20 })
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = await prepare({ sandbox, payer, payee }, { expiresAt: ledgerTime(sandbox, 20) })
+    await payer.disconnect()
+    await payee.rejectIncomingTransfer(transfer.id, reason)
+    await payee.rejectIncomingTransfer(transfer.id, reason)
+    expect(payee.told.at(-1)).toEqual([
+      'incoming_reject',
+      expect.objectContaining({ id: transfer.id }),
+      reason
+    ])
+    await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(
+      named('AlreadyRolledBackError')
+    )
+    const stranger = await useStranger(sandbox.url)
+    while (sandbox.ledger.history.accountTransactions(shop.address, everything).transactions.length < 3)
+      await stranger.nextLedger()
+    const last = sandbox.ledger.history.accountTransactions(shop.address, everything).transactions.at(-1)
+    expect(JSON.parse(last?.fieldsJson as string)).toMatchObject({
+      TransactionType: 'EscrowCancel',
+      Account: shop.address,
+      Owner: customer.address
+    })
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_reject'])
+  })
+
+  test('reaches the payer with the option sendRejections', async () => {
+    const sandbox = await useSandbox()
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret, sendRejections: true })
+    const transfer = await prepare({ sandbox, payer, payee })
+    await payee.rejectIncomingTransfer(transfer.id, reason)
+    expect((await until(payer, 'outgoing_reject'))[0]).toEqual([
+      expect.objectContaining({ id: transfer.id }),
+      reason
+    ])
+  })
+
+  test('is believed from the receiver only', async () => {
+    const both = await useBoth()
+    const transfer = await prepare(both)
+    const stranger = await useStranger(both.sandbox.url)
+    const [escrow] = both.sandbox.ledger.history.last.transactions
+    const sequence = JSON.parse(escrow?.fieldsJson as string).Sequence
+    const payment = { TransactionType: 'Payment', Destination: customer.address, Amount: '1' }
+    const Memos = [memo('xrpRejection', JSON.stringify({ sequence, reason }))]
+    await stranger.submit({ ...payment, Memos })
+    await stranger.nextLedger()
+    const received = next(both.payer, 'incoming_transfer')
+    await both.payee.sendTransfer({ id: randomUUID(), to: prefix + customer.address, amount: '1' })
+    await received
+    expect(storyOf(both.payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+  })
+
+  test('is not for the payer to make', async () => {
+    const both = await useBoth()
+    const { id } = await prepare(both)
+    await expect(both.payer.rejectIncomingTransfer(id, reason)).rejects.toThrow(named('NotAcceptedError'))
+    await expect(both.payer.rejectIncomingTransfer(randomUUID(), reason)).rejects.toThrow(
+      named('TransferNotFoundError')
+    )
+  })
+})
+
+const everything = { min: 0, max: 2 ** 31, forward: true, limit: 1000 }
+
+describe('before anything is signed', () => {
+  const { id, to, executionCondition, expiresAt } = someTransfer()
+  const rows: [string, Record<string, unknown>, string][] = [
+    ['an id that is no UUID', { id: 'letter-0' }, '"letter-0"'],
+    ['no id', { id: undefined }, '"undefined"'],
+    ['half a drop', { amount: '10.5' }, '"10.5"'],
+    ['a number as amount', { amount: 10 }, '"10"'],
+    ['a negative amount', { amount: '-1' }, '"-1"'],
+    ['2^64 drops', { amount: '18446744073709551616' }, '"18446744073709551616"'],
+    ['more than there is', { amount: '100000000000000001' }, '"100000000000000001"'],
+    ['nothing at all', { amount: '0' }, '"0"'],
+    ['another ledger in the address', { to: `g.crypto.${shop.address}` }, `"g.crypto.${shop.address}"`],
+    ['no account in the address', { to: `${prefix}shop` }, `"${prefix}shop"`],
+    ['spaces in the address', { to: `${to} x` }, `"${to} x"`],
+    ['another sender', { from: prefix + shop.address }, `"${prefix}${shop.address}"`],
+    ['another ledger', { ledger: 'g.crypto.' }, '"g.crypto."'],
+    ['a condition of 31 bytes', { executionCondition: 'A'.repeat(42) }, `"${'A'.repeat(42)}"`],
+    [
+      'a condition in plain base64',
+      { executionCondition: `${executionCondition}=` },
+      `"${executionCondition}="`
+    ],
+    ['an expiry that is no time', { expiresAt: 'soon' }, '"soon"'],
+    ['an expiry in the past', { expiresAt: '2017-10-31T12:00:00Z' }, '"2017-10-31T12:00:00Z"'],
+    ['a condition without an expiry', { expiresAt: undefined }, id],
+    ['a packet that is not base64url', { ilp: 'Ä' }, '"Ä"']
+  ]
+  test('a transfer with invalid fields is refused, with the values in the sentence', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    const plugin = await usePlugin(sandbox.url)
+    for (const [what, fields, value] of rows) {
+      const transfer = { id, to, amount: '10', executionCondition, expiresAt, ...fields } as Transfer
+      const err: Error = await plugin.sendTransfer(transfer).then(
+        () => expect.fail(what),
+        err => err
+      )
+      expect([what, err.name]).toEqual([what, 'InvalidFieldsError'])
+      expect(err.message).toContain(value)
+    }
+    expect(sandbox.ledger.openTransactions.size).toBe(0)
+  })
+
+  test('a fulfillment that does not fit is refused, at no cost', async () => {
+    const both = await useBoth()
+    const { payee } = both
+    const transfer = await prepare(both)
+    const before = await payee.getBalance()
+    const wrong = randomBytes(32).toString('base64url')
+    await expect(payee.fulfillCondition(transfer.id, wrong)).rejects.toThrow(named('NotAcceptedError'))
+    await expect(payee.fulfillCondition(transfer.id, 'short')).rejects.toThrow(named('InvalidFieldsError'))
+    await expect(payee.fulfillCondition(randomUUID(), wrong)).rejects.toThrow(named('TransferNotFoundError'))
+    await expect(both.payer.fulfillCondition(transfer.id, wrong)).rejects.toThrow(named('NotAcceptedError'))
+    expect(await payee.getBalance()).toBe(before)
+  })
+})
+
+describe('what the ledger refuses', () => {
+  test.each([
+    ['more than the account has', { amount: '99999999999' }, 'InsufficientBalanceError', 'tecUNFUNDED'],
+    [
+      'an account that does not exist',
+      { to: `${prefix}rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS` },
+      'AccountNotFoundError',
+      'tecNO_DST'
+    ],
+    ['a packet larger than memos can be', { ilp: 'A'.repeat(1100) }, 'NotAcceptedError', 'memo']
+  ])('%s has its name', async (_what, fields, name, engineResult) => {
+    const { payer } = await useBoth()
+    const transfer = someTransfer(fields)
+    const err: Error = await payer.sendTransfer(transfer).then(
+      () => expect.fail('sent'),
+      err => err
+    )
+    expect(err.name).toBe(name)
+    expect(err.message).toContain(transfer.id)
+    expect(err.message).toContain(engineResult)
+    // The same again gets the same outcome, and what comes after it is not held up.
+    await expect(payer.sendTransfer(transfer)).rejects.toBe(err)
+    await payer.sendTransfer(someTransfer())
+  })
+
+  test('a payment to oneself is refused with the engine result', async () => {
+    const { payer } = await useBoth()
+    const { id, amount } = someTransfer()
+    const sent = payer.sendTransfer({ id, amount, to: prefix + customer.address })
+    await expect(sent).rejects.toThrow(/^Transfer ".+" was not accepted \(temREDUNDANT: /)
+    await payer.sendTransfer(someTransfer())
+  })
+})
+
+describe('connecting', () => {
+  const { secret } = customer
+  test.each([
+    ['no secret', { secret: '' }, 'InvalidFieldsError'],
+    ['a secret that is none', { secret: 'shhhhhhhhhhhhhhhhhhhhhhhhhhhh' }, 'InvalidFieldsError'],
+    ['another account', { secret, address: shop.address }, 'InvalidFieldsError'],
+    ['another account by its other name', { secret, account: shop.address }, 'InvalidFieldsError'],
+    ['no server', { secret, server: '' }, 'InvalidFieldsError'],
+    ['a server that is no WebSocket', { secret, server: 'http://localhost' }, 'InvalidFieldsError'],
+    ['a prefix without its dot', { secret, prefix: 'test.crypto.xrp' }, 'InvalidFieldsError'],
+    ['a server that is not there', { secret, server: 'ws://localhost:1' }, 'UnreachableError'],
+    ['an account without money', { secret: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' }, 'AccountNotFoundError']
+  ])('with %s fails with a name, and without the secret', async (_what, options, name) => {
+    const sandbox = await useSandbox()
+    const plugin = new PluginXrpEscrow({ server: sandbox.url, ...options })
+    const err: Error = await plugin.connect().then(
+      () => expect.fail('connected'),
+      err => err
+    )
+    expect(err.name).toBe(name)
+    if (options.secret) expect(inspect(err, { depth: 9, showHidden: true })).not.toContain(options.secret)
+    expect(plugin.isConnected()).toBe(false)
+  })
+
+  test('with a timeout that is no number is a TypeError', async () => {
+    const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', secret })
+    await expect(plugin.connect({ timeout: 'soon' as never })).rejects.toThrow(TypeError)
+  })
+
+  test('is needed for everything else', async () => {
+    const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', secret })
+    const unreachable = named('UnreachableError')
+    expect(plugin.isConnected()).toBe(false)
+    expect(() => plugin.getInfo()).toThrow(unreachable)
+    expect(() => plugin.getAccount()).toThrow(unreachable)
+    await expect(plugin.getBalance()).rejects.toThrow(unreachable)
+    await expect(plugin.sendTransfer(someTransfer())).rejects.toThrow(unreachable)
+    await expect(plugin.getFulfillment(randomUUID())).rejects.toThrow(unreachable)
+    await expect(plugin.sendRequest({ to: prefix + shop.address })).rejects.toThrow(unreachable)
+  })
+
+  test('tells the ledger and the account', async () => {
+    const sandbox = await useSandbox()
+    const plugin = await usePlugin(sandbox.url, { prefix: 'g.crypto.ripple.', account: customer.address })
+    expect(plugin.getInfo()).toEqual({
+      prefix: 'g.crypto.ripple.',
+      currencyCode: 'XRP',
+      currencyScale: 6,
+      connectors: []
+    })
+    expect(plugin.getAccount()).toBe(`g.crypto.ripple.${customer.address}`)
+    expect(await plugin.getBalance()).toBe('10000000000')
+  })
+
+  test('shows no secret to whoever looks at the plugin', async () => {
+    const sandbox = await useSandbox()
+    const plugin = await usePlugin(sandbox.url)
+    expect(inspect(plugin, { depth: 20, showHidden: true })).not.toContain(secret)
+    expect(JSON.stringify(plugin)).not.toContain(secret)
+  })
+})
+
+describe('what comes from strangers', () => {
+  const uuid = 'd86b0299-e2fa-4713-833a-96a6a75271b8'
+  const condition = `A0258020${'AB'.repeat(32)}810120`
+  const payment = { TransactionType: 'Payment', Destination: shop.address, Amount: '10' }
+  const escrow = {
+    TransactionType: 'EscrowCreate',
+    Destination: shop.address,
+    Amount: '10',
+    Condition: condition,
+    CancelAfter: 1_000_000_000
+  }
+  const proper = [memo('xrpIlp', 'AAAA'), memo('xrpId', uuid)]
+  const junk = (fields: Record<string, unknown>) => ({
+    Memo: { MemoType: '6A756E6B', MemoData: 'FFFE', ...fields }
+  })
+  test('is ignored where it is no transfer, and takes nothing down', async () => {
+    const { sandbox, payee } = await useBoth({ closeIntervalMs: 0 })
+    const stranger = await useStranger(sandbox.url)
+    const hostile: Record<string, unknown>[] = [
+      payment,
+      { ...payment, Memos: [junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })] },
+      { ...payment, Memos: [memo('xrpMessage', '{'), memo('xrpRejection', 'null')] },
+      { ...payment, Memos: [memo('xrpMessage', 'null')] },
+      { ...payment, Memos: [memo('xrpMessage', '[]'), memo('xrpRejection', '{"sequence":{},"reason":7}')] },
+      escrow,
+      { ...escrow, Memos: [junk({})] },
+      { ...escrow, Memos: [memo('xrpIlp', 'A'.repeat(900))] },
+      { ...escrow, Memos: [memo('xrpId', 'constructor')] },
+      { ...escrow, Memos: [junk({ MemoType: memo('xrpId', '').Memo.MemoType })] },
+      { ...escrow, Memos: proper, CancelAfter: undefined, FinishAfter: 999_999_999 },
+      { ...escrow, Memos: proper, FinishAfter: 999_999_999 },
+      { ...escrow, Memos: proper, Condition: undefined, FinishAfter: 999_999_999 }
+    ]
+    for (const tx of hostile) {
+      expect([tx, (await stranger.submit(tx)).engine_result]).toEqual([tx, 'tesSUCCESS'])
+      sandbox.ledger.close()
+    }
+    await stranger.submit({
+      ...escrow,
+      Memos: [memo('xrpIlp', 'not base64url!'), proper[1]],
+      DestinationTag: 7
+    })
+    sandbox.ledger.close()
+    await until(payee, 'incoming_prepare')
+    expect(payee.told).toEqual([
+      ['connect'],
+      ['incoming_prepare', expect.objectContaining({ id: uuid, ilp: '', from: prefix + genesis.address })]
+    ])
+  })
+
+  test("cannot take another transfer's place by its id, before or after", async () => {
+    const both = await useBoth()
+    const { sandbox, payer, payee } = both
+    const stranger = await useStranger(sandbox.url)
+    const transfer = someTransfer({ amount: '1000' })
+    const hash = Buffer.from(transfer.executionCondition as string, 'base64url')
+      .toString('hex')
+      .toUpperCase()
+    const copy = {
+      ...escrow,
+      Amount: '1',
+      Condition: `A0258020${hash}810120`,
+      Memos: [memo('xrpIlp', transfer.ilp as string), memo('xrpId', transfer.id)]
+    }
+    const sent = payer.sendTransfer(transfer)
+    await stranger.submit(copy)
+    await sent
+    await stranger.submit(copy)
+    const prepared = (await until(payee, 'incoming_prepare', 3)).map(([told]) => told as Transfer)
+    expect(new Set(prepared.map(({ id }) => id)).size).toBe(3)
+    const real = prepared.find(({ amount }) => amount === '1000') as Transfer
+    await payee.fulfillCondition(real.id, transfer.fulfillment)
+    const [fulfilled] = await until(payer, 'outgoing_fulfill')
+    expect(fulfilled).toMatchObject([{ id: transfer.id, amount: '1000' }, transfer.fulfillment])
+    expect(storyOf(payee.told, real.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+})
+
+describe('a host', () => {
+  test('whose handlers throw does not take the plugin down, nor one another', async () => {
+    const both = await useBoth()
+    both.payee.prependListener('incoming_prepare', () => {
+      throw new Error('The host is at fault')
+    })
+    both.payee.prependListener('incoming_prepare', async () => {
+      throw new Error('The host is at fault again')
+    })
+    const transfer = await prepare(both)
+    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const faults = both.payee.told
+      .filter(([event]) => event === 'error')
+      .map(([, err]) => (err as Error).message)
+    expect(faults).toEqual(['The host is at fault', 'The host is at fault again'])
+  })
+
+  test('without a handler for errors gets a warning on the terminal', async () => {
+    const sandbox = await useSandbox()
+    const plugin = new PluginXrpEscrow({ server: sandbox.url, secret: customer.secret })
+    onTestFinished(() => plugin.disconnect())
+    const warned = new Promise<Error>(resolve => process.once('warning', resolve))
+    plugin.on('connect', () => {
+      throw new Error('The host is at fault')
+    })
+    await plugin.connect()
+    expect((await warned).message).toBe('The host is at fault')
+  })
+
+  test('can run two plugins on one account at once', async () => {
+    const { sandbox, payer, payee } = await useBoth()
+    const other = await usePlugin(sandbox.url)
+    const transfers = Array.from({ length: 20 }, () => someTransfer())
+    await Promise.all(transfers.map((transfer, index) => (index % 2 ? payer : other).sendTransfer(transfer)))
+    const prepared = await until(payee, 'incoming_prepare', 20)
+    expect(prepared.map(([told]) => (told as Transfer).id).sort()).toEqual(
+      transfers.map(({ id }) => id).sort()
+    )
+    for (const plugin of [payer, other]) {
+      await until(plugin, 'outgoing_prepare', 20)
+      for (const { id } of transfers) expect(storyOf(plugin.told, id)).toEqual(['outgoing_prepare'])
+    }
+  })
+})
+
+test('a network with an ID of its own is served', async () => {
+  const { sandbox, payer, payee } = await useBoth({ networkId: 21_337 })
+  const transfer = await prepare({ sandbox, payer, payee })
+  await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+})

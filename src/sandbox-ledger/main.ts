@@ -47,7 +47,7 @@ async function stop() {
 }
 process.on('SIGINT', stop)
 process.on('SIGTERM', stop)
-sandbox.events.on('stop', stop)
+sandbox.events.on('stop', () => process.exit(0))
 
 if (idleMs > 0) {
   let idle = setTimeout(stop, idleMs)

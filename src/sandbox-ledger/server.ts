@@ -1,18 +1,16 @@
-import { EventEmitter } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { EventEmitter, once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type RawData, type WebSocket, WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import { accounts } from './accounts.ts'
-import { commands } from './commands/index.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
 import { keepJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger.ts'
-import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
+import { answerText, MAX_REQUEST_LENGTH } from './requests.ts'
+import type { Json } from './rpc.ts'
 import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
 import { watchPage } from './watch-page.ts'
 
-const MAX_REQUEST_LENGTH = 1_000_000
-const MAX_NESTING = 25
 const MAX_FRAME_LENGTH = 4 * 1024 * 1024
 /** What may wait for a client that does not read, before it is cut off. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024
@@ -50,7 +48,7 @@ export interface SandboxLedger {
   port: number
   /** The ledger itself, for tests that look behind the API. */
   ledger: Ledger
-  /** `clients` comes with how many are connected when that changes, `stop` when one of them asks to stop. */
+  /** `clients` comes with how many are connected when that changes, `stop` when one of them has ended it all. */
   events: EventEmitter<SandboxEvents>
   /** Closes all connections and frees the port. */
   close(): Promise<void>
@@ -60,61 +58,6 @@ export const defaultFunding = [
   { address: accounts.shop.address, xrp: 10_000 },
   { address: accounts.customer.address, xrp: 10_000 }
 ]
-
-function nesting(value: unknown, depth = 0): number {
-  if (typeof value !== 'object' || value === null || depth > MAX_NESTING) return depth
-  return Math.max(depth + 1, ...Object.values(value).map(inner => nesting(inner, depth + 1)))
-}
-
-/** A request, or undefined if it is not one. rippled's parser takes objects only, and not too deep ones. */
-function parseRequest(text: string): Json | undefined {
-  if (text.length > MAX_REQUEST_LENGTH) return undefined
-  try {
-    const request = JSON.parse(text)
-    const isObject = typeof request === 'object' && request !== null && !Array.isArray(request)
-    return isObject && nesting(request) <= MAX_NESTING ? request : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** The request as an error repeats it: without its secrets. */
-function masked(request: Json): Json {
-  const copy = { ...request }
-  for (const name of ['secret', 'seed', 'seed_hex', 'passphrase']) if (name in copy) copy[name] = '<masked>'
-  return copy
-}
-
-type Surroundings = Omit<Request, 'params' | 'apiVersion'>
-
-function answer(request: Json, surroundings: Surroundings): Json {
-  const { id, command, method, api_version = 1 } = request
-  const head = {
-    ...('id' in request && { id }),
-    ...('api_version' in request && { api_version })
-  }
-  const failure = (fields: Json): Json => ({
-    ...fields,
-    ...head,
-    request: masked(request),
-    status: 'error',
-    type: 'response'
-  })
-  if (api_version !== 1 && api_version !== 2) return failure({ error: 'invalid_API_version' })
-  const name = command ?? method
-  if (typeof name !== 'string' || (typeof method === 'string' && method !== name))
-    return failure({ error: 'missingCommand' })
-  try {
-    const run = commands.get(name)
-    if (!run) throw rpcError('unknownCmd')
-    const result = run({ ...surroundings, params: request, apiVersion: api_version })
-    return { ...head, result, status: 'success', type: 'response' }
-  } catch (error) {
-    if (error instanceof RpcError) return failure(error.fields)
-    console.error(`Sandbox ledger: "${name}" failed inside`, error)
-    return failure(rpcError('internal').fields)
-  }
-}
 
 class Connection implements Subscriber {
   apiVersion: 1 | 2 = 1
@@ -162,26 +105,30 @@ async function respond(request: IncomingMessage, response: ServerResponse, ledge
   }
 }
 
-/**
- * Starts an XRP Ledger of this machine alone: play money, in memory, no network behind it.
- *
- * Resolves when clients can connect. Rejects with an Error that says what to do when the port is in use or the
- * host is not of the loopback.
- */
-export async function startSandboxLedger({
-  port = 6006,
-  closeIntervalMs = 1000,
-  host = 'localhost',
+/** Takes the port, or rejects with an Error that says what to do. */
+async function listen(port: number, host: string): Promise<Server> {
+  if (!LOOPBACK.has(host))
+    throw new Error(
+      `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
+    )
+  const http = createServer().listen(port, host === 'localhost' ? '127.0.0.1' : host)
+  try {
+    await once(http, 'listening')
+    return http
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    throw new Error(`Port ${port} is in use: stop what listens there, or choose another port`, { cause })
+  }
+}
+
+/** The ledger as the state file has left it, or a new one with the funding in it. */
+function openLedger({
   funding = defaultFunding,
   historyLimit = 100_000,
   networkId = 0,
   stateFile,
   now = Date.now
-}: SandboxOptions = {}): Promise<SandboxLedger> {
-  if (!LOOPBACK.has(host))
-    throw new Error(
-      `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
-    )
+}: SandboxOptions): Ledger {
   const ledger = new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId,
@@ -197,15 +144,33 @@ export async function startSandboxLedger({
       ledger.close()
     }
   }
+  return ledger
+}
+
+/**
+ * Starts an XRP Ledger of this machine alone: play money, in memory, no network behind it.
+ *
+ * Resolves when clients can connect. Rejects with an Error that says what to do when the port is in use, the
+ * host is not of the loopback, or the state file holds something else.
+ */
+export async function startSandboxLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
+  const { port: wantedPort = 6006, closeIntervalMs = 1000, host = 'localhost' } = options
+  const http = await listen(wantedPort, host)
+  let ledger: Ledger
+  try {
+    ledger = openLedger(options)
+  } catch (error) {
+    http.close()
+    throw error
+  }
 
   const startedAt = Date.now()
   const events = new EventEmitter<SandboxEvents>()
-  const stop = () => setImmediate(() => events.emit('stop'))
   const connections = new Set<Connection>()
   ledger.on('close', closed => publishClosed(connections, ledger, closed))
   ledger.on('proposed', (transaction, result) => publishProposed(connections, ledger, transaction, result))
 
-  const http = createServer((request, response) => {
+  http.on('request', (request, response) => {
     respond(request, response, ledger).catch(error => response.destroy(error))
   })
   const sockets = new WebSocketServer({ server: http, maxPayload: MAX_FRAME_LENGTH })
@@ -213,13 +178,9 @@ export async function startSandboxLedger({
     const connection = new Connection(socket)
     connections.add(connection)
     events.emit('clients', connections.size)
-    socket.on('message', (data: RawData) => {
-      const text = data.toString()
-      const request = parseRequest(text)
-      const message = request
-        ? answer(request, { ledger, subscriber: connection, startedAt, stop })
-        : { error: 'jsonInvalid', type: 'error', value: text }
-      connection.send(JSON.stringify(message))
+    socket.on('message', data => {
+      const answer = answerText(data.toString(), { ledger, subscriber: connection, startedAt, stop })
+      connection.send(JSON.stringify(answer))
     })
     socket.on('error', () => socket.terminate()) // ws has told the client why with a close code
     socket.on('close', () => {
@@ -227,29 +188,19 @@ export async function startSandboxLedger({
       events.emit('clients', connections.size)
     })
   })
-
-  await new Promise<void>((resolve, reject) => {
-    sockets.once('error', (cause: NodeJS.ErrnoException) => {
-      const inUse = cause.code === 'EADDRINUSE'
-      reject(
-        inUse
-          ? new Error(`Port ${port} is in use: stop what listens there, or choose another port`, { cause })
-          : cause
-      )
-    })
-    http.listen(port, host === 'localhost' ? '127.0.0.1' : host, resolve)
-  })
   const timer = closeIntervalMs > 0 ? setInterval(() => ledger.close(), closeIntervalMs) : undefined
-  const { port: actualPort } = http.address() as AddressInfo
-  return {
-    url: `ws://localhost:${actualPort}`,
-    port: actualPort,
-    ledger,
-    events,
-    async close() {
-      clearInterval(timer)
-      for (const socket of sockets.clients) socket.terminate()
-      await new Promise(resolve => http.close(resolve))
-    }
+
+  async function close() {
+    clearInterval(timer)
+    for (const socket of sockets.clients) socket.terminate()
+    const closed = new Promise(resolve => http.close(resolve))
+    http.closeAllConnections()
+    await closed
   }
+  function stop() {
+    setImmediate(() => close().then(() => events.emit('stop')))
+  }
+
+  const { port } = http.address() as AddressInfo
+  return { url: `ws://${host === '::1' ? '[::1]' : host}:${port}`, port, ledger, events, close }
 }

@@ -38,6 +38,12 @@ test.each([
   expect(await bench.client.askRaw(text)).toEqual({ error: 'jsonInvalid', type: 'error', value: text })
 })
 
+test('a wide object is as good as a narrow one', async () => {
+  expect(await bench.client.ask({ command: 'ping', list: Array(400_000).fill(0) })).toMatchObject({
+    status: 'success'
+  })
+})
+
 test('a binary frame is read as text', async () => {
   const answer = once(bench.client.socket, 'message')
   bench.client.socket.send(Buffer.from('{"id":"binary","command":"ping"}'))

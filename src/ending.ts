@@ -5,11 +5,20 @@ import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 const deadlineMs = 1_800
 
 const lastActs: (() => unknown)[] = []
+const unfinished = new Set<Promise<unknown>>()
 let isEnding = false
 
 /** Has something done before the script ends: the last one asked for first, as far as two seconds go. */
 export function beforeEnd(act: () => unknown): void {
   lastActs.unshift(act)
+}
+
+/** Has the end wait for something that was begun, as far as two seconds go. Returns it. */
+export function finishBeforeEnd<Result>(task: Promise<Result>): Promise<Result> {
+  unfinished.add(task)
+  const forget = () => unfinished.delete(task)
+  task.then(forget, forget)
+  return task
 }
 
 /** Tells about a plugin's connection while the script runs, and takes leave of it in the end. */
@@ -20,7 +29,10 @@ export function seeThrough(plugin: PluginXrpEscrow): void {
   )
   plugin.on('connect', () => console.log('\nThe ledger is back'))
   plugin.on('error', err => console.error(`\n${describe(err)}`))
-  beforeEnd(() => plugin.disconnect())
+  beforeEnd(async () => {
+    await Promise.allSettled(unfinished)
+    await plugin.disconnect()
+  })
 }
 
 /**

@@ -3,7 +3,7 @@ import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
 import { type ClientAccount, ClientAccounts } from './client-accounts.ts'
-import { beforeEnd, seeThrough } from './ending.ts'
+import { beforeEnd, finishBeforeEnd, seeThrough } from './ending.ts'
 import { checkIncomingTransfer, isRepeated, refuse } from './incoming-transfer.ts'
 import { closeServer, listen, pathOf } from './web-server.ts'
 
@@ -97,7 +97,10 @@ const server = http.createServer(async function (req, res) {
 const shopUrl = await listen(server, port)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy a letter`)
-beforeEnd(() => closeServer(server))
+beforeEnd(function () {
+  plugin.removeAllListeners('incoming_prepare')
+  return closeServer(server)
+})
 
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
@@ -112,7 +115,7 @@ plugin.on('incoming_prepare', async function (transfer) {
 
   // The ledger will check if the fulfillment is correct and
   // if it was submitted before the transfer's rollback timeout
-  client.fulfilling = plugin.fulfillCondition(transfer.id, fulfillment).then(
+  client.fulfilling = finishBeforeEnd(plugin.fulfillCondition(transfer.id, fulfillment)).then(
     function () {
       // Increase this client's balance
       accounts.credit(client, Number(transfer.amount), fulfillment)

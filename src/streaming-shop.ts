@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
-import { beforeEnd, seeThrough } from './ending.ts'
+import { beforeEnd, finishBeforeEnd, seeThrough } from './ending.ts'
 import { checkIncomingTransfer, isRepeated, refuse } from './incoming-transfer.ts'
 import { closeServer, listen, pathOf } from './web-server.ts'
 
@@ -79,7 +79,10 @@ const server = http.createServer(function (req, res) {
 const shopUrl = await listen(server, port)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
-beforeEnd(() => closeServer(server))
+beforeEnd(function () {
+  plugin.removeAllListeners('incoming_prepare')
+  return closeServer(server)
+})
 
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
@@ -102,7 +105,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   // The ledger will check if the fulfillment is correct and
   // if it was submitted before the transfer's rollback timeout
   try {
-    await plugin.fulfillCondition(transfer.id, fulfillment)
+    await finishBeforeEnd(plugin.fulfillCondition(transfer.id, fulfillment))
     console.log('    - Payment complete')
   } catch (err) {
     console.log(`    - Error fulfilling the transfer: ${(err as Error).message}`)

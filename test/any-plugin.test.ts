@@ -12,7 +12,7 @@ const lpi = [
   'connect', 'disconnect', 'isConnected', 'getInfo', 'getAccount', 'getBalance', 'getFulfillment', 'sendTransfer',
   'sendRequest', 'fulfillCondition', 'rejectIncomingTransfer', 'registerRequestHandler', 'deregisterRequestHandler'
 ]
-const emitter = ['on', 'once', 'off', 'addListener', 'removeListener']
+const emitter = ['on', 'once', 'off', 'addListener', 'removeListener', 'removeAllListeners']
 
 function onlyLpi(plugin) {
   return new Proxy({}, {

@@ -8,8 +8,8 @@ import type { JournalEntry } from './journal.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
-import type { Transaction } from './transaction.ts'
-import { applyTransaction, type Fees, type LedgerContext, type Outcome } from './transactors.ts'
+import type { Transaction, TransactionFields } from './transaction.ts'
+import { applyTransaction, type Fees, type LedgerContext, minimumFee, type Outcome } from './transactors.ts'
 
 /** 2000-01-01T00:00Z, the ledger's year zero, in seconds of Unix time. */
 export const RIPPLE_EPOCH = 946_684_800
@@ -26,6 +26,11 @@ const RETRY_PASSES = 1
 const HOLD_LEDGERS = 5
 const MAX_HELD = 10_000
 
+// How the price of the open ledger rises, and what may wait for it to fall. Source: rippled, app/misc/TxQ.h.
+const ESCALATION = 500
+const QUEUE_LEDGERS = 20
+const MIN_QUEUED_LEDGERS = 2
+
 export interface LedgerOptions {
   fees: Fees
   networkId: number
@@ -33,6 +38,8 @@ export interface LedgerOptions {
   historyLimit: number
   /** The wall clock, in milliseconds of Unix time. */
   now: () => number
+  /** How many transactions the open ledger takes before they have to pay more. */
+  openLedgerLimit: number
   /** The ledgers of an earlier run, to begin with. */
   past?: Iterable<JournalEntry>
 }
@@ -98,6 +105,7 @@ function headerHash(header: Omit<LedgerHeader, 'hash'>): string {
 export class Ledger extends EventEmitter<LedgerEvents> {
   readonly fees: Fees
   readonly networkId: number
+  readonly openLedgerLimit: number
   readonly history: History
   /** The wall clock, in milliseconds of Unix time. */
   readonly now: () => number
@@ -108,9 +116,12 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #openTransactions = new Map<string, Transaction>()
   /** What was submitted and is not validated: applied to the open ledger, or waiting. */
   readonly #locals = new Map<string, Local>()
+  /** Those of them that wait for a lower price. */
+  readonly #queued = new Set<string>()
 
-  constructor({ fees, networkId, historyLimit, now, past = [] }: LedgerOptions) {
+  constructor({ fees, networkId, historyLimit, now, openLedgerLimit, past = [] }: LedgerOptions) {
     super()
+    this.openLedgerLimit = openLedgerLimit
     this.fees = fees
     this.networkId = networkId
     this.history = new History(historyLimit)
@@ -197,10 +208,39 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    * With `failHard` it is left alone unless it succeeds at once.
    */
   submit(transaction: Transaction, { failHard = false } = {}): SubmitOutcome {
-    const { result, applied } = this.#applyToOpen(transaction, { retry: failHard })
+    const outcome = this.#applyOrHold(transaction, failHard)
+    if (outcome.applied) this.emit('proposed', transaction, outcome.result)
+    return outcome
+  }
+
+  #applyOrHold(transaction: Transaction, failHard = false): SubmitOutcome {
+    const { applied, ...outcome } = this.#applyToOpen(transaction, { retry: failHard })
+    const { Account, Sequence } = transaction.fields
+    const follows = outcome.result === 'terPRE_SEQ' && this.#queued.has(slot(Account, Sequence - 1))
+    const result = follows ? this.#queue(transaction) : outcome.result
     const kept = applied || (!failHard && (!mayRetry(result) || this.#hold(transaction)))
-    if (applied) this.emit('proposed', transaction, result)
     return { result, applied, kept }
+  }
+
+  /** What a transaction has to pay at this moment to get into the open ledger. */
+  openLedgerCost(fields: Pick<TransactionFields, 'Fulfillment'>): bigint {
+    const least = minimumFee(fields, this.fees)
+    const load = this.#openTransactions.size / this.openLedgerLimit
+    return BigInt(load > 1 ? Math.ceil(least * ESCALATION * load ** 2) : least)
+  }
+
+  /** How many wait because the open ledger costs more than they pay. */
+  get queueSize(): number {
+    return this.#queued.size
+  }
+
+  /** Whether a transaction that pays too little for now may wait. */
+  #queue({ fields }: Transaction): EngineResult {
+    const { Account, Sequence, LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
+    if (LastLedgerSequence < this.openIndex + MIN_QUEUED_LEDGERS) return 'telCAN_NOT_QUEUE'
+    if (this.#queued.size >= QUEUE_LEDGERS * this.openLedgerLimit) return 'telCAN_NOT_QUEUE_FULL'
+    this.#queued.add(slot(Account, Sequence))
+    return 'terQUEUED'
   }
 
   /** Tries again what waits for an account's next sequence. */
@@ -214,6 +254,9 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   #applyToOpen(transaction: Transaction, options?: { retry: boolean }): Outcome {
     const outcome = applyTransaction(transaction, this.#openView, this.#context(true), options)
+    const { fields } = transaction
+    if (outcome.applied && BigInt(fields.Fee) < this.openLedgerCost(fields))
+      return { result: options?.retry ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
     if (outcome.applied) {
       outcome.view.commitTo(this.#openView)
       this.#openTransactions.set(transaction.hash, transaction)
@@ -354,7 +397,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     }
     this.#openView = new View(this.validated)
     this.#openTransactions = new Map()
+    this.#queued.clear()
     const waiting = [...this.#locals.values()].map(({ transaction }) => transaction)
-    for (const transaction of canonicalOrder(waiting, Buffer.alloc(32))) this.#applyToOpen(transaction)
+    for (const transaction of canonicalOrder(waiting, Buffer.alloc(32))) this.#applyOrHold(transaction)
   }
 }

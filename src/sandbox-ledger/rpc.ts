@@ -106,13 +106,13 @@ export function findLedger({ params, ledger }: Request): FoundLedger {
     return found(ledger, ledger.history.ledgerByHash(hash.toUpperCase()))
   }
   if (index === 'validated' || index === 'closed') return found(ledger, ledger.history.last)
-  if (index === 'current' || index === '' || Number(index) === ledger.openIndex)
+  const isNumber = typeof index === 'number' || (typeof index === 'string' && /^\d+$/.test(index))
+  if (index === 'current' || (isNumber && Number(index) === ledger.openIndex))
     return {
       state: ledger.open,
       closed: undefined,
       fields: { ledger_current_index: ledger.openIndex, validated: false }
     }
-  const isNumber = typeof index === 'number' || (typeof index === 'string' && /^\d+$/.test(index))
   if (!isNumber) throw rpcError('invalidParams', 'ledgerIndexMalformed')
   return found(ledger, ledger.history.ledger(Number(index)))
 }

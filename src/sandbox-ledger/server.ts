@@ -31,6 +31,8 @@ export interface SandboxOptions {
   historyLimit?: number
   /** Above 1024 every transaction has to carry it as NetworkID. */
   networkId?: number
+  /** How many transactions an open ledger takes at the lowest fee; the next ones pay more, or are queued. */
+  openLedgerLimit?: number
   /** Where to keep every closed ledger, to go on from there after a stop or a crash. */
   stateFile?: string | undefined
   /** The wall clock, in milliseconds of Unix time. */
@@ -126,6 +128,7 @@ function openLedger({
   funding = defaultFunding,
   historyLimit = 100_000,
   networkId = 0,
+  openLedgerLimit = Number.POSITIVE_INFINITY,
   stateFile,
   now = Date.now
 }: SandboxOptions): Ledger {
@@ -134,6 +137,7 @@ function openLedger({
     networkId,
     historyLimit,
     now,
+    openLedgerLimit,
     past: stateFile ? readJournal(stateFile) : []
   })
   const isNew = ledger.history.first === ledger.history.last

@@ -217,7 +217,7 @@ const transactors: Record<string, Transactor> = {
  * The least a transaction may cost, in drops: ten, and for an EscrowFinish more by the length of its
  * fulfillment. Source: xrpl.org "Transaction Cost", Special Transaction Costs.
  */
-export function minimumFee({ Fulfillment }: TransactionFields, fees: Fees): number {
+export function minimumFee({ Fulfillment }: Pick<TransactionFields, 'Fulfillment'>, fees: Fees): number {
   const fulfillmentUnits = Fulfillment === undefined ? 0 : 32 + Math.floor(Fulfillment.length / 2 / 16)
   return fees.base * (1 + fulfillmentUnits)
 }

@@ -35,6 +35,7 @@ const newLedger = (past: JournalEntry[] = []) =>
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId: 0,
     historyLimit: 1_000_000,
+    openLedgerLimit: Number.POSITIVE_INFINITY,
     now: () => CLOCK,
     past
   })

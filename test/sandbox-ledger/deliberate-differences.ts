@@ -27,8 +27,8 @@ export const deliberateDifferences: Difference[] = [
     why: 'Nothing here reads them. All hashes are true hashes, of a state without them.'
   },
   {
-    what: 'Fees never rise and nothing is queued.',
-    why: 'One machine has no use for an auction of its ledger space.'
+    what: 'Fees rise and transactions are queued only with openLedgerLimit, and then for five ledgers at most.',
+    why: 'One machine has no use for an auction of its ledger space, except to test what an auction does.'
   },
   {
     what: 'API version 2 is spoken as well, as rippled 2.0.0 does; server_info names that version.',

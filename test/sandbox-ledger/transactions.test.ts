@@ -280,3 +280,37 @@ test('on a network with an ID above 1024 every transaction names it', async () =
     'telNETWORK_ID_MAKES_TX_NON_CANONICAL'
   )
 })
+
+test('a full open ledger costs more: who pays less waits in the queue, if there is time and room', async () => {
+  const busy = await Bench.start({ openLedgerLimit: 2 })
+  const results = []
+  for (let count = 0; count < 5; count++)
+    results.push(await busy.pay(customer, shop, 1, { Sequence: 4 + count }))
+  expect(results.map(({ engine_result }) => engine_result)).toEqual([
+    ...['tesSUCCESS', 'tesSUCCESS', 'tesSUCCESS'],
+    ...['terQUEUED', 'terQUEUED']
+  ])
+  expect(results[3]).toMatchObject({
+    queued: true,
+    applied: false,
+    open_ledger_cost: String(10 * 500 * (3 / 2) ** 2)
+  })
+  expect(await busy.ask('fee')).toMatchObject({
+    current_queue_size: '2',
+    drops: { open_ledger_fee: '11250' }
+  })
+  expect((await busy.ask('server_info')).info.load_factor).toBe(1125)
+  const LastLedgerSequence = busy.sandbox.ledger.openIndex + 1
+  expect((await busy.pay(shop, customer, 1, { LastLedgerSequence })).engine_result).toBe('telCAN_NOT_QUEUE')
+  expect((await busy.pay(shop, customer, 1, { Fee: '11250' })).engine_result).toBe('tesSUCCESS')
+  const more = []
+  for (let count = 5; count < 44; count++)
+    more.push(await busy.pay(customer, shop, 1, { Sequence: 4 + count }))
+  expect(more[37]).toMatchObject({ engine_result: 'terQUEUED' })
+  expect(more[38]).toMatchObject({ engine_result: 'telCAN_NOT_QUEUE_FULL' })
+  await busy.close()
+  expect(await busy.ask('fee')).toMatchObject({ current_ledger_size: '3', current_queue_size: '37' })
+  await busy.close()
+  expect(await busy.result(results[4])).toBe('tesSUCCESS')
+  await busy.stop()
+})

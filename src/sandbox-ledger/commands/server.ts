@@ -7,6 +7,7 @@ import { humanTime } from '../shapes.ts'
 const BUILD_VERSION = '2.0.0'
 const NODE_KEY = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
 const DROPS_PER_XRP = 1_000_000
+const REFERENCE_LEVEL = 256
 
 /** What `server_info` and `server_state` have in common. */
 function common({ ledger, startedAt }: Request) {
@@ -49,7 +50,7 @@ export const serverInfo: Command = request => {
       hostid: 'sandbox',
       last_close: { converge_time_s: 0.1, proposers: 0 },
       load: { job_types: [], threads: 1 },
-      load_factor: 1,
+      load_factor: loadFactor(request),
       validated_ledger: {
         age: Math.max(0, age),
         base_fee_xrp: fees.base / DROPS_PER_XRP,
@@ -71,8 +72,8 @@ export const serverState: Command = request => {
       last_close: { converge_time: 100, proposers: 0 },
       load: { job_types: [], threads: 1 },
       load_base: 256,
-      load_factor: 256,
-      load_factor_fee_escalation: 256,
+      load_factor: REFERENCE_LEVEL * loadFactor(request),
+      load_factor_fee_escalation: REFERENCE_LEVEL * loadFactor(request),
       load_factor_fee_queue: 256,
       load_factor_fee_reference: 256,
       load_factor_server: 256,
@@ -89,26 +90,32 @@ export const serverState: Command = request => {
   }
 }
 
-export const fee: Command = ({ ledger }) => {
+/** How many times the base fee the open ledger costs at this moment. */
+const loadFactor = ({ ledger }: Request) => Number(ledger.openLedgerCost({})) / ledger.fees.base
+
+export const fee: Command = request => {
+  const { ledger } = request
   const base = String(ledger.fees.base)
+  const limit = Number.isFinite(ledger.openLedgerLimit) ? ledger.openLedgerLimit : 1000
+  const level = String(REFERENCE_LEVEL)
   return {
     current_ledger_size: String(ledger.openTransactions.size),
-    current_queue_size: '0',
+    current_queue_size: String(ledger.queueSize),
     drops: {
       base_fee: base,
       median_fee: String(ledger.fees.base * 500),
       minimum_fee: base,
-      open_ledger_fee: base
+      open_ledger_fee: String(ledger.openLedgerCost({}))
     },
-    expected_ledger_size: '1000',
+    expected_ledger_size: String(limit),
     ledger_current_index: ledger.openIndex,
     levels: {
-      median_level: '128000',
-      minimum_level: '256',
-      open_ledger_level: '256',
-      reference_level: '256'
+      median_level: String(REFERENCE_LEVEL * 500),
+      minimum_level: level,
+      open_ledger_level: String(Math.ceil(REFERENCE_LEVEL * loadFactor(request))),
+      reference_level: level
     },
-    max_queue_size: '20000'
+    max_queue_size: String(20 * limit)
   }
 }
 

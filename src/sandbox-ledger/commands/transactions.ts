@@ -4,7 +4,6 @@ import { type Command, type Json, type Request, RpcError, readFlag, rpcError } f
 import { pendingTransaction, txResult } from '../shapes.ts'
 import { readAccount } from '../state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../transaction.ts'
-import { minimumFee } from '../transactors.ts'
 
 const MAX_SEARCH_RANGE = 1000
 
@@ -51,8 +50,8 @@ export const submit: Command = request => {
     broadcast: applied,
     ...describeResult(result),
     kept,
-    open_ledger_cost: String(minimumFee(transaction.fields, ledger.fees)),
-    queued: false,
+    open_ledger_cost: String(ledger.openLedgerCost(transaction.fields)),
+    queued: result === 'terQUEUED',
     tx_blob: toHex(transaction.blob),
     tx_json,
     validated_ledger_index: ledger.closedHeader.ledgerIndex

@@ -16,9 +16,10 @@ function print(name: string, text: string): void {
   }
 }
 
-function run(name: string, file: string): ChildProcess {
+function run(name: string, file: string, args: string[] = [], detached = false): ChildProcess {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, [...process.execArgv, path], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const command = [...process.execArgv, path, ...args]
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'], detached })
   for (const output of [child.stdout, child.stderr]) {
     output?.setEncoding('utf8').on('data', (text: string) => print(name, text))
   }
@@ -50,8 +51,9 @@ async function end(code: number): Promise<void> {
 process.on('SIGINT', () => end(0))
 process.on('SIGTERM', () => end(0))
 
-// A ledger that is running already serves as well: this one then says so and ends.
-const ledger = run('ledger', 'sandbox-ledger/main.ts')
+// Ctrl-C reaches all processes of a terminal at once; the ledger is kept from it, to be there until the end. Should
+// this process be killed, the ledger stops by itself. One that is running already serves as well: this one says so.
+const ledger = run('ledger', 'sandbox-ledger/main.ts', ['--stop-when-idle', '60000'], true)
 children.unshift(ledger)
 await said(ledger, 'Sandbox ledger')
 for (const [name, file, ready] of [

@@ -75,7 +75,7 @@ class Connection implements Subscriber {
   send(message: string) {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     this.#socket.send(message)
-    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.#socket.terminate()
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.#socket.close(1008, 'Client is too slow')
   }
 }
 

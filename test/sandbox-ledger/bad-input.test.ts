@@ -7,6 +7,8 @@ import { commands } from '../../src/sandbox-ledger/commands/index.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, shop } from './support.ts'
 
+const MEBIBYTE = 1024 * 1024
+
 let bench: Bench
 beforeAll(async () => {
   bench = await Bench.start()
@@ -187,15 +189,22 @@ test('a client that asks and asks and never reads is cut off before it fills the
   greedy.pause()
   const request = JSON.stringify({ command: 'no such command', padding: 'x'.repeat(50_000) })
   let sent = 0
+  let received = 0
+  greedy.on('message', data => {
+    received += String(data).length
+  })
   const timer = setInterval(() => {
-    for (let count = 0; count < 50 && greedy.bufferedAmount < 1_000_000; count++, sent += request.length)
+    for (; greedy.bufferedAmount < 1_000_000 && sent < 100 * MEBIBYTE; sent += request.length)
       greedy.send(request)
-    if (sent > 64 * 1024 * 1024) greedy.resume()
+    if (sent < 100 * MEBIBYTE) return
+    clearInterval(timer)
+    greedy.resume()
   }, 1)
-  await gone
-  clearInterval(timer)
-  expect(sent).toBeGreaterThan(16 * 1024 * 1024)
-  expect(sent).toBeLessThan(256 * 1024 * 1024)
+  const [code, reason] = await gone
+  expect([code, String(reason)]).toEqual([1008, 'Client is too slow'])
+  // What the server had kept, and what the operating system had.
+  expect(received).toBeGreaterThan(16 * MEBIBYTE)
+  expect(received).toBeLessThan(48 * MEBIBYTE)
 })
 
 test('the faucet refuses what it cannot do', async () => {

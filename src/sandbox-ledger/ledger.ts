@@ -68,7 +68,6 @@ interface Local {
   lastLedger: number
 }
 
-const compare = (a: Buffer, b: Buffer) => Buffer.compare(a, b)
 const slot = (account: string, sequence: number) => `${account}:${sequence}`
 
 /**
@@ -82,7 +81,7 @@ export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8A
     .map(transaction => ({ transaction, key: key(transaction) }))
     .sort(
       (a, b) =>
-        compare(a.key, b.key) ||
+        Buffer.compare(a.key, b.key) ||
         a.transaction.fields.Sequence - b.transaction.fields.Sequence ||
         (a.transaction.hash < b.transaction.hash ? -1 : 1)
     )

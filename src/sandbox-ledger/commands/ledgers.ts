@@ -1,16 +1,7 @@
 import { indexOf, toHex } from '../hashes.ts'
 import type { ClosedLedger } from '../history.ts'
 import { RIPPLE_EPOCH } from '../ledger.ts'
-import {
-  type Command,
-  findLedger,
-  type Json,
-  type Request,
-  RpcError,
-  readAddress,
-  readFlag,
-  rpcError
-} from '../rpc.ts'
+import { type Command, findLedger, type Json, type Request, RpcError, readAddress, readFlag } from '../rpc.ts'
 import { serialize } from '../serialize.ts'
 import { humanTime, isoTime, ledgerItem, pendingTransaction } from '../shapes.ts'
 
@@ -123,8 +114,4 @@ export const ledgerEntry: Command = request => {
     ? { node_binary: toHex(serialize(entry)) }
     : { node: { ...entry, index } }
   return { index, ...content, ...fields }
-}
-
-export const unavailable: Command = () => {
-  throw rpcError('notSupported')
 }

@@ -7,7 +7,7 @@ const IDLE_STOP_MS = 60_000
 const ANSWER_TIMEOUT_MS = 2_000
 
 /** What answers at a URL: an XRP Ledger server, nothing at all, or something else. */
-function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
+export function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
   return new Promise(resolve => {
     const socket = new WebSocket(url, { handshakeTimeout: ANSWER_TIMEOUT_MS })
     const timer = setTimeout(() => done('stranger'), ANSWER_TIMEOUT_MS)

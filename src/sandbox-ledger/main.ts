@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { accounts } from './accounts.ts'
+import { probe } from './background.ts'
 import type { LedgerClosed } from './ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
@@ -37,8 +38,14 @@ const port = wholeNumber('port', options.port, 65_535)
 const closeIntervalMs = wholeNumber('close-interval', options['close-interval'], 3_600_000)
 const idleMs = wholeNumber('stop-when-idle', options['stop-when-idle'], 3_600_000)
 
-const sandbox = await startSandboxLedger({ port, closeIntervalMs, stateFile: options.state }).catch(error =>
-  fail(error.message)
+const sandbox = await startSandboxLedger({ port, closeIntervalMs, stateFile: options.state }).catch(
+  async error => {
+    const url = `ws://localhost:${port}`
+    const isTaken = error.cause?.code === 'EADDRINUSE'
+    if (isTaken && (await probe(url)) === 'ledger')
+      fail(`Sandbox ledger: one runs at ${url} already, and serves as well`)
+    return fail(error.message)
+  }
 )
 
 async function stop() {

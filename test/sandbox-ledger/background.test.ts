@@ -104,6 +104,18 @@ describe('npm run ledger', () => {
   })
 })
 
+describe('a second ledger on one port', () => {
+  test('says that there is one already, and ends with code 1', async () => {
+    const sandbox = await startSandboxLedger({ port: 0 })
+    const { code, said } = await ended(ledgerCommand('--port', String(sandbox.port)))
+    await sandbox.close()
+    expect([code, said]).toEqual([
+      1,
+      `Sandbox ledger: one runs at ${sandbox.url} already, and serves as well`
+    ])
+  })
+})
+
 describe('sandboxLedger', () => {
   const call = (port: number) =>
     node(

@@ -4,7 +4,7 @@ import { WebSocket } from 'ws'
 // One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again.
 const requestTimeoutMs = 10_000
 // A server that says nothing for one to two of these, not even to a ping, is gone.
-const heartbeatMs = 5_000
+const heartbeatMs = 4_000
 const closeTimeoutMs = 1_000
 
 export type Json = Record<string, unknown>

@@ -30,8 +30,8 @@ export interface Stage {
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
-  /** starts one of its scripts */
-  run(script: string, env?: Record<string, string>, args?: string[]): Script
+  /** starts one of its scripts, with tsx unless other options of Node.js are given */
+  run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** stops what still runs and removes the copy */
   strike(): Promise<void>
 }
@@ -55,8 +55,8 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
       if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
       await writeFile(join(folder, file), text.replace(before, after))
     },
-    run(script, env = {}, args = []) {
-      const started = new Script(join(folder, script), env, args)
+    run(script, env = {}, args = [], nodeOptions) {
+      const started = new Script(join(folder, script), env, args, nodeOptions)
       scripts.push(started)
       return started
     },
@@ -74,8 +74,13 @@ export class Script {
   readonly process: ChildProcess
   readonly #exited: Promise<number | null>
 
-  constructor(path: string, env: Record<string, string>, args: string[]) {
-    this.process = spawn(process.execPath, ['--import', 'tsx', path, ...args], {
+  constructor(
+    path: string,
+    env: Record<string, string>,
+    args: string[],
+    nodeOptions: string[] = ['--import', 'tsx']
+  ) {
+    this.process = spawn(process.execPath, [...nodeOptions, path, ...args], {
       cwd: root,
       env: {
         ...process.env,

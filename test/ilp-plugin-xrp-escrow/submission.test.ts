@@ -227,6 +227,16 @@ describe('the fee', () => {
   })
 })
 
+test('sixty transfers at once get through a ledger that has room for five, none for more than maxFeeDrops', async () => {
+  const sandbox = await useSandbox({ openLedgerLimit: 5 })
+  const payer = await usePlugin(sandbox.url, { maxFeeDrops: 100 })
+  await Promise.all(Array.from({ length: 60 }, () => payer.sendTransfer(someTransfer())))
+  expect(payer.told.filter(([event]) => event === 'outgoing_prepare')).toHaveLength(60)
+  const fees = validated(sandbox).map(({ Fee }) => Number(Fee))
+  expect(fees).toHaveLength(60)
+  expect(Math.max(...fees)).toBeLessThanOrEqual(100)
+})
+
 describe('a server', () => {
   test('that speaks version 2 of the API only is spoken to so', async () => {
     const sandbox = await useSandbox()

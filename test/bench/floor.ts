@@ -1,0 +1,71 @@
+// What a letter cannot cost less than: signs, encodes and hashes a letter's transaction every so often, and nothing
+// else. On SIGHUP it says how many it has done. Arguments: client or shop; libraries or plugin; milliseconds.
+import { createHash } from 'node:crypto'
+import base64url from 'base64url'
+import { serializeIlpPayment } from 'ilp-packet'
+import { encode, encodeForSigning } from 'ripple-binary-codec'
+import { sign } from 'ripple-keypairs'
+import { Wallet } from 'xrpl'
+import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
+import { accounts } from '../../src/sandbox-ledger/index.ts'
+
+const transactionPrefix = '54584E00'
+const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
+const memo = (type: string, data: string) => ({
+  Memo: { MemoType: hex(`https://interledger.org/rel/${type}`), MemoData: hex(data) }
+})
+
+const [role, by, intervalMs] = process.argv.slice(2)
+const shop = Wallet.fromSeed(accounts.shop.secret)
+const customer = Wallet.fromSeed(accounts.customer.secret)
+const Condition = `A0258020${'5A'.repeat(32)}810120`
+const ilpPacket = serializeIlpPayment({
+  account: `test.crypto.xrp.${shop.address}.uYa7Ph2sKQk.1000`,
+  amount: '10',
+  data: Buffer.alloc(0)
+})
+const letter = {
+  client: {
+    TransactionType: 'EscrowCreate',
+    Account: customer.address,
+    Destination: shop.address,
+    Amount: '10',
+    Fee: '10',
+    Condition,
+    CancelAfter: 900_000_000,
+    Memos: [memo('xrpIlp', base64url(ilpPacket)), memo('xrpId', '7a2c8a53-6a1f-4f1b-9f8f-2b6f0f3f6a10')]
+  },
+  shop: {
+    TransactionType: 'EscrowFinish',
+    Account: shop.address,
+    Owner: customer.address,
+    Fee: '350',
+    Condition,
+    Fulfillment: `A0228020${'A5'.repeat(32)}`
+  }
+}
+const tx = role === 'shop' ? letter.shop : letter.client
+const wallet = role === 'shop' ? shop : customer
+
+function withLibraries(complete: Record<string, unknown>): string {
+  const signed = { ...complete, SigningPubKey: wallet.publicKey, TxnSignature: '' }
+  signed.TxnSignature = sign(encodeForSigning(signed), wallet.privateKey)
+  const blob = encode(signed)
+  const digest = createHash('sha512')
+    .update(Buffer.from(transactionPrefix + blob, 'hex'))
+    .digest('hex')
+  return blob + digest.slice(0, 64).toUpperCase()
+}
+const work = by === 'plugin' ? signer(wallet) : withLibraries
+
+let done = 0
+setInterval(() => {
+  const Sequence = ++done
+  work({
+    ...tx,
+    Sequence,
+    LastLedgerSequence: Sequence + 20,
+    ...(role === 'shop' && { OfferSequence: Sequence })
+  })
+}, Number(intervalMs))
+process.on('SIGHUP', () => console.error(`done: ${done} transactions`))

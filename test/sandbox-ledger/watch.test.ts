@@ -1,15 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { type Browser, type BrowserContext, chromium, type Page, type WebSocketRoute } from 'playwright-core'
+import type { Browser, BrowserContext, Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { noChromium, openChromium } from '../support/chromium.ts'
 import { RawClient } from './client.ts'
 
-const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-const noChromium = !existsSync(executablePath)
-const advice = `no Chromium at "${executablePath}": run "apt-get install chromium", or set CHROMIUM_PATH`
-if (noChromium) console.warn(`test/sandbox-ledger/watch.test.ts is skipped: ${advice}`)
+if (noChromium) console.warn(`test/sandbox-ledger/watch.test.ts is skipped: ${noChromium}`)
 
 const shop = Wallet.fromSeed(accounts.shop.secret)
 const customer = Wallet.fromSeed(accounts.customer.secret)
@@ -105,7 +102,7 @@ class Users {
   }
 }
 
-describe.skipIf(noChromium)(noChromium ? `The page to watch (${advice})` : 'The page to watch', () => {
+describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : 'The page to watch', () => {
   let browser: Browser
   let context: BrowserContext
   let page: Page
@@ -115,8 +112,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${advice})` : 'The 
   let requests: string[]
 
   beforeAll(async () => {
-    const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
-    browser = await chromium.launch({ executablePath, args: args.split(' ') })
+    browser = await openChromium()
     context = await browser.newContext({ timezoneId: 'UTC', reducedMotion: 'reduce' })
   })
   afterAll(() => browser?.close())

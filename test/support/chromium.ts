@@ -1,0 +1,15 @@
+import { existsSync } from 'node:fs'
+import { type Browser, chromium } from 'playwright-core'
+
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+
+/** Why tests in a browser are skipped; undefined if they are not. */
+export const noChromium = existsSync(executablePath)
+  ? undefined
+  : `no Chromium at "${executablePath}": run "apt-get install chromium", or set CHROMIUM_PATH`
+
+/** Starts the browser, as root too. */
+export function openChromium(): Promise<Browser> {
+  const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
+  return chromium.launch({ executablePath, args: args.split(' ') })
+}

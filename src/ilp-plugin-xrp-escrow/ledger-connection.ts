@@ -186,6 +186,8 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
       streams: ['ledger'],
       accounts: [this.#address]
     })
+    if (ledger_index === undefined)
+      throw unreachable(this.#server, new Error('it is not in step with its network yet'))
     // The server is there; how long it takes to read up depends on how much there is to read.
     clearTimeout(timer)
     if (this.#cursor.ledger && !(await this.#isSameLedger(ask, ledger_index))) {
@@ -374,6 +376,7 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   }
 }
 
+/** A message of the ledger stream; `subscribe` answers the same, or nothing before the server has a ledger. */
 interface LedgerMessage {
   ledger_index: number
   ledger_time: number

@@ -269,6 +269,17 @@ describe('a server', () => {
     await payer.sendTransfer(someTransfer())
   })
 
+  test('that has no ledger to tell of yet is not connected to', async () => {
+    const sandbox = await useSandbox()
+    const server = await useScriptedServer(sandbox, {
+      request: ({ command }) => (command === 'subscribe' ? {} : undefined)
+    })
+    const connecting = usePlugin(server.url)
+    await expect(connecting).rejects.toThrow(
+      expect.objectContaining({ name: 'UnreachableError', message: expect.stringContaining('not in step') })
+    )
+  })
+
   test('that skips ledgers in its stream hides nothing', async () => {
     const sandbox = await useSandbox()
     let isHiding = false

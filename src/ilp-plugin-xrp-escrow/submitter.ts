@@ -234,7 +234,7 @@ export class Submitter {
       // It may have been validated, or displaced, before its preliminary answer came.
       if (answer && job.versions.has(hash)) await this.#onAnswer(job, hash, answer)
     } catch (err) {
-      // Without an answer it may have arrived or not: it is sent again in time. Without a word, so is the rest.
+      // Without an answer it may have arrived or not: it is sent again in time, and the rest waits for a ledger.
       this.#pausedUntil = this.#connection.validated.index + 1
       if (err instanceof UnreachableError || passingErrors.has(errorCode(err) ?? '')) return
       if (job.versions.size > 1) return

@@ -147,7 +147,7 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   async #connect(timeoutMs: number): Promise<void> {
     this.#socket?.close()
     this.#goDown()
-    const socket = new ServerSocket(this.#server)
+    const socket = new ServerSocket(this.#server, timeoutMs)
     this.#socket = socket
     this.#waiting = []
     this.#hasGap = false

@@ -55,9 +55,7 @@ import type {
 const defaultPrefix = 'test.crypto.xrp.'
 const defaultMaxFeeDrops = 10_000
 const defaultTimeoutMs = 10_000
-const defaultRememberedTransfers = 10_000
-// An expired transfer is the payer's to fetch back; who has rejected it sends it back so much ledger time later.
-const payersGraceSeconds = 30
+const defaultRememberedTransfers = 1_000
 // How many escrows to look up at a time.
 const lookupsAtOnce = 20
 // What a transaction costs, in multiples of the simplest one; an EscrowFinish pays for its fulfillment of
@@ -611,8 +609,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       this.#tell('outgoing_cancel', outgoing.transfer, this.#timedOut(outgoing))
     }
     const incoming = this.#incoming.ofEscrow(tx.Owner, tx.OfferSequence)
-    if (incoming?.state === 'rejected') this.#incoming.close(incoming, 'rejected')
-    else if (incoming) this.#expireIncoming(incoming)
+    if (incoming) this.#expireIncoming(incoming)
   }
 
   /** What has expired by the ledger's own clock is over: ours is fetched back, others' can no longer be fulfilled. */
@@ -621,9 +618,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       if (record.cancelAfter < closeTime) this.#cancel(record)
     }
     for (const record of this.#incoming.open()) {
-      if (record.cancelAfter >= closeTime) continue
-      if (record.state !== 'rejected') this.#expireIncoming(record)
-      else if (record.cancelAfter + payersGraceSeconds < closeTime) this.#cancel(record)
+      if (record.cancelAfter < closeTime) this.#expireIncoming(record)
     }
   }
 
@@ -643,9 +638,11 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     }
   }
 
+  /** A transfer that was rejected has been told of already. */
   #expireIncoming(record: TransferRecord): void {
-    this.#incoming.close(record, 'cancelled')
-    this.#tell('incoming_cancel', record.transfer, this.#timedOut(record))
+    const { state } = record
+    this.#incoming.close(record, state === 'rejected' ? state : 'cancelled')
+    if (state !== 'rejected') this.#tell('incoming_cancel', record.transfer, this.#timedOut(record))
   }
 
   #timedOut({ transfer }: TransferRecord): RejectionMessage {

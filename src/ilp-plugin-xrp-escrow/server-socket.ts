@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events'
-import { WebSocket } from 'ws'
+import { Client, RIPPLED_API_V1, type RIPPLED_API_V2, RippledError } from 'xrpl'
 
-// One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again.
-const requestTimeoutMs = 10_000
-// A server that says nothing for one to two of these, not even to a ping, is gone.
-const heartbeatMs = 4_000
+// One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again. A ping goes
+// out as often, so that a server that has fallen silent is given up after one to two of these.
+const requestTimeoutMs = 5_000
 const closeTimeoutMs = 1_000
 
 export type Json = Record<string, unknown>
@@ -22,57 +21,60 @@ export class RequestRefusedError extends Error {
   /** the whole answer */
   readonly answer: Json
 
-  constructor(answer: Json) {
-    super(String(answer.error_message ?? answer.error_exception ?? answer.error))
+  constructor(answer: Json, cause: Error) {
+    super(String(answer.error_message ?? answer.error_exception ?? answer.error), { cause })
     this.name = 'RequestRefusedError'
     this.code = String(answer.error)
     this.answer = answer
   }
 }
 
-/** A request's answer that is waited for. */
-interface Pending {
-  resolve(result: unknown): void
-  reject(error: Error): void
-  timer: NodeJS.Timeout
+/** xrpl.js's client, that leaves it to others to greet the server and prints nothing when that goes wrong. */
+class QuietClient extends Client {
+  override apiVersion: typeof RIPPLED_API_V1 | typeof RIPPLED_API_V2 = RIPPLED_API_V1
+
+  override async getServerInfo(): Promise<void> {}
 }
 
-/** One WebSocket connection to an XRP Ledger server, from its opening to its end. */
+/**
+ * One connection to an XRP Ledger server, from its opening to its end. The client of xrpl.js would open another one
+ * after it, but only tries once, and without the subscriptions: this one does not.
+ */
 export class ServerSocket extends EventEmitter<{ message: [message: Json]; close: [] }> {
-  readonly #socket: WebSocket
-  readonly #pending = new Map<number, Pending>()
-  #nextId = 0
-  #isSilent = false
-  #heartbeat: NodeJS.Timeout | undefined
+  readonly #client: QuietClient
   #failure: Error | undefined
 
-  /** what the server speaks; 1 is what all have spoken so far */
-  apiVersion: 1 | 2 = 1
   /** resolves when requests can be sent */
   readonly opened: Promise<void>
 
-  constructor(url: string) {
+  /** @param timeoutMs - how long whoever opens it means to wait for the server */
+  constructor(url: string, timeoutMs: number) {
     super()
-    this.#socket = new WebSocket(url)
-    this.#socket.on('message', data => this.#receive(String(data)))
-    this.#socket.on('pong', () => {
-      this.#isSilent = false
+    this.#client = new QuietClient(url, {
+      timeout: requestTimeoutMs,
+      connectionTimeout: timeoutMs + closeTimeoutMs
     })
-    this.#socket.on('error', err => this.#end(err))
-    this.#socket.on('close', () => this.#end(new Error('The connection was closed')))
-    this.opened = new Promise((resolve, reject) => {
-      this.#socket.on('open', () => {
-        this.#heartbeat = setInterval(() => this.#checkPulse(), heartbeatMs)
-        resolve()
-      })
-      this.once('close', () => reject(this.#failure))
+    // What makes no sense is passed over: a request of ours that it answers runs into its timeout.
+    this.#client.on('error', () => {})
+    this.#client.on('ledgerClosed', message => this.emit('message', message as unknown as Json))
+    this.#client.on('transaction', message => this.emit('message', message as unknown as Json))
+    this.#client.on('disconnected', () => this.#end(new Error('The connection was closed')))
+    this.#client.connection.reconnect = () => this.close(new Error('The server has fallen silent'))
+    this.opened = this.#client.connect().catch(err => {
+      this.#end(err)
+      throw this.#failure
     })
     // Whoever waits for it is told; nobody may be waiting any more.
     this.opened.catch(() => {})
   }
 
   get isOpen(): boolean {
-    return this.#socket.readyState === WebSocket.OPEN && !this.#failure
+    return this.#client.isConnected() && !this.#failure
+  }
+
+  /** Speaks another version of the API than 1, which is what all servers have spoken so far. */
+  set apiVersion(version: typeof RIPPLED_API_V1 | typeof RIPPLED_API_V2) {
+    this.#client.apiVersion = version
   }
 
   /**
@@ -81,75 +83,30 @@ export class ServerSocket extends EventEmitter<{ message: [message: Json]; close
    * @returns the answer's `result`
    * @throws RequestRefusedError if the server answers with an error; another Error if it does not answer
    */
-  request<Result>(request: Request): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      if (!this.isOpen) throw this.#failure ?? new Error('The connection is not open')
-      const id = this.#nextId++
-      const timer = setTimeout(() => {
-        this.#pending.delete(id)
-        reject(new Error(`The server did not answer "${request.command}" within ${requestTimeoutMs} ms`))
-      }, requestTimeoutMs)
-      this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject, timer })
-      this.#socket.send(JSON.stringify({ api_version: this.apiVersion, ...request, id }), () => {})
-    })
+  async request<Result>(request: Request): Promise<Result> {
+    if (!this.isOpen) throw this.#failure ?? new Error('The connection is not open')
+    try {
+      const answer = await this.#client.request(request as unknown as Parameters<Client['request']>[0])
+      return answer.result as Result
+    } catch (err) {
+      throw err instanceof RippledError ? new RequestRefusedError(err.data as Json, err) : err
+    }
   }
 
   /** Ends the connection: with a farewell, if the server still listens. */
   async close(reason = new Error('The connection was closed')): Promise<void> {
-    if (this.#socket.readyState !== WebSocket.CLOSED) {
-      const closed = new Promise(resolve => this.#socket.once('close', resolve))
-      const timer = setTimeout(() => this.#socket.terminate(), closeTimeoutMs)
-      this.#socket.close()
-      this.#end(reason)
-      await closed
-      clearTimeout(timer)
-    }
-  }
-
-  #receive(text: string): void {
-    this.#isSilent = false
-    if (this.#failure) return
-    const message = parse(text)
-    if (message?.type !== 'response') {
-      if (message) this.emit('message', message)
-      return
-    }
-    const pending = this.#pending.get(message.id as number)
-    if (!pending) return
-    this.#pending.delete(message.id as number)
-    clearTimeout(pending.timer)
-    if (message.status === 'success') pending.resolve(message.result)
-    else pending.reject(new RequestRefusedError(message))
-  }
-
-  #checkPulse(): void {
-    if (this.#isSilent) {
-      this.#end(new Error(`The server has been silent for ${heartbeatMs} ms`))
-      this.#socket.terminate()
-      return
-    }
-    this.#isSilent = true
-    this.#socket.ping()
+    this.#end(reason)
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<void>(resolve => {
+      timer = setTimeout(resolve, closeTimeoutMs)
+    })
+    await Promise.race([this.#client.disconnect(), patience])
+    clearTimeout(timer)
   }
 
   #end(reason: Error): void {
     if (this.#failure) return
     this.#failure = reason
-    clearInterval(this.#heartbeat)
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer)
-      reject(reason)
-    }
-    this.#pending.clear()
     this.emit('close')
-  }
-}
-
-function parse(text: string): Json | undefined {
-  try {
-    const message = JSON.parse(text)
-    return typeof message === 'object' && message !== null ? message : undefined
-  } catch {
-    return undefined
   }
 }

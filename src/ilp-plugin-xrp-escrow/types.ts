@@ -114,6 +114,6 @@ export interface PluginOptions {
    * could make this account spend 11 drops for each escrow that it refuses
    */
   sendRejections?: boolean
-  /** how many transfers that are over are remembered, for each direction, default 10000 */
+  /** how many transfers that are over are remembered, for each direction, default 1000 */
   rememberedTransfers?: number
 }

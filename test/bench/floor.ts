@@ -6,7 +6,7 @@ import { serializeIlpPayment } from 'ilp-packet'
 import { encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign } from 'ripple-keypairs'
 import { Wallet } from 'xrpl'
-import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
+import { signTransaction } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import { accounts } from '../../src/sandbox-ledger/index.ts'
 
 const transactionPrefix = '54584E00'
@@ -56,7 +56,8 @@ function withLibraries(complete: Record<string, unknown>): string {
     .digest('hex')
   return blob + digest.slice(0, 64).toUpperCase()
 }
-const work = by === 'plugin' ? signer(wallet) : withLibraries
+const work =
+  by === 'plugin' ? (complete: Record<string, unknown>) => signTransaction(complete, wallet) : withLibraries
 
 let done = 0
 setInterval(() => {

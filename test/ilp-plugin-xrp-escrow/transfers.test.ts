@@ -225,7 +225,7 @@ describe('an expiry', () => {
 })
 
 describe('a rejection', () => {
-  test('is told here at once, stays, and sends the money back when the payer does not', async () => {
+  test('is told here at once, stays, and costs the payee nothing, also when the payer never comes back', async () => {
     const sandbox = await useSandbox({ closeIntervalMs: 20 })
     const payer = await usePlugin(sandbox.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
@@ -241,15 +241,11 @@ describe('a rejection', () => {
     await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(
       named('AlreadyRolledBackError')
     )
+    const before = await payee.getBalance()
     const stranger = await useStranger(sandbox.url)
-    while (sandbox.ledger.history.accountTransactions(shop.address, everything).transactions.length < 3)
-      await stranger.nextLedger()
-    const last = sandbox.ledger.history.accountTransactions(shop.address, everything).transactions.at(-1)
-    expect(JSON.parse(last?.fieldsJson as string)).toMatchObject({
-      TransactionType: 'EscrowCancel',
-      Account: shop.address,
-      Owner: customer.address
-    })
+    const expiry = sandbox.ledger.closedHeader.closeTime + 60
+    while (sandbox.ledger.closedHeader.closeTime < expiry) await stranger.nextLedger()
+    expect(await payee.getBalance()).toBe(before)
     expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_reject'])
   })
 
@@ -290,8 +286,6 @@ describe('a rejection', () => {
     )
   })
 })
-
-const everything = { min: 0, max: 2 ** 31, forward: true, limit: 1000 }
 
 describe('before anything is signed', () => {
   const { id, to, executionCondition, expiresAt } = someTransfer()

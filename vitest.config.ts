@@ -3,7 +3,9 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    // Most tests wait for processes and ledgers most of the time.
+    maxWorkers: 4,
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })

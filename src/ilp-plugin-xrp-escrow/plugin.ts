@@ -646,10 +646,14 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   }
 
   #timedOut({ transfer }: TransferRecord): RejectionMessage {
+    return this.#rolledBack(`The transfer expired at ${transfer.expiresAt}`)
+  }
+
+  #rolledBack(message: string): RejectionMessage {
     return {
       code: 'R00',
       name: 'Transfer Timed Out',
-      message: `The transfer expired at ${transfer.expiresAt}`,
+      message,
       triggered_by: this.#prefix + this.#session?.address,
       triggered_at: new Date().toISOString(),
       forwarded_by: [],
@@ -662,9 +666,12 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       `The ledger at "${this.#options.server}" is not the one it was: it was restarted empty, and what was on its way is gone`
     )
     this.#session?.submitter.giveUp(err)
+    const [outgoing, incoming] = [[...this.#outgoing.open()], [...this.#incoming.open()]]
     this.#outgoing.clear()
     this.#incoming.clear()
     this.#tell('error', err)
+    for (const { transfer } of outgoing) this.#tell('outgoing_cancel', transfer, this.#rolledBack(err.message))
+    for (const { transfer } of incoming) this.#tell('incoming_cancel', transfer, this.#rolledBack(err.message))
   }
 
   #onMissed(firstLedger: number, lastLedger: number): void {

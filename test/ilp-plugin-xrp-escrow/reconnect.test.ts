@@ -136,7 +136,8 @@ describe('a ledger that is restarted', () => {
   test('empty is told as an error, ends what was on its way, and is used from then on', async () => {
     const ledger = await useFaultyLedger()
     const payer = await usePlugin(ledger.url)
-    await payer.sendTransfer(someTransfer())
+    const held = someTransfer()
+    await payer.sendTransfer(held)
     const submitted = ledger.proxy.seen(/"engine_result"/)
     const lost = expect(payer.sendTransfer(someTransfer())).rejects.toThrow(named('UnreachableError'))
     await submitted
@@ -145,6 +146,7 @@ describe('a ledger that is restarted', () => {
     expect((await until(payer, 'error'))[0]).toEqual([
       expect.objectContaining({ message: expect.stringContaining('restarted empty') })
     ])
+    expect(storyOf(payer.told, held.id)).toEqual(['outgoing_prepare', 'outgoing_cancel'])
     if (!payer.isConnected()) await next(payer, 'connect')
     const again = someTransfer()
     await payer.sendTransfer(again)

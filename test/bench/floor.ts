@@ -1,12 +1,11 @@
 // What a letter cannot cost less than: signs, encodes and hashes a letter's transaction every so often, and nothing
-// else. On SIGHUP it says how many it has done. Arguments: client or shop; libraries or plugin; milliseconds.
+// else. On SIGHUP it says how many it has done. Arguments: client or shop; milliseconds.
 import { createHash } from 'node:crypto'
 import base64url from 'base64url'
 import { serializeIlpPayment } from 'ilp-packet'
 import { encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign } from 'ripple-keypairs'
 import { Wallet } from 'xrpl'
-import { signTransaction } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import { accounts } from '../../src/sandbox-ledger/index.ts'
 
 const transactionPrefix = '54584E00'
@@ -15,7 +14,7 @@ const memo = (type: string, data: string) => ({
   Memo: { MemoType: hex(`https://interledger.org/rel/${type}`), MemoData: hex(data) }
 })
 
-const [role, by, intervalMs] = process.argv.slice(2)
+const [role, intervalMs] = process.argv.slice(2)
 const shop = Wallet.fromSeed(accounts.shop.secret)
 const customer = Wallet.fromSeed(accounts.customer.secret)
 const Condition = `A0258020${'5A'.repeat(32)}810120`
@@ -47,7 +46,7 @@ const letter = {
 const tx = role === 'shop' ? letter.shop : letter.client
 const wallet = role === 'shop' ? shop : customer
 
-function withLibraries(complete: Record<string, unknown>): string {
+function work(complete: Record<string, unknown>): string {
   const signed = { ...complete, SigningPubKey: wallet.publicKey, TxnSignature: '' }
   signed.TxnSignature = sign(encodeForSigning(signed), wallet.privateKey)
   const blob = encode(signed)
@@ -56,8 +55,6 @@ function withLibraries(complete: Record<string, unknown>): string {
     .digest('hex')
   return blob + digest.slice(0, 64).toUpperCase()
 }
-const work =
-  by === 'plugin' ? (complete: Record<string, unknown>) => signTransaction(complete, wallet) : withLibraries
 
 let done = 0
 setInterval(() => {

@@ -19,7 +19,7 @@ const ledgersToWait = 3
 // The floor is not taken more often than this, so that it does not itself slow down what it is compared with.
 const minFloorIntervalMs = 50
 const floorPath = fileURLToPath(new URL('floor.ts', import.meta.url))
-const floors = ['client', 'shop'].flatMap(role => ['libraries', 'plugin'].map(by => ({ role, by })))
+const floors = ['client', 'shop']
 
 /** Whether every payment gets its letter, how fast, and what it costs. */
 export async function pace({ isQuick }: Run): Promise<Section> {
@@ -63,19 +63,6 @@ export async function pace({ isQuick }: Run): Promise<Section> {
           { key: 'shopTimes', head: 'times', digits: 2, atMost: 1.5 }
         ],
         rows
-      },
-      {
-        name: "The same, and the floor with the plugin's own signing (OpenSSL)",
-        columns: [
-          ...which,
-          { key: 'clientMs', head: 'client', digits: 2 },
-          { key: 'clientOwnFloorMs', head: 'floor', digits: 2 },
-          { key: 'clientOwnTimes', head: 'times', digits: 2 },
-          { key: 'shopMs', head: 'shop', digits: 2 },
-          { key: 'shopOwnFloorMs', head: 'floor', digits: 2 },
-          { key: 'shopOwnTimes', head: 'times', digits: 2 }
-        ],
-        rows
       }
     ],
     notes: [
@@ -91,7 +78,7 @@ export async function pace({ isQuick }: Run): Promise<Section> {
 async function measure(closeIntervalMs: number, intervalMs: number, durationMs: number): Promise<Row> {
   const stage = await setStage()
   const floorIntervalMs = Math.max(intervalMs, minFloorIntervalMs)
-  const floorScripts = floors.map(({ role, by }) => startOwn(floorPath, [role, by, `${floorIntervalMs}`]))
+  const floorScripts = floors.map(role => startOwn(floorPath, [role, `${floorIntervalMs}`]))
   try {
     const ledger = await startLedger(stage, closeIntervalMs)
     const shop = await startShop(stage, ledger)
@@ -116,10 +103,10 @@ async function measure(closeIntervalMs: number, intervalMs: number, durationMs: 
       number,
       number
     ]
-    const [clientFloorMs, clientOwnFloorMs, shopFloorMs, shopOwnFloorMs] = floors.map((_, at) => {
+    const [clientFloorMs, shopFloorMs] = floors.map((_, at) => {
       const [ms = 0, done = 0] = spent.slice(scripts.length + 2 * at)
       return ms / done
-    }) as [number, number, number, number]
+    }) as [number, number]
     const latencies = latenciesOf(client.log, first, end).map(ms => ms / closeIntervalMs)
     return {
       close: closeIntervalMs / 1000,
@@ -135,13 +122,9 @@ async function measure(closeIntervalMs: number, intervalMs: number, durationMs: 
       clientMs,
       clientFloorMs,
       clientTimes: clientMs / clientFloorMs,
-      clientOwnFloorMs,
-      clientOwnTimes: clientMs / clientOwnFloorMs,
       shopMs,
       shopFloorMs,
-      shopTimes: shopMs / shopFloorMs,
-      shopOwnFloorMs,
-      shopOwnTimes: shopMs / shopOwnFloorMs
+      shopTimes: shopMs / shopFloorMs
     }
   } finally {
     await Promise.all(floorScripts.map(script => script.kill()))

@@ -72,9 +72,9 @@ export class LetterLog {
   /** Waits until so many letters have come, or for so long. */
   async letters(count: number, patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
     const deadline = performance.now() + patienceMs
-    const { process, output } = this.#script
+    const { process } = this.#script
     while (this.letterAt.length < count && performance.now() < deadline) {
-      if (process.exitCode !== null) throw new Error(`The client ended:\n${output.slice(-500)}`)
+      if (process.exitCode !== null) await failed(this.#script)
       const waitMs = Math.min(1_000, Math.max(1, deadline - performance.now()))
       await Promise.race([once(process, 'output'), new Promise(resolve => setTimeout(resolve, waitMs))])
     }
@@ -96,7 +96,7 @@ export function reportOf(script: Script, signal: NodeJS.Signals, pattern: RegExp
   const { stderr } = script.process
   return new Promise((resolve, reject) => {
     let text = ''
-    const onExit = () => reject(new Error(`The script ended:\n${script.output.slice(-500)}`))
+    const onExit = () => failed(script).catch(reject)
     const onData = (chunk: string) => {
       text += chunk
       const found = pattern.exec(text)
@@ -109,4 +109,10 @@ export function reportOf(script: Script, signal: NodeJS.Signals, pattern: RegExp
     script.process.once('exit', onExit)
     if (!script.process.kill(signal)) onExit()
   })
+}
+
+/** A script has ended that should not have: says what it had to say last. */
+async function failed(script: Script): Promise<never> {
+  await script.ends()
+  throw new Error(`A script ended too early:\n${script.output.slice(-500)}`)
 }

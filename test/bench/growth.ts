@@ -5,7 +5,7 @@ import { heapOf, type Run, startClient, startLedger, startShop } from './process
 import { mean, slope } from './statistics.ts'
 import type { Row, Section, Table } from './table.ts'
 
-const intervalMs = 5
+const intervalMs = 10
 const closeIntervalMs = 1000
 // What is under way comes and goes with every ledger: the heap is looked at so often within one.
 const looks = 4

@@ -670,8 +670,10 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     this.#outgoing.clear()
     this.#incoming.clear()
     this.#tell('error', err)
-    for (const { transfer } of outgoing) this.#tell('outgoing_cancel', transfer, this.#rolledBack(err.message))
-    for (const { transfer } of incoming) this.#tell('incoming_cancel', transfer, this.#rolledBack(err.message))
+    for (const { transfer } of outgoing)
+      this.#tell('outgoing_cancel', transfer, this.#rolledBack(err.message))
+    for (const { transfer } of incoming)
+      this.#tell('incoming_cancel', transfer, this.#rolledBack(err.message))
   }
 
   #onMissed(firstLedger: number, lastLedger: number): void {

@@ -134,7 +134,8 @@ describe('a ledger that is restarted', () => {
   })
 
   test('empty is told as an error, ends what was on its way, and is used from then on', async () => {
-    const ledger = await useFaultyLedger()
+    // Long enough for the second transfer to be on its way when the ledger ends.
+    const ledger = await useFaultyLedger({ closeIntervalMs: 1_000 })
     const payer = await usePlugin(ledger.url)
     const held = someTransfer()
     await payer.sendTransfer(held)

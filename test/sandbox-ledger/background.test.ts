@@ -150,7 +150,7 @@ describe('sandboxLedger', () => {
 })
 
 test('a ledger that stops when idle waits for its last client', async () => {
-  const child = ledgerCommand('--port', '0', '--stop-when-idle', '300')
+  const child = ledgerCommand('--port', '0', '--stop-when-idle', '2000')
   const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
   const exit = once(child, 'exit')
   const first = await RawClient.connect(url)

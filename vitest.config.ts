@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // Most tests wait for processes and ledgers most of the time.
-    maxWorkers: 4,
+    maxWorkers: 6,
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

@@ -1,11 +1,28 @@
-import { defineConfig } from 'vitest/config'
+import { defaultExclude, defineConfig } from 'vitest/config'
+
+// What measures a pace, or makes thousands of payments, wants the machine for itself.
+const alone = ['test/soak.test.ts', 'test/ilp-plugin-xrp-escrow/{pace,soak}.test.ts']
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Most tests wait for processes and ledgers most of the time.
-    maxWorkers: 6,
     testTimeout: 60_000,
-    hookTimeout: 60_000
+    hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: [...defaultExclude, ...alone],
+          // Most tests wait for processes and ledgers most of the time.
+          maxWorkers: 5,
+          sequence: { groupOrder: 0 }
+        }
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, fileParallelism: false, sequence: { groupOrder: 1 } }
+      }
+    ]
   }
 })

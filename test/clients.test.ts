@@ -105,24 +105,6 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const name = other.client.replace(/src\/(.*)\.ts/, '$1')
     expect(run.output).toContain(`it belongs to ${name} (npm run ${name})`)
   })
-
-  test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
-    {
-      what: 'the ledger cannot be reached',
-      change: { TEST_LEDGER: 'ws://localhost:1' },
-      sentence: /cannot be reached/
-    },
-    {
-      what: 'its account does not exist',
-      change: { CUSTOMER_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
-      sentence: /does not exist on .*: fund it first/
-    }
-  ])('ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
-    const run = stage.run(client, { ...env(), ...change })
-    expect(await run.ends()).toBe(1)
-    expect(run.output).toMatch(sentence)
-    expect(run.output).not.toMatch(/^\s+at /m)
-  })
 })
 
 describe('a client of a shop that is none', () => {
@@ -160,4 +142,22 @@ describe('a client of a shop that is none', () => {
     expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })
     await shop.close()
   })
+})
+
+test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
+  {
+    what: 'the ledger cannot be reached',
+    change: { TEST_LEDGER: 'ws://localhost:1' },
+    sentence: /cannot be reached/
+  },
+  {
+    what: 'its account does not exist',
+    change: { CUSTOMER_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
+    sentence: /does not exist on .*: fund it first/
+  }
+])('a client ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
+  const run = stage.run('src/streaming-client1.ts', { ...env(), ...change })
+  expect(await run.ends()).toBe(1)
+  expect(run.output).toMatch(sentence)
+  expect(run.output).not.toMatch(/^\s+at /m)
 })

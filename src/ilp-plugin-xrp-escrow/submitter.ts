@@ -7,7 +7,7 @@ import {
   type ValidatedTransaction
 } from './ledger-connection.ts'
 import type { RequestRefusedError } from './server-socket.ts'
-import { type SignedTransaction, signTransaction } from './sign.ts'
+import { type SignedTransaction, signer } from './sign.ts'
 
 // A transaction may be validated in this many ledgers after the newest one, and never later.
 const ledgersToLive = 20
@@ -73,8 +73,8 @@ const passingErrors = new Set(['tooBusy', 'slowDown', 'noNetwork', 'noCurrent', 
  */
 export class Submitter {
   readonly #connection: LedgerConnection
-  readonly #wallet: Wallet
   readonly #address: string
+  readonly #sign: (tx: Record<string, unknown>) => SignedTransaction
   readonly #maxFeeDrops: number
 
   // To be sent, in the order in which they were asked for; those that were refused for now are in front.
@@ -96,7 +96,7 @@ export class Submitter {
   constructor(connection: LedgerConnection, wallet: Wallet, maxFeeDrops: number) {
     this.#connection = connection
     this.#address = wallet.classicAddress
-    this.#wallet = wallet
+    this.#sign = signer(wallet)
     this.#maxFeeDrops = maxFeeDrops
   }
 
@@ -254,7 +254,7 @@ export class Submitter {
       LastLedgerSequence: lastLedger,
       ...(networkId === undefined ? {} : { NetworkID: networkId })
     }
-    const signed = signTransaction(tx, this.#wallet)
+    const signed = this.#sign(tx)
     job.sequence = sequence
     if (job.versions.size === 0) job.firstSentIn = validated.index
     job.versions.set(signed.hash, { blob: signed.blob, lastLedger })

@@ -8,7 +8,7 @@ import {
   toXrplCondition,
   toXrplFulfillment
 } from '../../src/ilp-plugin-xrp-escrow/condition.ts'
-import { signTransaction } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
+import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import {
   fromTransaction,
   toRippleTime,
@@ -135,6 +135,6 @@ describe('a signed transaction', () => {
       Sequence: 7
     }
     const { tx_blob: blob, hash } = wallet.sign(tx)
-    expect(signTransaction(tx, wallet)).toEqual({ blob, hash })
+    expect(signer(wallet)(tx)).toEqual({ blob, hash })
   })
 })

@@ -1,12 +1,12 @@
 import { defaultExclude, defineConfig } from 'vitest/config'
 
-// What measures a pace, or makes thousands of payments, wants the machine for itself.
-const alone = ['test/soak.test.ts', 'test/ilp-plugin-xrp-escrow/{pace,soak}.test.ts']
+// What measures a pace wants the machine for itself.
+const alone = ['test/ilp-plugin-xrp-escrow/pace.test.ts']
 
 export default defineConfig({
   test: {
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,

@@ -87,6 +87,8 @@ describe('a connection', () => {
       const lost = ledger.proxy.dropNext(/"engine_result"/).then(() => ledger.proxy.cut())
       await payee.fulfillCondition(transfer.id, transfer.fulfillment)
       await lost
+      await until(payer, 'connect', count + 1)
+      await until(payee, 'connect', count + 1)
       expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     }
     expect(await payee.getBalance()).toBe(String(10_000_000_000 + 5 * (10 - 350)))

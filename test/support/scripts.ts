@@ -78,7 +78,7 @@ export class Script {
     path: string,
     env: Record<string, string>,
     args: string[],
-    nodeOptions: string[] = ['--import', 'tsx']
+    nodeOptions: string[] = ['--import', 'tsx/esm']
   ) {
     this.process = spawn(process.execPath, [...nodeOptions, path, ...args], {
       cwd: root,

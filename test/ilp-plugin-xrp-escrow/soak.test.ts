@@ -94,4 +94,4 @@ test('2000 transfers over connections that break at random are settled once each
   const after = await balances()
   const changes = before.map((drops, account) => (after[account] ?? 0n) - drops)
   expect(changes).toEqual([BigInt(transfers * (-10 - 10)), BigInt(transfers * (10 - 350))])
-}, 60_000)
+}, 120_000)

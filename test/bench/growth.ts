@@ -18,7 +18,7 @@ export async function growth(run: Run): Promise<Section> {
     tables: [...(await heaps(run)), ...(run.isQuick ? [] : [await history()])],
     notes: [
       `A payment every ${intervalMs} ms and a ledger every second; each heap is the mean of ${looks} looks within one ledger.`,
-      'A plugin remembers its last 10,000 transfers that are over: until then it grows, from then on it must not.',
+      'A plugin remembers its last 1,000 transfers that are over: until then it grows, from then on it must not.',
       ...(run.isQuick
         ? ['The sandbox with a long history takes two minutes: a quick try leaves it out.']
         : [])

@@ -18,6 +18,8 @@ export default defineConfig({
           exclude: [...defaultExclude, ...alone],
           // Most tests wait for processes and ledgers most of the time.
           maxWorkers: 5,
+          // They share nothing but what they import, which need not be loaded anew for each file.
+          isolate: false,
           sequence: { groupOrder: 0 }
         }
       },

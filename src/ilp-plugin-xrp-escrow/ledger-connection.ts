@@ -108,7 +108,10 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
       await this.#connect(timeoutMs)
     } catch (err) {
       // Unless another call has taken over meanwhile.
-      if (!this.#socket) this.#closed = true
+      if (!this.#socket) {
+        this.#closed = true
+        clearTimeout(this.#retryTimer)
+      }
       throw err
     }
   }
@@ -174,9 +177,16 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     this.#backoffMs = firstBackoffMs
     this.#up = true
     this.emit('up')
+    // Only now, for whoever is told of a transfer wants to do something about it.
+    try {
+      await this.#catchUp(request => this.#ask(socket, request))
+    } catch (err) {
+      socket.close()
+      throw err
+    }
   }
 
-  /** Subscribes, and gets level with the newest ledger. */
+  /** Subscribes, and finds out how things stand. */
   async #follow(socket: ServerSocket, timer: NodeJS.Timeout): Promise<void> {
     const ask: Ask = request => this.#ask(socket, request)
     const { info } = await this.#greet(socket)
@@ -204,7 +214,6 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
       await this.#takeStock(ask, ledger_index)
       this.#cursor = { ledger: ledger_index, index: Number.POSITIVE_INFINITY }
     }
-    await this.#catchUp(ask)
   }
 
   /** Finds out which API version the server speaks: one that does not know version 1 says so. */

@@ -50,6 +50,22 @@ const losses: [string, (ledger: FaultyLedger, payee: TestPlugin) => Promise<void
 ]
 
 describe('a connection', () => {
+  test('that comes back tells of a transfer when it can be taken', async () => {
+    const { ledger, payer, payee } = await useBoth()
+    const transfer = someTransfer()
+    const taken = new Promise<void>((resolve, reject) => {
+      payee.on('incoming_prepare', ({ id }) =>
+        payee.fulfillCondition(id, transfer.fulfillment).then(resolve, reject)
+      )
+    })
+    ledger.proxy.accepts = false
+    ledger.proxy.cut()
+    if (payee.isConnected()) await next(payee, 'disconnect')
+    await payer.sendTransfer(transfer)
+    ledger.proxy.accepts = true
+    await taken
+  })
+
   test.each(losses)('that comes back after %s has missed nothing', async (_how, lose) => {
     const { ledger, payer, payee } = await useBoth()
     const transfers = Array.from({ length: 5 }, () => someTransfer())

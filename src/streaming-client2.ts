@@ -2,10 +2,10 @@ import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
 import { xrp } from '../plugins.ts'
+import { checkOffer, findShop } from './client/offer.ts'
+import { lettersOnly, Payments, toIntervalMs } from './client/payments.ts'
 import { pskFulfillment, sha256 } from './crypto.ts'
-import { beforeEnd, end, seeThrough } from './ending.ts'
-import { checkOffer, findShop } from './offer.ts'
-import { lettersOnly, Payments, toIntervalMs } from './payments.ts'
+import { beforeEnd, end, seeThrough } from './terminal/ending.ts'
 
 const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')

@@ -2,9 +2,9 @@ import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
-import { beforeEnd, finishBeforeEnd, seeThrough } from './ending.ts'
-import { checkIncomingTransfer, isRepeated, refuse } from './incoming-transfer.ts'
-import { closeServer, listen, pathOf } from './web-server.ts'
+import { checkIncomingTransfer, isRepeated, refuse } from './shop/incoming-transfer.ts'
+import { closeServer, listen, pathOf } from './shop/web-server.ts'
+import { beforeEnd, finishBeforeEnd, seeThrough } from './terminal/ending.ts'
 
 const port = process.env.PORT ?? '8000'
 const cost = 10 // drops for one letter

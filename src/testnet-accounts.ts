@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { appendFile, chmod } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, Wallet } from 'xrpl'
-import { end } from './ending.ts'
+import { end } from './terminal/ending.ts'
 
 const explorer = 'https://testnet.xrpl.org/accounts/'
 // Where the faucet is, unless it is the test network's own: a sandbox has both at one address.

@@ -19,7 +19,11 @@ let stage: Stage
 beforeAll(async () => {
   ledger = await fastLedger()
   stage = await setStage()
-  await stage.edit('src/payments.ts', 'maxSecondsAtRisk = 30', `maxSecondsAtRisk = ${maxSecondsAtRisk}`)
+  await stage.edit(
+    'src/client/payments.ts',
+    'maxSecondsAtRisk = 30',
+    `maxSecondsAtRisk = ${maxSecondsAtRisk}`
+  )
 })
 
 afterAll(async () => {

@@ -258,7 +258,7 @@ describe('streaming-shop', () => {
 describe('shop-from-before', () => {
   test('forgets first who asked first and never paid, and never who has paid', async () => {
     const own = await setStage()
-    await own.edit('src/client-accounts.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 3')
+    await own.edit('src/shop/client-accounts.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 3')
     const run = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
     const url = (await run.says(/Visit (http:\S+)/))[1] as string
     const ask = async () => parsePay((await fetch(url)).headers.get('Pay'))

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
 import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
 import { accounts } from './accounts.ts'
-import { hashPrefix, indexOf, toHex } from './hashes.ts'
-import type { Ledger } from './ledger.ts'
-import { serialize } from './serialize.ts'
-import { readAccount } from './state.ts'
-import { parseTransaction, type Transaction } from './transaction.ts'
+import { hashPrefix, indexOf, toHex } from './ledger/hashes.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { serialize } from './ledger/serialize.ts'
+import { readAccount } from './ledger/state.ts'
+import { parseTransaction, type Transaction } from './ledger/transaction.ts'
 
 const DROPS_PER_XRP = 1_000_000
 const DEFAULT_XRP = 100

@@ -1,8 +1,8 @@
 import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
-import { toHex } from './hashes.ts'
-import type { Applied, LedgerHeader } from './history.ts'
-import type { Ledger } from './ledger.ts'
-import { parseTransaction, type Transaction } from './transaction.ts'
+import { toHex } from './ledger/hashes.ts'
+import type { Applied, LedgerHeader } from './ledger/history.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { parseTransaction, type Transaction } from './ledger/transaction.ts'
 
 /** A closed ledger as the journal keeps it: all that is needed to close it once more. */
 export interface JournalEntry {

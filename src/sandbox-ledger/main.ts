@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { accounts } from './accounts.ts'
 import { probe } from './background.ts'
-import type { LedgerClosed } from './ledger.ts'
+import type { LedgerClosed } from './ledger/ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
 const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--state FILE]'

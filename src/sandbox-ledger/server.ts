@@ -3,13 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { accounts } from './accounts.ts'
+import { answerText, MAX_REQUEST_LENGTH } from './api/requests.ts'
+import type { Json } from './api/rpc.ts'
+import { publishClosed, publishProposed, type Subscriber } from './api/streams.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
 import { keepJournal, readJournal } from './journal.ts'
-import { Ledger } from './ledger.ts'
-import { answerText, MAX_REQUEST_LENGTH } from './requests.ts'
-import type { Json } from './rpc.ts'
-import { publishClosed, publishProposed, type Subscriber } from './streams.ts'
-import { watchPage } from './watch-page.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { watchPage } from './watch/page.ts'
 
 const MAX_FRAME_LENGTH = 4 * 1024 * 1024
 /** What may wait for a client that does not read, before it is cut off. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { accounts, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
-import { serialize } from '../../src/sandbox-ledger/serialize.ts'
+import { serialize } from '../../src/sandbox-ledger/ledger/serialize.ts'
 import { RawClient } from './client.ts'
 import { customer, lock, shop } from './support.ts'
 

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest'
 import type { Wallet } from 'xrpl'
 import { genesisPayment } from '../../src/sandbox-ledger/faucet.ts'
 import type { JournalEntry } from '../../src/sandbox-ledger/journal.ts'
-import { Ledger } from '../../src/sandbox-ledger/ledger.ts'
-import { serialize } from '../../src/sandbox-ledger/serialize.ts'
-import { InvalidTransaction, parseTransaction } from '../../src/sandbox-ledger/transaction.ts'
+import { Ledger } from '../../src/sandbox-ledger/ledger/ledger.ts'
+import { serialize } from '../../src/sandbox-ledger/ledger/serialize.ts'
+import { InvalidTransaction, parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
 import { lock, wallet } from './support.ts'
 
 const TOTAL_DROPS = 100_000_000_000_000_000n

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { end } from './ending.ts'
+import { end } from '../terminal/ending.ts'
 
 /**
  * The path that a request is for, of a shop that has nothing but pages to GET.

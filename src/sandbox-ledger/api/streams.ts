@@ -1,9 +1,9 @@
-import { describeResult, type EngineResult } from './engine-results.ts'
-import type { Applied, LedgerHeader } from './history.ts'
-import type { Ledger, LedgerClosed } from './ledger.ts'
+import { describeResult, type EngineResult } from '../ledger/engine-results.ts'
+import type { Applied, LedgerHeader } from '../ledger/history.ts'
+import type { Ledger, LedgerClosed } from '../ledger/ledger.ts'
+import type { Transaction } from '../ledger/transaction.ts'
 import type { Json } from './rpc.ts'
 import { isoTime, versionedFields } from './shapes.ts'
-import type { Transaction } from './transaction.ts'
 
 /** What can be subscribed to by name. Of most of them a ledger without peers and validators has no news. */
 export const streamNames = new Set([

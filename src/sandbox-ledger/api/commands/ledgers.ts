@@ -1,8 +1,8 @@
-import { indexOf, toHex } from '../hashes.ts'
-import type { ClosedLedger } from '../history.ts'
-import { RIPPLE_EPOCH } from '../ledger.ts'
+import { indexOf, toHex } from '../../ledger/hashes.ts'
+import type { ClosedLedger } from '../../ledger/history.ts'
+import { RIPPLE_EPOCH } from '../../ledger/ledger.ts'
+import { serialize } from '../../ledger/serialize.ts'
 import { type Command, findLedger, type Json, type Request, RpcError, readAddress, readFlag } from '../rpc.ts'
-import { serialize } from '../serialize.ts'
 import { humanTime, isoTime, ledgerItem, pendingTransaction } from '../shapes.ts'
 
 function headerJson({ header }: ClosedLedger, apiVersion: 1 | 2): Json {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-const html = readFileSync(new URL('./watch.html', import.meta.url), 'utf8')
+const html = readFileSync(new URL('./page.html', import.meta.url), 'utf8')
 
 /** The sources of a Content-Security-Policy that allow what stands in the page's own `<tag>` elements. */
 function inline(tag: string): string {

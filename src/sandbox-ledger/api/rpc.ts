@@ -1,7 +1,7 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
-import type { ClosedLedger } from './history.ts'
-import type { Ledger } from './ledger.ts'
-import type { State } from './state.ts'
+import type { ClosedLedger } from '../ledger/history.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { State } from '../ledger/state.ts'
 import type { Subscriber } from './streams.ts'
 
 export type Json = Record<string, unknown>

@@ -1,5 +1,6 @@
-import { directoryEntries } from '../directory.ts'
-import { indexOf } from '../hashes.ts'
+import { directoryEntries } from '../../ledger/directory.ts'
+import { indexOf } from '../../ledger/hashes.ts'
+import { type LedgerEntry, readAccount } from '../../ledger/state.ts'
 import {
   type Command,
   findLedger,
@@ -11,7 +12,6 @@ import {
   rpcError
 } from '../rpc.ts'
 import { accountTxItem } from '../shapes.ts'
-import { type LedgerEntry, readAccount } from '../state.ts'
 
 function notFound(account: string, fields: Json) {
   return rpcError('actNotFound', undefined, { account, ...fields })

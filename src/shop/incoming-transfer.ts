@@ -1,8 +1,8 @@
 import base64url from 'base64url'
 import { deserializeIlpPayment } from 'ilp-packet'
 import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage, Transfer } from 'ilp-plugin-xrp-escrow'
-import { pskFulfillment, sha256 } from './crypto.ts'
-import { printable } from './printable.ts'
+import { pskFulfillment, sha256 } from '../crypto.ts'
+import { printable } from '../terminal/printable.ts'
 
 // The fulfillment has to be in one of the next ledgers, which close every 3 to 5 seconds, and the ledger's
 // clock may be up to ten seconds ahead of ours.

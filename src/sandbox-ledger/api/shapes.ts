@@ -1,8 +1,8 @@
-import { toHex } from './hashes.ts'
-import { blobOf, fieldsOf, metaBlobOf, metaOf, type ValidatedTransaction } from './history.ts'
-import { RIPPLE_EPOCH } from './ledger.ts'
+import { toHex } from '../ledger/hashes.ts'
+import { blobOf, fieldsOf, metaBlobOf, metaOf, type ValidatedTransaction } from '../ledger/history.ts'
+import { RIPPLE_EPOCH } from '../ledger/ledger.ts'
+import type { Transaction, TransactionFields } from '../ledger/transaction.ts'
 import type { Json } from './rpc.ts'
-import type { Transaction, TransactionFields } from './transaction.ts'
 
 /** A time of the ledger as ISO 8601, without the fraction it does not have. */
 export const isoTime = (time: number) =>

@@ -1,9 +1,9 @@
-import { describeResult } from '../engine-results.ts'
-import { indexOf, toHex } from '../hashes.ts'
+import { describeResult } from '../../ledger/engine-results.ts'
+import { indexOf, toHex } from '../../ledger/hashes.ts'
+import { readAccount } from '../../ledger/state.ts'
+import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
 import { type Command, type Json, type Request, RpcError, readFlag, rpcError } from '../rpc.ts'
 import { pendingTransaction, txResult } from '../shapes.ts'
-import { readAccount } from '../state.ts'
-import { InvalidTransaction, parseTransaction, type Transaction } from '../transaction.ts'
 
 const MAX_SEARCH_RANGE = 1000
 

@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream'
 import type { PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
-import { describe, end } from './ending.ts'
+import { describe, end } from '../terminal/ending.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fetch, { type RequestInit, type Response } from 'node-fetch'
-import { end } from './ending.ts'
-import { printable } from './printable.ts'
+import { end } from '../terminal/ending.ts'
+import { printable } from '../terminal/printable.ts'
 
 const retryMs = 1_000
 const answerTimeoutMs = 10_000

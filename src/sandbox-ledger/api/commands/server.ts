@@ -1,5 +1,5 @@
 import { encodeNodePublic } from 'ripple-address-codec'
-import { RIPPLE_EPOCH } from '../ledger.ts'
+import { RIPPLE_EPOCH } from '../../ledger/ledger.ts'
 import type { Command, Request } from '../rpc.ts'
 import { humanTime } from '../shapes.ts'
 

@@ -37,15 +37,3 @@ export function pskFulfillment(sharedSecret: Buffer | string, ilpPacket: Buffer)
   const fulfillmentGenerator = hmac(sharedSecret, 'ilp_psk_condition')
   return hmac(fulfillmentGenerator, ilpPacket)
 }
-
-/**
- * The condition that locks one payment: the hash of its fulfillment.
- *
- * @param sharedSecret - the pre-shared key, 32 bytes
- * @param ilpPacket - the whole serialized ILP payment packet
- * @returns 32 bytes
- * @see Interledger RFC 0016 (Pre-Shared Key), draft 4
- */
-export function pskCondition(sharedSecret: Buffer | string, ilpPacket: Buffer): Buffer {
-  return sha256(pskFulfillment(sharedSecret, ilpPacket))
-}

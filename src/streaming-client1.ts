@@ -4,7 +4,7 @@ import { v4 as uuid } from 'uuid'
 import { xrp } from '../plugins.ts'
 import { askShop, bodyOf, checkOffer, findShop } from './client/offer.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
-import { pskFulfillment, sha256 } from './crypto.ts'
+import { hmac, sha256 } from './crypto.ts'
 import { beforeEnd, end, seeThrough } from './terminal/ending.ts'
 import { printable } from './terminal/printable.ts'
 
@@ -38,7 +38,8 @@ if (parts[0] === 'interledger-psk') {
       data: Buffer.from('')
     })
     console.log('Calculating hmac using shared secret:', base64url(sharedSecret))
-    const fulfillment = pskFulfillment(sharedSecret, ilpPacket)
+    const fulfillmentGenerator = hmac(sharedSecret, 'ilp_psk_condition')
+    const fulfillment = hmac(fulfillmentGenerator, ilpPacket)
     const condition = sha256(fulfillment)
     const transfer = {
       id: uuid(),

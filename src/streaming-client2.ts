@@ -4,7 +4,7 @@ import { v4 as uuid } from 'uuid'
 import { xrp } from '../plugins.ts'
 import { checkOffer, findShop } from './client/offer.ts'
 import { lettersOnly, Payments, toIntervalMs } from './client/payments.ts'
-import { pskFulfillment, sha256 } from './crypto.ts'
+import { hmac, sha256 } from './crypto.ts'
 import { beforeEnd, end, seeThrough } from './terminal/ending.ts'
 
 const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
@@ -39,7 +39,8 @@ if (parts[0] === 'interledger-psk') {
       amount: destinationAmount,
       data: Buffer.from('')
     })
-    const fulfillment = pskFulfillment(sharedSecret, ilpPacket)
+    const fulfillmentGenerator = hmac(sharedSecret, 'ilp_psk_condition')
+    const fulfillment = hmac(fulfillmentGenerator, ilpPacket)
     const condition = sha256(fulfillment)
     const transfer = {
       id: uuid(),

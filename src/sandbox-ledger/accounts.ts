@@ -1,3 +1,5 @@
+import { genesis } from './ledger/genesis.ts'
+
 export interface TestAccount {
   address: string
   secret: string
@@ -5,8 +7,7 @@ export interface TestAccount {
 
 /** Accounts whose keys everybody knows: good for play money, and for nothing else. */
 export const accounts = {
-  /** Of the passphrase "masterpassphrase"; it holds all XRP at the start of every test ledger. */
-  genesis: { address: 'rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh', secret: 'snoPBrXtMeMyMHUVTgbuqAfg1SUTb' },
+  genesis,
   /** Ed25519; the entropy is the first half of the SHA-256 of "shop". */
   shop: { address: 'rUNRf4XoAcLkghbr2RY7EjNauPMKSTMApD', secret: 'sEd7GCApurLntoJVhJqCqriCVS7BDug' },
   /** secp256k1; the entropy is the first half of the SHA-256 of "customer". */

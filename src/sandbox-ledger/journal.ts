@@ -1,20 +1,14 @@
 import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { toHex } from './ledger/hashes.ts'
-import type { Applied, LedgerHeader } from './ledger/history.ts'
+import type { Applied, LedgerContents, LedgerHeader } from './ledger/history.ts'
 import type { Ledger } from './ledger/ledger.ts'
-import { parseTransaction, type Transaction } from './ledger/transaction.ts'
-
-/** A closed ledger as the journal keeps it: all that is needed to close it once more. */
-export interface JournalEntry {
-  closeTime: number
-  transactions: Transaction[]
-}
+import { parseTransaction } from './ledger/transaction.ts'
 
 /**
  * Reads the ledgers in a journal one by one, oldest first; none if there is no file. What a crash has left of a
  * line that was being written is cut off: that ledger has been told to nobody.
  */
-export function* readJournal(file: string): Generator<JournalEntry> {
+export function* readJournal(file: string): Generator<LedgerContents> {
   if (!existsSync(file)) return
   const text = readFileSync(file, 'utf8')
   const end = text.lastIndexOf('\n') + 1
@@ -26,7 +20,7 @@ export function* readJournal(file: string): Generator<JournalEntry> {
   if (end < text.length) truncateSync(file, Buffer.byteLength(text.slice(0, end)))
 }
 
-function parseLine(file: string, line: string): JournalEntry {
+function parseLine(file: string, line: string): LedgerContents {
   try {
     const { closeTime, transactions } = JSON.parse(line) as { closeTime: number; transactions: string[] }
     const parse = (blob: string) => parseTransaction(Buffer.from(blob, 'hex'), { trusted: true })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Wallet } from 'xrpl'
 import { genesisPayment } from '../../src/sandbox-ledger/faucet.ts'
-import type { JournalEntry } from '../../src/sandbox-ledger/journal.ts'
+import type { LedgerContents } from '../../src/sandbox-ledger/ledger/history.ts'
 import { Ledger } from '../../src/sandbox-ledger/ledger/ledger.ts'
 import { serialize } from '../../src/sandbox-ledger/ledger/serialize.ts'
 import { InvalidTransaction, parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
@@ -30,7 +30,7 @@ function signed(by: number, fields: object): Buffer {
   return serialize({ ...unsigned, TxnSignature: sign(null, message, keys[by] as never).toString('hex') })
 }
 
-const newLedger = (past: JournalEntry[] = []) =>
+const newLedger = (past: LedgerContents[] = []) =>
   new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId: 0,
@@ -123,7 +123,7 @@ test('whatever is submitted, no drop is made or lost, and the same transactions 
       fc.array(fc.array(move, { minLength: 5, maxLength: 25 }), { minLength: 4, maxLength: 8 }),
       rounds => {
         const ledger = newLedger()
-        const journal: JournalEntry[] = [{ closeTime: ledger.closedHeader.closeTime, transactions: [] }]
+        const journal: LedgerContents[] = [{ closeTime: ledger.closedHeader.closeTime, transactions: [] }]
         let burnt = 0n
         ledger.on('close', ({ ledger: { header }, applied }) => {
           for (const { transaction, meta } of applied) {

@@ -3,7 +3,7 @@ import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import PluginXrpEscrow, { type LedgerTransfer, type Transfer } from 'ilp-plugin-xrp-escrow'
 import { v4 as uuid } from 'uuid'
-import { pskCondition } from '../../src/crypto.ts'
+import { pskFulfillment, sha256 } from '../../src/crypto.ts'
 import { accounts } from '../../src/sandbox-ledger/index.ts'
 
 /** The parts of a `Pay` header. */
@@ -59,7 +59,8 @@ export class Customer {
       amount,
       ilp: deviations.ilp ?? base64url(packet),
       executionCondition:
-        deviations.condition ?? base64url(pskCondition(base64url.toBuffer(offer.sharedSecret), packet)),
+        deviations.condition ??
+        base64url(sha256(pskFulfillment(base64url.toBuffer(offer.sharedSecret), packet))),
       expiresAt: new Date(Date.now() + expiresInMs).toISOString()
     }
     await this.plugin.sendTransfer(transfer)

@@ -2,9 +2,18 @@ import { isValidClassicAddress } from 'ripple-address-codec'
 import type { ClosedLedger } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { State } from '../ledger/state.ts'
-import type { Subscriber } from './streams.ts'
 
 export type Json = Record<string, unknown>
+
+/** What a connection listens to. */
+export interface Subscriber {
+  /** Of the last `subscribe`: messages come in its shape. */
+  apiVersion: 1 | 2
+  streams: Set<string>
+  accounts: Set<string>
+  accountsProposed: Set<string>
+  send(message: string): void
+}
 
 export interface Request {
   params: Json

@@ -2,7 +2,7 @@ import { describeResult, type EngineResult } from '../ledger/engine-results.ts'
 import type { Applied, LedgerHeader } from '../ledger/history.ts'
 import type { Ledger, LedgerClosed } from '../ledger/ledger.ts'
 import type { Transaction } from '../ledger/transaction.ts'
-import type { Json } from './rpc.ts'
+import type { Json, Subscriber } from './rpc.ts'
 import { isoTime, versionedFields } from './shapes.ts'
 
 /** What can be subscribed to by name. Of most of them a ledger without peers and validators has no news. */
@@ -18,16 +18,6 @@ export const streamNames = new Set([
   'transactions_proposed',
   'validations'
 ])
-
-/** What a connection listens to. */
-export interface Subscriber {
-  /** Of the last `subscribe`: messages come in its shape. */
-  apiVersion: 1 | 2
-  streams: Set<string>
-  accounts: Set<string>
-  accountsProposed: Set<string>
-  send(message: string): void
-}
 
 /** The state of the ledger stream, as `subscribe` answers it and each message repeats it. */
 export function ledgerStatus(ledger: Ledger, apiVersion: 1 | 2): Json {

@@ -36,6 +36,12 @@ export interface ClosedLedger {
   undo: Map<string, LedgerEntry | undefined>
 }
 
+/** All that is needed to close a ledger once more as it was closed before. */
+export interface LedgerContents {
+  closeTime: number
+  transactions: Transaction[]
+}
+
 /** A transaction and what it did in the ledger that applied it. */
 export interface Applied {
   transaction: Transaction

@@ -1,10 +1,15 @@
 import { EventEmitter } from 'node:events'
-import { accounts } from '../accounts.ts'
-import type { JournalEntry } from '../journal.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
+import { genesis } from './genesis.ts'
 import { HashTree } from './hash-tree.ts'
 import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
-import { type Applied, type ClosedLedger, History, type LedgerHeader } from './history.ts'
+import {
+  type Applied,
+  type ClosedLedger,
+  History,
+  type LedgerContents,
+  type LedgerHeader
+} from './history.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
@@ -41,7 +46,7 @@ export interface LedgerOptions {
   /** How many transactions the open ledger takes before they have to pay more. */
   openLedgerLimit: number
   /** The ledgers of an earlier run, to begin with. */
-  past?: Iterable<JournalEntry>
+  past?: Iterable<LedgerContents>
 }
 
 export interface SubmitOutcome {
@@ -163,11 +168,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** Ledger 2, with all XRP in the genesis account: the oldest that a fresh stand-alone rippled has. */
   #start(closeTime: number) {
-    const index = indexOf.account(accounts.genesis.address)
+    const index = indexOf.account(genesis.address)
     const view = new View(this.validated)
     view.write(index, {
       LedgerEntryType: 'AccountRoot',
-      Account: accounts.genesis.address,
+      Account: genesis.address,
       Balance: String(TOTAL_DROPS),
       Flags: 0,
       OwnerCount: 0,
@@ -285,7 +290,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    * `replay` closes a ledger as it was closed before: these transactions in this order, at this time.
    * Source: rippled, app/ledger/impl/BuildLedger.cpp.
    */
-  close(replay?: JournalEntry): ClosedLedger {
+  close(replay?: LedgerContents): ClosedLedger {
     const parent = this.closedHeader
     const view = new View(this.validated)
     const context = this.#context(false)

@@ -1,24 +1,24 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-const html = readFileSync(new URL('./page.html', import.meta.url), 'utf8')
+const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
+const style = read('./page.css')
+const script = read('./page.js')
 
-/** The sources of a Content-Security-Policy that allow what stands in the page's own `<tag>` elements. */
-function inline(tag: string): string {
-  const contents = [...html.matchAll(new RegExp(`<${tag}\\b[^>]*>(.*?)</${tag}>`, 'gs'))]
-  const hash = (text = '') => createHash('sha256').update(text).digest('base64')
-  return contents.map(([, text]) => `'sha256-${hash(text)}'`).join(' ')
-}
+/** A source of a Content-Security-Policy that allows just this text. */
+const hashSource = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** The page on which one can watch the ledger: it may talk to WebSockets, and to nothing else. */
 export const watchPage = {
-  html,
+  html: read('./page.html')
+    .replace('/* page.css */', () => style)
+    .replace('/* page.js */', () => script),
   headers: {
     'content-type': 'text/html; charset=utf-8',
     'content-security-policy': [
       "default-src 'none'",
-      `script-src ${inline('script')}`,
-      `style-src ${inline('style')}`,
+      `script-src ${hashSource(script)}`,
+      `style-src ${hashSource(style)}`,
       'img-src data:',
       'connect-src ws: wss:',
       "base-uri 'none'",

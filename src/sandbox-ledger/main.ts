@@ -4,7 +4,7 @@ import { probe } from './background.ts'
 import type { LedgerClosed } from './ledger/ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
-const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--state FILE]'
+const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--delay 0] [--state FILE]'
 
 function fail(message: string): never {
   console.error(message)
@@ -17,6 +17,7 @@ function readOptions() {
       options: {
         port: { type: 'string', default: '6006' },
         'close-interval': { type: 'string', default: '1000' },
+        delay: { type: 'string', default: '0' },
         state: { type: 'string' },
         'stop-when-idle': { type: 'string', default: '0' }
       }
@@ -36,9 +37,10 @@ function wholeNumber(name: string, value: string, max: number): number {
 const options = readOptions()
 const port = wholeNumber('port', options.port, 65_535)
 const closeIntervalMs = wholeNumber('close-interval', options['close-interval'], 3_600_000)
+const delayMs = wholeNumber('delay', options.delay, 60_000)
 const idleMs = wholeNumber('stop-when-idle', options['stop-when-idle'], 3_600_000)
 
-const sandbox = await startSandboxLedger({ port, closeIntervalMs, stateFile: options.state }).catch(
+const sandbox = await startSandboxLedger({ port, closeIntervalMs, delayMs, stateFile: options.state }).catch(
   async error => {
     const url = `ws://localhost:${port}`
     const isTaken = error.cause?.code === 'EADDRINUSE'

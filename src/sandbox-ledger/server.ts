@@ -1,19 +1,18 @@
 import { EventEmitter, once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type WebSocket, WebSocketServer } from 'ws'
+import { WebSocketServer } from 'ws'
 import { accounts } from './accounts.ts'
 import { answerText, MAX_REQUEST_LENGTH } from './api/requests.ts'
-import type { Json, Subscriber } from './api/rpc.ts'
+import type { Json } from './api/rpc.ts'
 import { publishClosed, publishProposed } from './api/streams.ts'
+import { Connection, seededRandom } from './connection.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
 import { keepJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { watchPage } from './watch/page.ts'
 
 const MAX_FRAME_LENGTH = 4 * 1024 * 1024
-/** What may wait for a client that does not read, before it is cut off. */
-const MAX_UNREAD_BYTES = 16 * 1024 * 1024
 
 const DROPS_PER_XRP = 1_000_000
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1'])
@@ -23,6 +22,10 @@ export interface SandboxOptions {
   port?: number
   /** 0 for a ledger that closes only on `ledger_accept`. */
   closeIntervalMs?: number
+  /** The longest time that a message takes to a client, drawn anew for each: as far away as a public server is. */
+  delayMs?: number
+  /** Draws the same times again, connection by connection in the order in which they come. */
+  delaySeed?: number | undefined
   /** A name or address of the loopback interface; no other is listened on. */
   host?: string
   /** What the genesis account pays to whom before the first client comes, a ledger for each. */
@@ -60,24 +63,6 @@ export const defaultFunding = [
   { address: accounts.shop.address, xrp: 10_000 },
   { address: accounts.customer.address, xrp: 10_000 }
 ]
-
-class Connection implements Subscriber {
-  apiVersion: 1 | 2 = 1
-  readonly streams = new Set<string>()
-  readonly accounts = new Set<string>()
-  readonly accountsProposed = new Set<string>()
-  readonly #socket: WebSocket
-
-  constructor(socket: WebSocket) {
-    this.#socket = socket
-  }
-
-  send(message: string) {
-    if (this.#socket.readyState !== this.#socket.OPEN) return
-    this.#socket.send(message)
-    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.#socket.close(1008, 'Client is too slow')
-  }
-}
 
 async function readBody(request: IncomingMessage): Promise<string> {
   let body = ''
@@ -158,7 +143,13 @@ function openLedger({
  * host is not of the loopback, or the state file holds something else.
  */
 export async function startSandboxLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
-  const { port: wantedPort = 6006, closeIntervalMs = 1000, host = 'localhost' } = options
+  const {
+    port: wantedPort = 6006,
+    closeIntervalMs = 1000,
+    delayMs = 0,
+    delaySeed,
+    host = 'localhost'
+  } = options
   const http = await listen(wantedPort, host)
   let ledger: Ledger
   try {
@@ -178,8 +169,10 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     respond(request, response, ledger).catch(error => response.destroy(error))
   })
   const sockets = new WebSocketServer({ server: http, maxPayload: MAX_FRAME_LENGTH })
+  let connected = 0
   sockets.on('connection', socket => {
-    const connection = new Connection(socket)
+    const random = delaySeed === undefined ? Math.random : seededRandom(delaySeed + connected++)
+    const connection = new Connection(socket, { maxMs: delayMs, random })
     connections.add(connection)
     events.emit('clients', connections.size)
     socket.on('message', data => {
@@ -202,7 +195,7 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     await closed
   }
   function stop() {
-    setImmediate(() => close().then(() => events.emit('stop')))
+    setTimeout(() => close().then(() => events.emit('stop')), delayMs) // the answer goes first
   }
 
   const { port } = http.address() as AddressInfo

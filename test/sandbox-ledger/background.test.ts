@@ -85,6 +85,7 @@ describe('npm run ledger', () => {
   test.each([
     [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
     [['--close-interval', '-1'], 'Usage: npm run ledger'],
+    [['--delay', 'x'], '--delay must be a whole number from 0 to 60000, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: "],
     [['extra'], 'Usage: npm run ledger']
   ])('with %j says what is wrong and ends with code 1', async (args, sentence) => {

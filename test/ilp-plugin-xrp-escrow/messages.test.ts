@@ -1,14 +1,14 @@
 import type { Message } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, test } from 'vitest'
-import { customer, memo, next, prefix, shop, until, usePlugin, useSandbox, useStranger } from './support.ts'
+import { customer, memo, next, prefix, shop, until, useLedger, usePlugin, useStranger } from './support.ts'
 
 const to = prefix + shop.address
 
 async function useBoth() {
-  const sandbox = await useSandbox()
-  const asking = await usePlugin(sandbox.url)
-  const asked = await usePlugin(sandbox.url, { secret: shop.secret })
-  return { sandbox, asking, asked }
+  const ledger = await useLedger()
+  const asking = await usePlugin(ledger.url)
+  const asked = await usePlugin(ledger.url, { secret: shop.secret })
+  return { ledger, asking, asked }
 }
 
 describe('a request', () => {
@@ -67,8 +67,8 @@ describe('a request', () => {
   })
 
   test('is answered by whom it was sent to, and by nobody else', async () => {
-    const { sandbox, asking, asked } = await useBoth()
-    const stranger = await useStranger(sandbox.url)
+    const { ledger, asking, asked } = await useBoth()
+    const stranger = await useStranger(ledger.url)
     const request = asking.sendRequest({ id: 'guessed', to })
     await until(asked, 'incoming_request')
     const Memos = [memo('xrpMessage', '{"id":"guessed","ilp":"AAAA"}')]
@@ -86,8 +86,8 @@ describe('a request', () => {
     ['the message alone', [memo('xrpMessage', '{"id":"a","ilp":"AAAA"}')]],
     ['the id beside it', [memo('xrpMessage', '{"ilp":"AAAA"}'), memo('xrpMessageId', 'a')]]
   ])('of a 2017 plugin is understood: %s', async (_form, Memos) => {
-    const { sandbox, asked } = await useBoth()
-    const stranger = await useStranger(sandbox.url)
+    const { ledger, asked } = await useBoth()
+    const stranger = await useStranger(ledger.url)
     await stranger.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1', Memos })
     expect((await until(asked, 'incoming_request'))[0]?.[0]).toMatchObject({ id: 'a', ilp: 'AAAA' })
   })

@@ -1,11 +1,12 @@
 import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { FaultyLedger } from '../support/fault-proxy.ts'
+import type { TestLedgerOptions } from '../support/ledger.ts'
 import { useScriptedServer } from './scripted-server.ts'
 import {
   customer,
   ledgerTime,
   next,
+  type ProxiedLedger,
   record,
   shop,
   someTransfer,
@@ -13,16 +14,17 @@ import {
   type TestPlugin,
   until,
   useFaultyLedger,
+  useLedger,
   usePlugin,
-  useSandbox
+  useProxiedLedger
 } from './support.ts'
 
 const named = (name: string) => expect.objectContaining({ name })
 
 /** A payer at the ledger itself, and a payee behind the faults. */
-async function useBoth(options: Parameters<typeof useFaultyLedger>[0] = {}) {
-  const ledger = await useFaultyLedger(options)
-  const payer = await usePlugin(ledger.sandbox.url)
+async function useBoth(options: TestLedgerOptions = {}) {
+  const ledger = await useProxiedLedger(options)
+  const payer = await usePlugin(ledger.ledger.url)
   const payee = await usePlugin(ledger.url, { secret: shop.secret })
   return { ledger, payer, payee }
 }
@@ -30,7 +32,7 @@ async function useBoth(options: Parameters<typeof useFaultyLedger>[0] = {}) {
 const idsOf = (told: unknown[][]) => told.map(([transfer]) => (transfer as Transfer).id)
 
 /** Ways to lose a connection, and to get it back. */
-const losses: [string, (ledger: FaultyLedger, payee: TestPlugin) => Promise<void>][] = [
+const losses: [string, (ledger: ProxiedLedger, payee: TestPlugin) => Promise<void>][] = [
   [
     'an abrupt end',
     async ({ proxy }, payee) => {
@@ -136,9 +138,9 @@ describe('a connection', () => {
 
 describe('a ledger that is restarted', () => {
   test('where it was goes on where it was', async () => {
-    const { ledger, payer, payee } = await useBoth()
-    await payer.disconnect()
+    const ledger = await useFaultyLedger()
     const behind = await usePlugin(ledger.url)
+    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const transfer = someTransfer()
     await behind.sendTransfer(transfer)
     await until(payee, 'incoming_prepare')
@@ -192,25 +194,25 @@ describe('disconnect', () => {
   })
 
   test('ends what waits for the ledger; what was sent is still followed', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
-    const payer = await usePlugin(sandbox.url)
+    const ledger = await useLedger({ closeIntervalMs: 0 })
+    const payer = await usePlugin(ledger.url)
     const transfer = someTransfer()
     const sent = expect(payer.sendTransfer(transfer)).rejects.toThrow(named('UnreachableError'))
-    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    while ((await ledger.openTransactions()) < 1);
     await payer.disconnect()
     await sent
-    sandbox.ledger.close()
+    await ledger.closeLedger()
     await payer.connect()
-    sandbox.ledger.close()
+    await ledger.closeLedger()
     // The same transfer again is the same transfer: it has the first one's outcome.
     await payer.sendTransfer(transfer)
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
   test('gives up what was not sent, which can be sent again', async () => {
-    const sandbox = await useSandbox()
+    const ledger = await useLedger()
     let isHeld = true
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       request: ({ command, ledger_index }) =>
         command === 'account_info' && ledger_index === 'current' && isHeld ? 'nothing' : undefined
     })
@@ -226,7 +228,7 @@ describe('disconnect', () => {
   })
 
   test('while connecting ends that, and does not get into the way of the next', async () => {
-    const ledger = await useFaultyLedger()
+    const ledger = await useProxiedLedger()
     ledger.proxy.delayMs = 30
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     onTestFinished(() => plugin.disconnect())
@@ -248,8 +250,8 @@ describe('disconnect', () => {
 
 describe('connect', () => {
   test('twice at once is once', async () => {
-    const sandbox = await useSandbox()
-    const plugin = new PluginXrpEscrow({ server: sandbox.url, secret: customer.secret })
+    const ledger = await useLedger()
+    const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     onTestFinished(() => plugin.disconnect())
     const told = record(plugin)
     await Promise.all([plugin.connect(), plugin.connect()])
@@ -261,9 +263,9 @@ describe('connect', () => {
   })
 
   test('that failed half-way can be tried again', async () => {
-    const sandbox = await useSandbox()
+    const ledger = await useLedger()
     let refusals = 2
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       request: ({ command }) =>
         command === 'account_info' && refusals-- > 0 ? { error: 'actNotFound' } : undefined
     })
@@ -278,7 +280,7 @@ describe('connect', () => {
   })
 
   test('gives up a server that does not answer after its timeout', async () => {
-    const ledger = await useFaultyLedger()
+    const ledger = await useProxiedLedger()
     ledger.proxy.hold()
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     await expect(plugin.connect({ timeout: 100 })).rejects.toThrow(
@@ -289,7 +291,7 @@ describe('connect', () => {
 
 test('an expiry that passes while the connection is down is told afterwards', async () => {
   const { ledger, payer, payee } = await useBoth({ closeIntervalMs: 20 })
-  const transfer = someTransfer({ expiresAt: ledgerTime(ledger.sandbox, 15) })
+  const transfer = someTransfer({ expiresAt: await ledgerTime(ledger.ledger, 15) })
   await payer.sendTransfer(transfer)
   await until(payee, 'incoming_prepare')
   ledger.proxy.accepts = false
@@ -301,9 +303,9 @@ test('an expiry that passes while the connection is down is told afterwards', as
 })
 
 test('a server that lacks the ledgers of the time between is told as an error', async () => {
-  const sandbox = await useSandbox()
+  const ledger = await useLedger()
   let first = 0
-  const server = await useScriptedServer(sandbox, {
+  const server = await useScriptedServer(ledger, {
     message(message) {
       const result = message.result as { ledger_index_min?: number } | undefined
       if (first && result?.ledger_index_min) result.ledger_index_min = first
@@ -312,9 +314,8 @@ test('a server that lacks the ledgers of the time between is told as an error', 
   })
   const plugin = await usePlugin(server.url)
   await plugin.disconnect()
-  const skipped = sandbox.ledger.closedHeader.ledgerIndex + 1
-  await Promise.all([1, 2, 3].map(() => next(sandbox.ledger, 'close')))
-  while (sandbox.ledger.closedHeader.ledgerIndex < skipped + 2) await next(sandbox.ledger, 'close')
+  const skipped = (await ledger.newest()).ledgerIndex + 1
+  for (let count = 0; count < 3; count++) await ledger.closeLedger()
   first = skipped + 2
   await plugin.connect()
   expect((await until(plugin, 'error'))[0]).toEqual([

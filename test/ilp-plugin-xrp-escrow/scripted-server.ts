@@ -2,26 +2,25 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { SandboxLedger } from '../../src/sandbox-ledger/index.ts'
 
 type Json = Record<string, unknown>
 
-/** What stands between a plugin and a sandbox, and what it does there. */
+/** What stands between a plugin and a ledger, and what it does there. */
 export interface Script {
   /**
-   * Sees each request on its way. Gives the result to answer in the sandbox's place, or `{ error }`, or 'nothing'
+   * Sees each request on its way. Gives the result to answer in the server's place, or `{ error }`, or 'nothing'
    * for no answer at all; undefined lets the request through.
    */
   request?(request: Json): Json | 'nothing' | undefined
-  /** Sees each message of the sandbox on its way, and gives what the plugin gets instead; undefined: nothing. */
+  /** Sees each message of the server on its way, and gives what the plugin gets instead; undefined: nothing. */
   message?(message: Json): Json | undefined
 }
 
 /**
- * A server that passes everything on to a sandbox but for what its script says: for answers that a sandbox has no
+ * A server that passes everything on to a ledger but for what its script says: for answers that a server seldom has
  * reason to give. Its script can be changed at any time.
  */
-export async function useScriptedServer(sandbox: SandboxLedger, script: Script = {}) {
+export async function useScriptedServer(ledger: { url: string }, script: Script = {}) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(server, 'listening')
   onTestFinished(() => {
@@ -31,7 +30,7 @@ export async function useScriptedServer(sandbox: SandboxLedger, script: Script =
   /** every request that came, in order */
   const requests: Json[] = []
   server.on('connection', async client => {
-    const upstream = new WebSocket(sandbox.url)
+    const upstream = new WebSocket(ledger.url)
     const opened = once(upstream, 'open')
     client.on('close', () => upstream.terminate())
     client.on('message', async data => {

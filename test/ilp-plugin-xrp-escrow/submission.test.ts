@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import type { TestLedger } from '../support/ledger.ts'
 import { type Script, useScriptedServer } from './scripted-server.ts'
 import {
   customer,
+  ledgerTime,
   next,
   shop,
   someTransfer,
   storyOf,
   until,
+  useLedger,
   usePlugin,
-  useSandbox,
   useStranger
 } from './support.ts'
 
@@ -26,12 +27,9 @@ function answering(...results: string[]): Script {
 }
 
 /** What the ledger holds of the customer's transactions. */
-function validated({ ledger }: SandboxLedger): Json[] {
-  const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
-  return ledger.history
-    .accountTransactions(customer.address, range)
-    .transactions.map(({ fieldsJson }) => JSON.parse(fieldsJson))
-    .filter(({ Account }) => Account === customer.address)
+async function validated(ledger: TestLedger): Promise<Json[]> {
+  const transactions = await ledger.transactionsOf(customer.address)
+  return transactions.filter(({ Account }) => Account === customer.address)
 }
 
 /** A ledger that closes fast, so that twenty of them pass while one waits. */
@@ -51,13 +49,13 @@ describe('a transfer', () => {
     ['tefALREADY'],
     ['terINSUF_FEE_B']
   ])('and those after it arrive once each, though the first answer is %s', async engineResult => {
-    const sandbox = await useSandbox(fast)
-    const server = await useScriptedServer(sandbox, answering(engineResult))
+    const ledger = await useLedger(fast)
+    const server = await useScriptedServer(ledger, answering(engineResult))
     const payer = await usePlugin(server.url)
     const transfers = [1, 2, 3].map(() => someTransfer())
     await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
     for (const { id } of transfers) expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare'])
-    expect(validated(sandbox)).toHaveLength(3)
+    expect(await validated(ledger)).toHaveLength(3)
   })
 
   test.each([
@@ -65,8 +63,8 @@ describe('a transfer', () => {
     ['tefBAD_AUTH', 'NotAcceptedError'],
     ['telWRONG_NETWORK', 'NotAcceptedError']
   ])('that can never be applied (%s) fails at once, and holds up nobody', async (engineResult, name) => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, answering(engineResult))
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, answering(engineResult))
     const payer = await usePlugin(server.url)
     const [refused, taken] = [someTransfer(), someTransfer()]
     const [first] = await Promise.allSettled([payer.sendTransfer(refused), payer.sendTransfer(taken)])
@@ -84,18 +82,18 @@ describe('a transfer', () => {
   ])(
     'that is refused for as long as it could be applied (%s) fails when that is over',
     async (result, name) => {
-      const sandbox = await useSandbox(fast)
-      const server = await useScriptedServer(sandbox, answering(...Array(1000).fill(result)))
+      const ledger = await useLedger(fast)
+      const server = await useScriptedServer(ledger, answering(...Array(1000).fill(result)))
       const payer = await usePlugin(server.url)
       await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(expect.objectContaining({ name }))
-      expect(validated(sandbox)).toHaveLength(0)
+      expect(await validated(ledger)).toHaveLength(0)
     }
   )
 
   test('that a server refuses and applies all the same is not sent twice', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    const ledger = await useLedger({ closeIntervalMs: 0 })
     let kept = ''
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       request({ command, tx_blob }) {
         if (command !== 'submit' || kept) return undefined
         kept = String(tx_blob)
@@ -103,32 +101,32 @@ describe('a transfer', () => {
       }
     })
     const payer = await usePlugin(server.url)
-    const stranger = await useStranger(sandbox.url)
+    const stranger = await useStranger(ledger.url)
     const transfer = someTransfer()
     const refused = next(payer, 'outgoing_prepare')
     const sent = payer.sendTransfer(transfer)
     while (!kept) await new Promise(setImmediate)
     expect(await stranger.submitBlob(kept)).toBe('tesSUCCESS')
     // The plugin sends it again with the next ledger, which has it already.
-    sandbox.ledger.close()
+    await ledger.closeLedger()
     await refused
     await sent
-    sandbox.ledger.close()
-    expect(validated(sandbox)).toHaveLength(1)
+    await ledger.closeLedger()
+    expect(await validated(ledger)).toHaveLength(1)
   })
 
   test('whose sequence another program takes goes on with another sequence', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
-    const payer = await usePlugin(sandbox.url)
-    const other = await useStranger(sandbox.url, customer.secret)
+    const ledger = await useLedger({ closeIntervalMs: 0 })
+    const payer = await usePlugin(ledger.url)
+    const other = await useStranger(ledger.url, customer.secret)
     const first = payer.sendTransfer(someTransfer())
-    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    while ((await ledger.openTransactions()) < 1);
     await other.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1' })
     const second = payer.sendTransfer(someTransfer())
-    while (sandbox.ledger.openTransactions.size < 2) await new Promise(setImmediate)
-    const close = setInterval(() => sandbox.ledger.close(), 20)
+    while ((await ledger.openTransactions()) < 2);
+    const close = setInterval(() => ledger.closeLedger(), 20)
     await Promise.all([first, second]).finally(() => clearInterval(close))
-    expect(validated(sandbox).map(({ TransactionType }) => TransactionType)).toEqual([
+    expect((await validated(ledger)).map(({ TransactionType }) => TransactionType)).toEqual([
       'EscrowCreate',
       'Payment',
       'EscrowCreate'
@@ -136,9 +134,9 @@ describe('a transfer', () => {
   })
 
   test('whose answer is lost is seen through without a pause', async () => {
-    const sandbox = await useSandbox()
+    const ledger = await useLedger()
     let lost = 0
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       // The first never arrives; of the second only the answer is lost.
       request: ({ command }) => (command === 'submit' && ++lost === 1 ? 'nothing' : undefined),
       message: message =>
@@ -151,13 +149,13 @@ describe('a transfer', () => {
     const transfers = [1, 2, 3].map(() => someTransfer())
     await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
     expect(performance.now() - before).toBeLessThan(5000)
-    expect(validated(sandbox)).toHaveLength(3)
+    expect(await validated(ledger)).toHaveLength(3)
   })
 
   test('that a busy server does not take is sent again', async () => {
-    const sandbox = await useSandbox()
+    const ledger = await useLedger()
     let busy = 3
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       request: ({ command }) =>
         command !== 'ledger' && command !== 'subscribe' && command !== 'server_info' && busy-- > 0
           ? { error: 'tooBusy', error_message: 'The server is too busy to help you now.' }
@@ -167,12 +165,12 @@ describe('a transfer', () => {
     const payer = await usePlugin(server.url)
     busy = 3
     await payer.sendTransfer(someTransfer())
-    expect(validated(sandbox)).toHaveLength(1)
+    expect(await validated(ledger)).toHaveLength(1)
   })
 
   test('that a server refuses to read fails with its words', async () => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, {
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, {
       request: ({ command }) =>
         command === 'submit' ? { error: 'invalidTransaction', error_exception: 'Unknown field' } : undefined
     })
@@ -181,12 +179,10 @@ describe('a transfer', () => {
   })
 
   test('is not signed anew when its expiry has passed', async () => {
-    const sandbox = await useSandbox(fast)
-    const server = await useScriptedServer(sandbox, answering(...Array(1000).fill('terQUEUED')))
+    const ledger = await useLedger(fast)
+    const server = await useScriptedServer(ledger, answering(...Array(1000).fill('terQUEUED')))
     const payer = await usePlugin(server.url)
-    const expiresAt = new Date(
-      (sandbox.ledger.closedHeader.closeTime + 946_684_800 + 20) * 1000
-    ).toISOString()
+    const expiresAt = await ledgerTime(ledger, 20)
     await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('tefMAX_LEDGER')
     const blobs = server.requests.filter(({ command }) => command === 'submit').map(({ tx_blob }) => tx_blob)
     expect(new Set(blobs).size).toBe(1)
@@ -209,38 +205,38 @@ describe('the fee', () => {
   }
 
   test('is raised to what a busy network asks for', async () => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, asking(5000))
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, asking(5000))
     const payer = await usePlugin(server.url)
     await payer.sendTransfer(someTransfer())
-    expect(validated(sandbox)).toEqual([expect.objectContaining({ Fee: '5500' })])
+    expect(await validated(ledger)).toEqual([expect.objectContaining({ Fee: '5500' })])
   })
 
   test('is never raised beyond maxFeeDrops', async () => {
-    const sandbox = await useSandbox(fast)
-    const server = await useScriptedServer(sandbox, asking(5000))
+    const ledger = await useLedger(fast)
+    const server = await useScriptedServer(ledger, asking(5000))
     const payer = await usePlugin(server.url, { maxFeeDrops: 4999 })
     await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(
       /^Transfer ".+" of 10 drops to ".+" was not accepted \(telINSUF_FEE_P: /
     )
-    expect(validated(sandbox)).toHaveLength(0)
+    expect(await validated(ledger)).toHaveLength(0)
   })
 })
 
 test('sixty transfers at once get through a ledger that has room for five, none for more than maxFeeDrops', async () => {
-  const sandbox = await useSandbox({ openLedgerLimit: 5 })
-  const payer = await usePlugin(sandbox.url, { maxFeeDrops: 100 })
+  const ledger = await useLedger({ openLedgerLimit: 5 })
+  const payer = await usePlugin(ledger.url, { maxFeeDrops: 100 })
   await Promise.all(Array.from({ length: 60 }, () => payer.sendTransfer(someTransfer())))
   expect(payer.told.filter(([event]) => event === 'outgoing_prepare')).toHaveLength(60)
-  const fees = validated(sandbox).map(({ Fee }) => Number(Fee))
+  const fees = (await validated(ledger)).map(({ Fee }) => Number(Fee))
   expect(fees).toHaveLength(60)
   expect(Math.max(...fees)).toBeLessThanOrEqual(100)
 })
 
 describe('a server', () => {
   test('that speaks version 2 of the API only is spoken to so', async () => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, {
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, {
       request: ({ api_version }) => (api_version === 2 ? undefined : { error: 'invalid_API_version' })
     })
     const payer = await usePlugin(server.url)
@@ -259,8 +255,8 @@ describe('a server', () => {
   })
 
   test('that knows version 1 only is asked for nothing else', async () => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, {
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, {
       request: ({ api_version }) => (api_version === 1 ? undefined : { error: 'invalid_API_version' }),
       // Newer servers have dropped it.
       message: ({ fee_ref: _dropped, ...message }) => message
@@ -270,8 +266,8 @@ describe('a server', () => {
   })
 
   test('that has no ledger to tell of yet is not connected to', async () => {
-    const sandbox = await useSandbox()
-    const server = await useScriptedServer(sandbox, {
+    const ledger = await useLedger()
+    const server = await useScriptedServer(ledger, {
       request: ({ command }) => (command === 'subscribe' ? {} : undefined)
     })
     const connecting = usePlugin(server.url)
@@ -281,12 +277,12 @@ describe('a server', () => {
   })
 
   test('that skips ledgers in its stream hides nothing', async () => {
-    const sandbox = await useSandbox()
+    const ledger = await useLedger()
     let isHiding = false
-    const server = await useScriptedServer(sandbox, {
+    const server = await useScriptedServer(ledger, {
       message: message => (isHiding && message.type !== 'response' ? undefined : message)
     })
-    const payer = await usePlugin(sandbox.url)
+    const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(server.url, { secret: shop.secret })
     isHiding = true
     const transfers = [1, 2, 3].map(() => someTransfer())

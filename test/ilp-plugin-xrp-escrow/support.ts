@@ -14,20 +14,56 @@ import {
   type SandboxOptions,
   startSandboxLedger
 } from '../../src/sandbox-ledger/index.ts'
-import { type FaultyLedger, startFaultyLedger } from '../support/fault-proxy.ts'
+import {
+  type FaultProxy,
+  type FaultyLedger,
+  startFaultProxy,
+  startFaultyLedger
+} from '../support/fault-proxy.ts'
+import { needsSandbox, openLedger, type TestLedger, type TestLedgerOptions } from '../support/ledger.ts'
 
 export const prefix = 'test.crypto.xrp.'
-export const { customer, shop, genesis } = accounts
+export const { genesis } = accounts
 
-/** A sandbox for one test. */
+/** The accounts of the test that runs: on a real server each test has its own. */
+export let customer: TestLedger['customer'] = accounts.customer
+export let shop: TestLedger['shop'] = accounts.shop
+
+/** A ledger for one test, and the accounts on it. */
+export async function useLedger(options: TestLedgerOptions = {}): Promise<TestLedger> {
+  const ledger = await openLedger({ closeIntervalMs: 50, ...options })
+  onTestFinished(() => ledger.close())
+  customer = ledger.customer
+  shop = ledger.shop
+  return ledger
+}
+
+/** A ledger for one test, where it is and where a fault proxy makes it seem to be. */
+export interface ProxiedLedger {
+  ledger: TestLedger
+  proxy: FaultProxy
+  /** the proxy's */
+  url: string
+}
+
+export async function useProxiedLedger(options?: TestLedgerOptions): Promise<ProxiedLedger> {
+  const ledger = await useLedger(options)
+  const proxy = await startFaultProxy(Number(new URL(ledger.url).port))
+  onTestFinished(() => proxy.close())
+  return { url: proxy.url, proxy, ledger }
+}
+
+/** A sandbox for one test that looks behind the ledger's API. */
 export async function useSandbox(options: SandboxOptions = {}): Promise<SandboxLedger> {
+  needsSandbox('it looks behind the API')
   const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 50, ...options })
   onTestFinished(() => sandbox.close())
   return sandbox
 }
 
-/** A sandbox behind a fault proxy for one test. */
+/** A sandbox behind a fault proxy for one test that restarts it. */
 export async function useFaultyLedger(options: SandboxOptions = {}): Promise<FaultyLedger> {
+  needsSandbox('it restarts the ledger')
   const ledger = await startFaultyLedger({ closeIntervalMs: 50, ...options })
   onTestFinished(() => ledger.close())
   return ledger
@@ -108,7 +144,8 @@ export function someTransfer(fields: Partial<Transfer> = {}): Transfer & { fulfi
     amount: '10',
     ilp: 'ARgAAAAAAAAAawxleGFtcGxlLmFsaWNlAAA',
     executionCondition: createHash('sha256').update(preimage).digest('base64url'),
-    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+    // The clock of a real server runs ahead when its ledgers are closed fast.
+    expiresAt: new Date(Date.now() + 24 * 3_600_000).toISOString(),
     ...fields
   }
   // Only the plugin's fields go to the plugin.
@@ -119,8 +156,8 @@ export function someTransfer(fields: Partial<Transfer> = {}): Transfer & { fulfi
 }
 
 /** The time of a ledger so many seconds ahead of the newest one, ISO 8601. */
-export function ledgerTime({ ledger }: SandboxLedger, aheadSeconds: number): string {
-  return new Date((ledger.closedHeader.closeTime + 946_684_800 + aheadSeconds) * 1000).toISOString()
+export async function ledgerTime(ledger: TestLedger, aheadSeconds: number): Promise<string> {
+  return new Date((await ledger.newest()).timeMs + aheadSeconds * 1000).toISOString()
 }
 
 /** Someone who uses the ledger without a plugin. */

@@ -13,8 +13,8 @@ import {
   someTransfer,
   storyOf,
   until,
+  useLedger,
   usePlugin,
-  useSandbox,
   useStranger
 } from './support.ts'
 
@@ -29,11 +29,11 @@ const reason = {
   additional_info: {}
 }
 
-async function useBoth(options: Parameters<typeof useSandbox>[0] = {}) {
-  const sandbox = await useSandbox(options)
-  const payer = await usePlugin(sandbox.url)
-  const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-  return { sandbox, payer, payee }
+async function useBoth(options: Parameters<typeof useLedger>[0] = {}) {
+  const ledger = await useLedger(options)
+  const payer = await usePlugin(ledger.url)
+  const payee = await usePlugin(ledger.url, { secret: shop.secret })
+  return { ledger, payer, payee }
 }
 
 /** Sends a transfer, and waits until its receiver has been told. */
@@ -103,8 +103,8 @@ describe('a transfer', () => {
   })
 
   test('can go to oneself', async () => {
-    const sandbox = await useSandbox()
-    const plugin = await usePlugin(sandbox.url)
+    const ledger = await useLedger()
+    const plugin = await usePlugin(ledger.url)
     const transfer = someTransfer({ to: prefix + customer.address })
     const told = next(plugin, 'incoming_prepare')
     await plugin.sendTransfer(transfer)
@@ -146,10 +146,9 @@ describe('a transfer', () => {
 
   test('that a third party fulfills counts as fulfilled', async () => {
     const both = await useBoth()
-    const stranger = await useStranger(both.sandbox.url)
+    const stranger = await useStranger(both.ledger.url)
     const transfer = await prepare(both)
-    const [escrow] = [...both.sandbox.ledger.history.last.transactions]
-    const { Sequence } = JSON.parse(escrow?.fieldsJson as string)
+    const { Sequence } = (await both.ledger.transactionsOf(customer.address)).at(-1) as { Sequence: number }
     const told = next(both.payee, 'incoming_fulfill')
     const preimage = Buffer.from(transfer.fulfillment, 'base64url')
     const condition = createHash('sha256').update(preimage).digest('hex')
@@ -167,11 +166,11 @@ describe('a transfer', () => {
   })
 
   test('is found on the ledger when it is long forgotten', async () => {
-    const sandbox = await useSandbox()
-    const payer = await usePlugin(sandbox.url, { rememberedTransfers: 1 })
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret, rememberedTransfers: 1 })
+    const ledger = await useLedger()
+    const payer = await usePlugin(ledger.url, { rememberedTransfers: 1 })
+    const payee = await usePlugin(ledger.url, { secret: shop.secret, rememberedTransfers: 1 })
     const transfers = []
-    for (let count = 0; count < 3; count++) transfers.push(await prepare({ sandbox, payer, payee }))
+    for (let count = 0; count < 3; count++) transfers.push(await prepare({ ledger, payer, payee }))
     await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
     await until(payer, 'outgoing_fulfill', 3)
     for (const { id, fulfillment } of transfers) {
@@ -184,11 +183,11 @@ describe('a transfer', () => {
 
 describe('an expiry', () => {
   test('goes by the ledger, and brings the money back', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 20 })
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const ledger = await useLedger({ closeIntervalMs: 20 })
+    const payer = await usePlugin(ledger.url)
+    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const before = await payer.getBalance()
-    const transfer = await prepare({ sandbox, payer, payee }, { expiresAt: ledgerTime(sandbox, 10) })
+    const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
     const [cancelled] = await until(payer, 'outgoing_cancel')
     expect(cancelled).toMatchObject([{ id: transfer.id }, { code: 'R00', name: 'Transfer Timed Out' }])
     await until(payee, 'incoming_cancel')
@@ -203,17 +202,17 @@ describe('an expiry', () => {
   })
 
   test('of a transfer that an earlier run has left is seen to by the next', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 20 })
-    const crashed = await usePlugin(sandbox.url)
+    const ledger = await useLedger({ closeIntervalMs: 20 })
+    const crashed = await usePlugin(ledger.url)
     const before = await crashed.getBalance()
-    const transfer = someTransfer({ expiresAt: ledgerTime(sandbox, 10) })
+    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 10) })
     const later = someTransfer()
     await Promise.all([crashed.sendTransfer(transfer), crashed.sendTransfer(later)])
     await crashed.disconnect()
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     await until(payee, 'incoming_cancel')
 
-    const payer = await usePlugin(sandbox.url)
+    const payer = await usePlugin(ledger.url)
     const [cancelled] = await until(payer, 'outgoing_cancel')
     expect(cancelled?.[0]).toMatchObject({ id: transfer.id, amount: '10', ilp: transfer.ilp })
     // The one that has not expired is taken up as well, by both sides.
@@ -226,10 +225,10 @@ describe('an expiry', () => {
 
 describe('a rejection', () => {
   test('is told here at once, stays, and costs the payee nothing, also when the payer never comes back', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 20 })
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const transfer = await prepare({ sandbox, payer, payee }, { expiresAt: ledgerTime(sandbox, 20) })
+    const ledger = await useLedger({ closeIntervalMs: 20 })
+    const payer = await usePlugin(ledger.url)
+    const payee = await usePlugin(ledger.url, { secret: shop.secret })
+    const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 20) })
     await payer.disconnect()
     await payee.rejectIncomingTransfer(transfer.id, reason)
     await payee.rejectIncomingTransfer(transfer.id, reason)
@@ -242,18 +241,17 @@ describe('a rejection', () => {
       named('AlreadyRolledBackError')
     )
     const before = await payee.getBalance()
-    const stranger = await useStranger(sandbox.url)
-    const expiry = sandbox.ledger.closedHeader.closeTime + 60
-    while (sandbox.ledger.closedHeader.closeTime < expiry) await stranger.nextLedger()
+    const longAfter = (await ledger.newest()).timeMs + 60_000
+    while ((await ledger.newest()).timeMs < longAfter) await ledger.closeLedger()
     expect(await payee.getBalance()).toBe(before)
     expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_reject'])
   })
 
   test('reaches the payer with the option sendRejections', async () => {
-    const sandbox = await useSandbox()
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret, sendRejections: true })
-    const transfer = await prepare({ sandbox, payer, payee })
+    const ledger = await useLedger()
+    const payer = await usePlugin(ledger.url)
+    const payee = await usePlugin(ledger.url, { secret: shop.secret, sendRejections: true })
+    const transfer = await prepare({ ledger, payer, payee })
     await payee.rejectIncomingTransfer(transfer.id, reason)
     expect((await until(payer, 'outgoing_reject'))[0]).toEqual([
       expect.objectContaining({ id: transfer.id }),
@@ -264,10 +262,8 @@ describe('a rejection', () => {
   test('is believed from the receiver only', async () => {
     const both = await useBoth()
     const transfer = await prepare(both)
-    const stranger = await useStranger(both.sandbox.url)
-    const newest = { min: 0, max: 2 ** 31, forward: false, limit: 1 }
-    const [escrow] = both.sandbox.ledger.history.accountTransactions(customer.address, newest).transactions
-    const sequence = JSON.parse(escrow?.fieldsJson as string).Sequence
+    const stranger = await useStranger(both.ledger.url)
+    const sequence = (await both.ledger.transactionsOf(customer.address)).at(-1)?.Sequence
     const payment = { TransactionType: 'Payment', Destination: customer.address, Amount: '1' }
     const Memos = [memo('xrpRejection', JSON.stringify({ sequence, reason }))]
     await stranger.submit({ ...payment, Memos })
@@ -316,8 +312,8 @@ describe('before anything is signed', () => {
     ['a packet that is not base64url', { ilp: 'Ä' }, '"Ä"']
   ]
   test('a transfer with invalid fields is refused, with the values in the sentence', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
-    const plugin = await usePlugin(sandbox.url)
+    const ledger = await useLedger({ closeIntervalMs: 0 })
+    const plugin = await usePlugin(ledger.url)
     for (const [what, fields, value] of rows) {
       const transfer = { id, to, amount: '10', executionCondition, expiresAt, ...fields } as Transfer
       const err: Error = await plugin.sendTransfer(transfer).then(
@@ -327,7 +323,8 @@ describe('before anything is signed', () => {
       expect([what, err.name]).toEqual([what, 'InvalidFieldsError'])
       expect(err.message).toContain(value)
     }
-    expect(sandbox.ledger.openTransactions.size).toBe(0)
+    await ledger.closeLedger()
+    expect(await ledger.transactionsOf(customer.address)).toHaveLength(1)
   })
 
   test('a fulfillment that does not fit is refused, at no cost', async () => {
@@ -391,8 +388,8 @@ describe('connecting', () => {
     ['a server that is not there', { secret, server: 'ws://localhost:1' }, 'UnreachableError'],
     ['an account without money', { secret: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' }, 'AccountNotFoundError']
   ])('with %s fails with a name, and without the secret', async (_what, options, name) => {
-    const sandbox = await useSandbox()
-    const plugin = new PluginXrpEscrow({ server: sandbox.url, ...options })
+    const ledger = await useLedger()
+    const plugin = new PluginXrpEscrow({ server: ledger.url, ...options })
     const err: Error = await plugin.connect().then(
       () => expect.fail('connected'),
       err => err
@@ -420,8 +417,8 @@ describe('connecting', () => {
   })
 
   test('tells the ledger and the account', async () => {
-    const sandbox = await useSandbox()
-    const plugin = await usePlugin(sandbox.url, { prefix: 'g.crypto.ripple.', account: customer.address })
+    const ledger = await useLedger()
+    const plugin = await usePlugin(ledger.url, { prefix: 'g.crypto.ripple.', account: customer.address })
     expect(plugin.getInfo()).toEqual({
       prefix: 'g.crypto.ripple.',
       currencyCode: 'XRP',
@@ -433,8 +430,8 @@ describe('connecting', () => {
   })
 
   test('shows no secret to whoever looks at the plugin', async () => {
-    const sandbox = await useSandbox()
-    const plugin = await usePlugin(sandbox.url)
+    const ledger = await useLedger()
+    const plugin = await usePlugin(ledger.url)
     expect(inspect(plugin, { depth: 20, showHidden: true })).not.toContain(secret)
     expect(JSON.stringify(plugin)).not.toContain(secret)
   })
@@ -456,8 +453,8 @@ describe('what comes from strangers', () => {
     Memo: { MemoType: '6A756E6B', MemoData: 'FFFE', ...fields }
   })
   test('is ignored where it is no transfer, and takes nothing down', async () => {
-    const { sandbox, payee } = await useBoth({ closeIntervalMs: 0 })
-    const stranger = await useStranger(sandbox.url)
+    const { ledger, payee } = await useBoth({ closeIntervalMs: 0 })
+    const stranger = await useStranger(ledger.url)
     const hostile: Record<string, unknown>[] = [
       payment,
       { ...payment, Memos: [junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })] },
@@ -475,14 +472,14 @@ describe('what comes from strangers', () => {
     ]
     for (const tx of hostile) {
       expect([tx, (await stranger.submit(tx)).engine_result]).toEqual([tx, 'tesSUCCESS'])
-      sandbox.ledger.close()
+      await ledger.closeLedger()
     }
     await stranger.submit({
       ...escrow,
       Memos: [memo('xrpIlp', 'not base64url!'), proper[1]],
       DestinationTag: 7
     })
-    sandbox.ledger.close()
+    await ledger.closeLedger()
     await until(payee, 'incoming_prepare')
     expect(payee.told).toEqual([
       ['connect'],
@@ -492,8 +489,8 @@ describe('what comes from strangers', () => {
 
   test("cannot take another transfer's place by its id, before or after", async () => {
     const both = await useBoth()
-    const { sandbox, payer, payee } = both
-    const stranger = await useStranger(sandbox.url)
+    const { ledger, payer, payee } = both
+    const stranger = await useStranger(ledger.url)
     const transfer = someTransfer({ amount: '1000' })
     const hash = Buffer.from(transfer.executionCondition as string, 'base64url')
       .toString('hex')
@@ -536,8 +533,8 @@ describe('a host', () => {
   })
 
   test('without a handler for errors gets a warning on the terminal', async () => {
-    const sandbox = await useSandbox()
-    const plugin = new PluginXrpEscrow({ server: sandbox.url, secret: customer.secret })
+    const ledger = await useLedger()
+    const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     onTestFinished(() => plugin.disconnect())
     const warned = new Promise<Error>(resolve => process.once('warning', resolve))
     plugin.on('connect', () => {
@@ -548,8 +545,8 @@ describe('a host', () => {
   })
 
   test('can run two plugins on one account at once', async () => {
-    const { sandbox, payer, payee } = await useBoth()
-    const other = await usePlugin(sandbox.url)
+    const { ledger, payer, payee } = await useBoth()
+    const other = await usePlugin(ledger.url)
     const transfers = Array.from({ length: 20 }, () => someTransfer())
     await Promise.all(transfers.map((transfer, index) => (index % 2 ? payer : other).sendTransfer(transfer)))
     const prepared = await until(payee, 'incoming_prepare', 20)
@@ -564,7 +561,7 @@ describe('a host', () => {
 })
 
 test('a network with an ID of its own is served', async () => {
-  const { sandbox, payer, payee } = await useBoth({ networkId: 21_337 })
-  const transfer = await prepare({ sandbox, payer, payee })
+  const { ledger, payer, payee } = await useBoth({ networkId: 21_337 })
+  const transfer = await prepare({ ledger, payer, payee })
   await payee.fulfillCondition(transfer.id, transfer.fulfillment)
 })

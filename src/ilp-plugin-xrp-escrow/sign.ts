@@ -1,11 +1,19 @@
-import { createHash, createPrivateKey, sign as opensslSign } from 'node:crypto'
-import { sign } from 'ripple-keypairs'
-import { encode, encodeForSigning, type Transaction, type Wallet } from 'xrpl'
+import { createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import { encodeForSigning } from 'ripple-binary-codec'
 
 // Prefix of what a transaction's hash is taken over: "TXN" (xrpl.org: Basic Data Types, Hash Prefixes).
 const transactionPrefix = Buffer.from('54584E00', 'hex')
-// What precedes the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410, section 7).
-const pkcs8Ed25519 = '302E020100300506032B657004220420'
+// As many hex digits stand before a transaction's fields in what is signed: "STX", likewise.
+const signingPrefixDigits = 8
+
+const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+const halfOfOrder = Buffer.from((order / 2n).toString(16), 'hex')
+
+/** The keys of an account, as ripple-keypairs derives them: hex, with `ED` before those of Ed25519. */
+export interface KeyPair {
+  publicKey: string
+  privateKey: string
+}
 
 /** A transaction ready to be sent, in binary (hex), and its hash. */
 export interface SignedTransaction {
@@ -14,30 +22,66 @@ export interface SignedTransaction {
 }
 
 /**
- * What signs an account's transactions: with the result of `Wallet.sign` of xrpl.js, but without the checking,
+ * What signs an account's transactions: as valid as `Wallet.sign` of xrpl.js makes them, but without the checking,
  * decoding and encoding again of what this plugin has just put together.
  *
- * @returns a function of a transaction that is complete but for the signature
+ * @returns a function of a transaction that is complete but for the key and the signature
  */
-export function signer(wallet: Wallet): (tx: Record<string, unknown>) => SignedTransaction {
-  const signatureOf = wallet.publicKey.startsWith('ED') ? ed25519(wallet) : secp256k1(wallet)
+export function signer(keys: KeyPair): (tx: Record<string, unknown>) => SignedTransaction {
+  const signatureOf = keys.publicKey.startsWith('ED') ? ed25519(keys) : secp256k1(keys)
+  // A field of 33 bytes; the signature's (header 74) is the next in the canonical order, whatever else there is.
+  const signingPubKey = `7321${keys.publicKey}`
 
   return function (tx) {
-    const unsigned = { ...tx, SigningPubKey: wallet.publicKey } as unknown as Transaction
-    const blob = encode({ ...unsigned, TxnSignature: signatureOf(encodeForSigning(unsigned)) })
+    const message = encodeForSigning({ ...tx, SigningPubKey: keys.publicKey })
+    const signature = signatureOf(Buffer.from(message, 'hex'))
+    const at = message.indexOf(signingPubKey) + signingPubKey.length
+    const field = Buffer.concat([Uint8Array.of(0x74, signature.length), signature])
+      .toString('hex')
+      .toUpperCase()
+    const blob = message.slice(signingPrefixDigits, at) + field + message.slice(at)
     // SHA-512Half: the first half of a SHA-512 digest.
     const digest = createHash('sha512').update(transactionPrefix).update(blob, 'hex').digest('hex')
     return { blob, hash: digest.slice(0, 64).toUpperCase() }
   }
 }
 
-function secp256k1({ privateKey }: Wallet): (message: string) => string {
-  return message => sign(message, privateKey)
+function ed25519({ privateKey }: KeyPair): (message: Buffer) => Buffer {
+  // PKCS #8 (RFC 8410, section 7)
+  const key = toKey(`302E020100300506032B657004220420${privateKey.slice('ED'.length)}`, 'pkcs8')
+  return message => sign(null, message, key)
 }
 
-/** Node.js signs with Ed25519 itself, twenty times as fast as the library, and to the same bytes. */
-function ed25519({ privateKey }: Wallet): (message: string) => string {
-  const der = Buffer.from(pkcs8Ed25519 + privateKey.slice('ED'.length), 'hex')
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
-  return message => opensslSign(null, Buffer.from(message, 'hex'), key).toString('hex').toUpperCase()
+/**
+ * ECDSA takes the leftmost 256 bits of a longer hash (FIPS 186-4, 6.4): with SHA-512 that is the SHA-512Half which
+ * the ledger asks for. Of the two values that S may have it only accepts the smaller (xrpl.org: Transaction
+ * Malleability).
+ */
+function secp256k1({ privateKey }: KeyPair): (message: Buffer) => Buffer {
+  // SEC 1 (RFC 5915)
+  const key = toKey(`302E0201010420${privateKey.slice(-64)}A00706052B8104000A`, 'sec1')
+  return function (message) {
+    const signature = sign('sha512', message, { key, dsaEncoding: 'ieee-p1363' })
+    const r = signature.subarray(0, 32)
+    const s = signature.subarray(32)
+    const lowS = Buffer.compare(s, halfOfOrder) > 0 ? negated(s) : s
+    const integers = Buffer.concat([derInteger(r), derInteger(lowS)])
+    return Buffer.concat([Uint8Array.of(0x30, integers.length), integers])
+  }
+}
+
+function negated(s: Buffer): Buffer {
+  const value = order - BigInt(`0x${s.toString('hex')}`)
+  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex')
+}
+
+/** As short as can be: no zero in front, but for one where a minus sign would be read. */
+function derInteger(bytes: Buffer): Buffer {
+  const digits = bytes.subarray(bytes.findIndex(byte => byte !== 0))
+  const sign = (digits[0] as number) & 0x80 ? [0] : []
+  return Buffer.concat([Uint8Array.of(0x02, sign.length + digits.length, ...sign), digits])
+}
+
+function toKey(der: string, type: 'pkcs8' | 'sec1'): KeyObject {
+  return createPrivateKey({ key: Buffer.from(der, 'hex'), format: 'der', type })
 }

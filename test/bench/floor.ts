@@ -1,14 +1,11 @@
 // What a letter cannot cost less than: signs, encodes and hashes a letter's transaction every so often, and nothing
 // else. On SIGHUP it says how many it has done. Arguments: client or shop; milliseconds.
-import { createHash } from 'node:crypto'
 import base64url from 'base64url'
 import { serializeIlpPayment } from 'ilp-packet'
-import { encode, encodeForSigning } from 'ripple-binary-codec'
-import { sign } from 'ripple-keypairs'
 import { Wallet } from 'xrpl'
+import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import { accounts } from '../../src/sandbox-ledger/index.ts'
 
-const transactionPrefix = '54584E00'
 const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
 const memo = (type: string, data: string) => ({
   Memo: { MemoType: hex(`https://interledger.org/rel/${type}`), MemoData: hex(data) }
@@ -44,22 +41,12 @@ const letter = {
   }
 }
 const tx = role === 'shop' ? letter.shop : letter.client
-const wallet = role === 'shop' ? shop : customer
-
-function work(complete: Record<string, unknown>): string {
-  const signed = { ...complete, SigningPubKey: wallet.publicKey, TxnSignature: '' }
-  signed.TxnSignature = sign(encodeForSigning(signed), wallet.privateKey)
-  const blob = encode(signed)
-  const digest = createHash('sha512')
-    .update(Buffer.from(transactionPrefix + blob, 'hex'))
-    .digest('hex')
-  return blob + digest.slice(0, 64).toUpperCase()
-}
+const sign = signer(role === 'shop' ? shop : customer)
 
 let done = 0
 setInterval(() => {
   const Sequence = ++done
-  work({
+  sign({
     ...tx,
     Sequence,
     LastLedgerSequence: Sequence + 20,

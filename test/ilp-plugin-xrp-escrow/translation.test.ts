@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { Wallet } from 'xrpl'
 import {
   conditionOf,
   fromXrplCondition,
@@ -8,7 +7,6 @@ import {
   toXrplCondition,
   toXrplFulfillment
 } from '../../src/ilp-plugin-xrp-escrow/condition.ts'
-import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import {
   fromTransaction,
   toRippleTime,
@@ -117,24 +115,5 @@ describe('transfers', () => {
     const { Memos } = toTransaction(transfer, customer.address, prefix) as typeof of2017
     expect(Memos[1]?.Memo.MemoType).toBe('68747470733A2F2F696E7465726C65646765722E6F72672F72656C2F7872704964')
     expect(Memos[0]?.Memo.MemoData).toBe(hex(transfer.ilp))
-  })
-})
-
-describe('a signed transaction', () => {
-  test.each([
-    ['ed25519', shop.secret],
-    ['secp256k1', customer.secret]
-  ])('with %s is the one that xrpl.js makes', (_algorithm, secret) => {
-    const wallet = Wallet.fromSeed(secret)
-    const tx = {
-      TransactionType: 'Payment' as const,
-      Account: wallet.classicAddress,
-      Destination: 'rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh',
-      Amount: '1',
-      Fee: '10',
-      Sequence: 7
-    }
-    const { tx_blob: blob, hash } = wallet.sign(tx)
-    expect(signer(wallet)(tx)).toEqual({ blob, hash })
   })
 })

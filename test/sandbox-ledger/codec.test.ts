@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import fc from 'fast-check'
 import { encode, encodeForSigning } from 'ripple-binary-codec'
-import { sign } from 'ripple-keypairs'
+import { sign, verify } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
 import { fulfills, parseCondition } from '../../src/sandbox-ledger/ledger/crypto-conditions.ts'
 import { describeResult } from '../../src/sandbox-ledger/ledger/engine-results.ts'
@@ -54,13 +55,41 @@ describe('a signature', () => {
   const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
   test.each([customer, shop])(
-    'by %s is good for its message and its key only',
+    'by $classicAddress is good for its message and its key only',
     ({ privateKey, publicKey }) => {
       const signature = sign(toHex(message), privateKey)
       expect(verifySignature(message, signature, publicKey)).toBe(true)
       expect(verifySignature(Buffer.from('pay two letters'), signature, publicKey)).toBe(false)
       const other = publicKey === shop.publicKey ? customer : shop
       expect(verifySignature(message, signature, other.publicKey)).toBe(false)
+    }
+  )
+
+  // "npm run soak" takes ten thousand, which take the library in JavaScript half a minute to verify.
+  const numRuns = import.meta.env.MODE === 'soak' ? 10_000 : 100
+
+  test.each([customer, shop])(
+    `by $classicAddress is good where the library finds it good, for ${numRuns} messages, whichever of its bits is changed`,
+    ({ privateKey, publicKey }) => {
+      const verifyInJavaScript = (text: string, signature: string) => {
+        try {
+          return verify(text, signature, publicKey)
+        } catch {
+          return false
+        }
+      }
+      const message = fc.uint8Array({ minLength: 1, maxLength: 300 }).map(bytes => Buffer.from(bytes))
+      fc.assert(
+        fc.property(message, fc.option(fc.nat({ max: 72 * 8 })), (message, changed) => {
+          const signature = Buffer.from(sign(toHex(message), privateKey), 'hex')
+          const at = changed === null ? signature.length : (changed >> 3) % signature.length
+          if (changed !== null) signature[at] = (signature[at] as number) ^ (1 << (changed & 7))
+          const isGood = verifySignature(message, toHex(signature), publicKey)
+          expect(isGood).toBe(changed === null)
+          expect(verifyInJavaScript(toHex(message), toHex(signature))).toBe(isGood)
+        }),
+        { numRuns }
+      )
     }
   )
 

@@ -1,0 +1,93 @@
+import fc from 'fast-check'
+import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
+import { verify } from 'ripple-keypairs'
+import { expect, test } from 'vitest'
+import { hashes, Wallet } from 'xrpl'
+import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
+import { customer, genesis, memo, shop } from './support.ts'
+
+// "npm run soak" takes ten thousand, which take the library in JavaScript half a minute to verify.
+const toHex = (value: Buffer) => value.toString('hex').toUpperCase()
+const numRuns = import.meta.env.MODE === 'soak' ? 10_000 : 100
+
+const uint32 = fc.nat({ max: 2 ** 32 - 1 })
+const drops = fc.bigInt(1n, 10n ** 17n).map(String)
+const address = fc.constantFrom(genesis.address, shop.address, customer.address)
+const bytes = (length: number) =>
+  fc.uint8Array({ minLength: length, maxLength: length }).map(value => toHex(Buffer.from(value)))
+const memos = fc.array(
+  fc
+    .tuple(fc.constantFrom('xrpIlp', 'xrpId'), fc.string({ minLength: 1, maxLength: 1_000 }))
+    .map(([type, data]) => memo(type, data)),
+  { minLength: 1, maxLength: 3 }
+)
+const common = {
+  Account: address,
+  Fee: drops,
+  Sequence: uint32,
+  LastLedgerSequence: uint32,
+  Flags: uint32,
+  Memos: memos
+}
+/** What this plugin has to sign, and the like, with and without each field. */
+const transaction = fc.oneof(
+  fc.record(
+    {
+      ...common,
+      TransactionType: fc.constantFrom('EscrowCreate', 'Payment'),
+      Destination: address,
+      Amount: drops,
+      Condition: bytes(39),
+      CancelAfter: uint32
+    },
+    { requiredKeys: ['TransactionType'] }
+  ),
+  fc.record(
+    {
+      ...common,
+      TransactionType: fc.constantFrom('EscrowFinish', 'EscrowCancel'),
+      Owner: address,
+      OfferSequence: uint32,
+      Condition: bytes(39),
+      Fulfillment: bytes(36)
+    },
+    { requiredKeys: ['TransactionType'] }
+  )
+)
+
+test.each([
+  ['Ed25519', shop.secret],
+  ['secp256k1', customer.secret]
+])(
+  `${numRuns} transactions signed with %s are those of the libraries, byte for byte`,
+  (_algorithm, secret) => {
+    const wallet = Wallet.fromSeed(secret)
+    const sign = signer(wallet)
+    fc.assert(
+      fc.property(transaction, tx => {
+        const { blob, hash } = sign(tx)
+        const unsigned = { ...tx, SigningPubKey: wallet.publicKey }
+        const { TxnSignature } = decode(blob) as { TxnSignature: string }
+        // The library takes strict DER and the smaller S only, as the ledger does.
+        expect(verify(encodeForSigning(unsigned), TxnSignature, wallet.publicKey)).toBe(true)
+        expect(blob).toBe(encode({ ...unsigned, TxnSignature }))
+        expect(hash).toBe(hashes.hashSignedTx(blob))
+      }),
+      { numRuns }
+    )
+  }
+)
+
+test('A transaction signed with Ed25519 is the one that xrpl.js makes, with its hash', () => {
+  const wallet = Wallet.fromSeed(shop.secret)
+  const tx = {
+    TransactionType: 'Payment' as const,
+    Account: wallet.classicAddress,
+    Destination: genesis.address,
+    Amount: '1',
+    Fee: '10',
+    Sequence: 7
+  }
+  const { tx_blob: blob, hash } = wallet.sign(tx)
+  expect(signer(wallet)(tx)).toEqual({ blob, hash })
+})

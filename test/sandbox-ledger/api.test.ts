@@ -314,3 +314,37 @@ test('history is cut to its limit, and complete_ledgers says what is left', asyn
   expect((await own.ask('ledger_closed')).ledger_index).toBe(last)
   await own.stop()
 })
+
+test('what is held, has expired or was refused is remembered for half an hour after it was asked for', async () => {
+  let now = Date.parse('2030-01-01T00:00:00Z')
+  const own = await Bench.start({ now: () => now })
+  const ask = (transaction: string) => own.client.ask({ command: 'tx', transaction })
+  const { Sequence } = await own.account(customer)
+  const held = await own.pay(customer, shop, 1, {
+    Sequence: Sequence + 1,
+    LastLedgerSequence: own.sandbox.ledger.openIndex
+  })
+  expect(held.engine_result).toBe('terPRE_SEQ')
+  expect(await ask(held.hash)).toMatchObject({ status: 'success', result: { validated: false } })
+  for (let count = 0; count < 10; count++) await own.close()
+  now += 29 * 60_000
+  expect(await ask(held.hash)).toMatchObject({ status: 'success', result: { validated: false } })
+  now += 31 * 60_000
+  expect(await ask(held.hash)).toMatchObject({ error: 'txnNotFound' })
+  await own.stop()
+})
+
+test('a transaction that was malformed is known by its hash', async () => {
+  const payment = await bench.sign(customer, {
+    TransactionType: 'Payment',
+    Destination: customer.address,
+    Amount: '1'
+  })
+  expect(await bench.ask('submit', { tx_blob: payment.tx_blob })).toMatchObject({
+    engine_result: 'temREDUNDANT'
+  })
+  expect(await bench.ask('submit', { tx_blob: payment.tx_blob })).toMatchObject({
+    engine_result: 'temBAD_SIGNATURE',
+    kept: false
+  })
+})

@@ -32,7 +32,7 @@ const messages = {
     'Transactions submitted to this node/network must include a correct NetworkID field.',
   telWRONG_NETWORK: 'Transaction specifies a Network ID that differs from that of the local node.',
 
-  temBAD_AMOUNT: 'Can only send positive amounts.',
+  temBAD_AMOUNT: 'Malformed: Bad amount.',
   temBAD_EXPIRATION: 'Malformed: Bad expiration.',
   temBAD_FEE: 'Invalid fee, negative or not XRP.',
   temBAD_SEND_XRP_LIMIT: 'Malformed: Limit quality is not allowed for XRP to XRP.',
@@ -40,6 +40,7 @@ const messages = {
   temBAD_SEND_XRP_NO_DIRECT: 'Malformed: No Ripple direct is not allowed for XRP to XRP.',
   temBAD_SEND_XRP_PARTIAL: 'Malformed: Partial payment is not allowed for XRP to XRP.',
   temBAD_SEND_XRP_PATHS: 'Malformed: Paths are not allowed for XRP to XRP.',
+  temBAD_SIGNATURE: 'Malformed: Bad signature.',
   temBAD_SRC_ACCOUNT: 'Malformed: Bad source account.',
   temDISABLED: 'The transaction requires logic that is currently disabled.',
   temDST_NEEDED: 'Destination not specified.',

@@ -13,6 +13,7 @@ import {
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
+import { Submitted } from './submitted.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 import { applyTransaction, type Fees, type LedgerContext, minimumFee, type Outcome } from './transactors.ts'
 
@@ -111,6 +112,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   readonly networkId: number
   readonly openLedgerLimit: number
   readonly history: History
+  readonly submitted: Submitted
   /** The wall clock, in milliseconds of Unix time. */
   readonly now: () => number
   readonly #entries = new Map<string, LedgerEntry>()
@@ -129,6 +131,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.fees = fees
     this.networkId = networkId
     this.history = new History(historyLimit)
+    this.submitted = new Submitted(now)
     this.now = now
     let started = false
     for (const entry of past) {
@@ -212,7 +215,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    * With `failHard` it is left alone unless it succeeds at once.
    */
   submit(transaction: Transaction, { failHard = false } = {}): SubmitOutcome {
+    if (this.submitted.isMalformed(transaction.hash))
+      return { result: 'temBAD_SIGNATURE', applied: false, kept: false }
+    if (!this.history.transaction(transaction.hash)) this.submitted.add(transaction)
     const outcome = this.#applyOrHold(transaction, failHard)
+    if (outcome.result.startsWith('tem')) this.submitted.condemn(transaction)
     if (outcome.applied) this.emit('proposed', transaction, outcome.result)
     return outcome
   }
@@ -389,6 +396,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     }))
     const ledger = { header: { ...header, hash }, transactions, undo }
     this.history.add(ledger)
+    for (const { hash } of transactions) this.submitted.delete(hash)
     return ledger
   }
 

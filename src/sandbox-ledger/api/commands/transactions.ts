@@ -80,7 +80,7 @@ export const tx: Command = request => {
   const searched = searchedAll(request)
   const validated = ledger.history.transaction(hash.toUpperCase())
   if (validated) return txResult(validated, { apiVersion, binary })
-  const pending = ledger.openTransactions.get(hash.toUpperCase())
+  const pending = ledger.submitted.get(hash.toUpperCase())
   if (!pending) throw rpcError('txnNotFound', undefined, searched)
   if (binary) {
     const name = apiVersion === 1 ? 'tx' : 'tx_blob'

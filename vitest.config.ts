@@ -5,6 +5,7 @@ const alone = ['test/ilp-plugin-xrp-escrow/pace.test.ts']
 
 export default defineConfig({
   test: {
+    globalSetup: 'test/support/setup.ts',
     // Processes and ledgers on a machine that others use too: once more is no disgrace there.
     retry: process.env.CI ? 1 : 0,
     testTimeout: 60_000,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { freePort, root, type Script, type Stage, setStage } from './support/scripts.ts'
+import { freePort, root, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
 
 const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'src/ilp-plugin-xrp-escrow/README.md']
 const readme = read('README.md')
@@ -63,11 +63,11 @@ describe('the outputs in the README', () => {
     }
   }
 
-  /** Runs what package.json has under a command of the README. */
+  /** Runs what package.json has under a command of the README, as it does. */
   function runCommand(command: string): Script {
     const name = command.replace(/^npm (run )?/, '')
     const [, file = ''] = /^tsx (\S+)$/.exec(scripts[name] ?? '') ?? []
-    return stage.run(file, env)
+    return stage.run(file, env, [], throughTsx)
   }
 
   test('are what npm start prints', async () => {

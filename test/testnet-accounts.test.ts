@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
-import { fastLedger, root, type Stage, setStage } from './support/scripts.ts'
+import { fastLedger, root, type Stage, setStage, throughTsx } from './support/scripts.ts'
 
 let ledger: SandboxLedger
 let stage: Stage
@@ -105,7 +105,7 @@ describe('npm run testnet-accounts', () => {
 })
 
 test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
-  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], throughTsx)
   expect(await shop.ends()).toBe(1)
   expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
   expect(shop.output).not.toMatch(/^\s+at /m)

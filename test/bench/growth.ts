@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Script, setStage } from '../support/scripts.ts'
+import { Script, setStage, throughTsx } from '../support/scripts.ts'
 import { heapOf, type Run, startClient, startLedger, startShop } from './processes.ts'
 import { mean, slope } from './statistics.ts'
 import type { Row, Section, Table } from './table.ts'
@@ -89,7 +89,7 @@ async function heaps({ isQuick }: Run): Promise<Table[]> {
 
 /** Runs the sandbox's own benchmark. */
 async function history(): Promise<Table> {
-  const script = new Script(historyBenchmark, {}, ['1000', '100000'])
+  const script = new Script(Promise.resolve([...throughTsx, historyBenchmark, '1000', '100000']), {})
   if ((await script.ends()) !== 0) throw new Error(`The sandbox's benchmark failed:\n${script.output}`)
   const found = script.output.matchAll(/After (\d+) transactions: ([\d.]+) ms of CPU .* (\d+) MiB/g)
   // An escrow round trip is two transactions.

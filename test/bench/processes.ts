@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Script, type Stage } from '../support/scripts.ts'
+import { Script, type Stage, throughTsx } from '../support/scripts.ts'
 
 const probes = ['../support/heap-probe.mjs', './cpu-probe.mjs']
 const preload = probes.map(probe => `--import ${new URL(probe, import.meta.url).href}`).join(' ')
@@ -15,7 +15,7 @@ export async function startLedger(
   closeIntervalMs: number
 ): Promise<{ script: Script; url: string }> {
   const options = ['--port', '0', '--close-interval', `${closeIntervalMs}`]
-  const script = stage.run('src/sandbox-ledger/main.ts', { NODE_OPTIONS: preload }, options)
+  const script = stage.run('src/sandbox-ledger/main.ts', { NODE_OPTIONS: preload }, options, throughTsx)
   const [, url = ''] = await script.says(/Sandbox ledger at (ws:\S+)/)
   return { script, url }
 }
@@ -25,7 +25,7 @@ export async function startShop(
   ledger: { url: string }
 ): Promise<{ script: Script; url: string }> {
   const env = { TEST_LEDGER: ledger.url, PORT: '0', NODE_OPTIONS: preload }
-  const script = stage.run('src/streaming-shop.ts', env)
+  const script = stage.run('src/streaming-shop.ts', env, [], throughTsx)
   const [, url = ''] = await script.says(/Visit (http:\S+)/)
   return { script, url }
 }
@@ -42,13 +42,13 @@ export function startClient(
     INTERVAL_MS: `${intervalMs}`,
     NODE_OPTIONS: preload
   }
-  const script = stage.run('src/streaming-client2.ts', env)
+  const script = stage.run('src/streaming-client2.ts', env, [], throughTsx)
   return { script, log: new LetterLog(script) }
 }
 
 /** A script of the benchmark's own, with the same probes. */
 export function startOwn(path: string, args: string[]): Script {
-  return new Script(path, { NODE_OPTIONS: preload }, args)
+  return new Script(Promise.resolve([...throughTsx, path, ...args]), { NODE_OPTIONS: preload })
 }
 
 /** When a streaming client has asked for letters and when they came, by what it prints. */

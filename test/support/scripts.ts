@@ -1,21 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
   accounts,
   type SandboxLedger,
   type SandboxOptions,
   startSandboxLedger
 } from '../../src/sandbox-ledger/index.ts'
+import { bundleOf } from './bundles.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A plugins.ts for tests: the ledger and the accounts come from the environment. */
-const testPlugins = `
+export const testPlugins = `
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 const { TEST_LEDGER: server = '', SHOP_SECRET = '', CUSTOMER_SECRET = '' } = process.env
 export const xrp = {
@@ -24,17 +25,28 @@ export const xrp = {
 }
 `
 
+/** What nearly every test starts. */
+export const scriptsOfTests = [
+  'src/shop-from-before.ts',
+  'src/streaming-client1.ts',
+  'src/streaming-shop.ts',
+  'src/streaming-client2.ts'
+]
+
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
 export interface Stage {
   /** where the copy is */
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
-  /** starts one of its scripts, with tsx unless other options of Node.js are given */
+  /** starts one of its scripts from a bundle, or with options of Node.js (`throughTsx`) from its source */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** stops what still runs and removes the copy */
   strike(): Promise<void>
 }
+
+/** Options of Node.js with which a script runs as it does for a reader. */
+export const throughTsx = ['--import', 'tsx/esm']
 
 /**
  * Copies the project to where its scripts can be run.
@@ -42,21 +54,29 @@ export interface Stage {
  * @param plugins - the text of plugins.ts
  */
 export async function setStage(plugins = testPlugins): Promise<Stage> {
-  const folder = await mkdtemp(join(tmpdir(), 'streaming-payments-'))
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
   await cp(join(root, 'src'), join(folder, 'src'), { recursive: true })
   await cp(join(root, 'package.json'), join(folder, 'package.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'plugins.ts'), plugins)
   const scripts: Script[] = []
+  const edits: string[] = []
   return {
     folder,
     async edit(file, before, after) {
       const text = await readFile(join(folder, file), 'utf8')
       if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
       await writeFile(join(folder, file), text.replace(before, after))
+      edits.push(file, before, after)
     },
     run(script, env = {}, args = [], nodeOptions) {
-      const started = new Script(join(folder, script), env, args, nodeOptions)
+      const command = nodeOptions
+        ? Promise.resolve([...nodeOptions, join(folder, script)])
+        : bundleOf(folder, script, [plugins, ...edits]).then(bundle => [bundle])
+      const started = new Script(
+        command.then(start => [...start, ...args]),
+        { STAGE: pathToFileURL(`${folder}/`).href, ...env }
+      )
       scripts.push(started)
       return started
     },
@@ -71,16 +91,20 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
 export class Script {
   /** everything that it has printed so far, to stdout and stderr */
   output = ''
-  readonly process: ChildProcess
+  #process: ChildProcess | undefined
+  readonly #started: Promise<ChildProcess>
   readonly #exited: Promise<number | null>
 
-  constructor(
-    path: string,
-    env: Record<string, string>,
-    args: string[],
-    nodeOptions: string[] = ['--import', 'tsx/esm']
-  ) {
-    this.process = spawn(process.execPath, [...nodeOptions, path, ...args], {
+  /** @param command - the arguments of Node.js, as soon as they are known */
+  constructor(command: Promise<string[]>, env: Record<string, string>) {
+    this.#started = command.then(args => this.#start(args, env))
+    this.#exited = this.#started
+      .then(started => once(started, 'close'))
+      .then(([code]) => code as number | null)
+  }
+
+  #start(args: string[], env: Record<string, string>): ChildProcess {
+    const started = spawn(process.execPath, args, {
       cwd: root,
       env: {
         ...process.env,
@@ -90,13 +114,20 @@ export class Script {
       },
       stdio: ['ignore', 'pipe', 'pipe']
     })
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
         this.output += text
-        this.process.emit('output')
+        started.emit('output')
       })
     }
-    this.#exited = once(this.process, 'close').then(([code]) => code as number | null)
+    this.#process = started
+    return started
+  }
+
+  /** Its process, once it runs. */
+  get process(): ChildProcess {
+    if (!this.#process) throw new Error('The script has not started yet: wait for what it says first')
+    return this.#process
   }
 
   /** Waits until the output matches; rejects when the script ends without. */
@@ -109,6 +140,7 @@ export class Script {
     find: (output: string) => Found,
     what = `printing ${find}`
   ): Promise<NonNullable<Found>> {
+    await this.#started
     for (;;) {
       const found = find(this.output)
       if (found) return found
@@ -125,12 +157,14 @@ export class Script {
   }
 
   /** Presses Ctrl-C, and waits. Returns the exit code. */
-  interrupt(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
+  async interrupt(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
+    await this.#started
     this.process.kill(signal)
     return this.#exited
   }
 
   async kill(): Promise<void> {
+    await this.#started
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL')
     await this.#exited
   }

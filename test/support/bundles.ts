@@ -1,0 +1,62 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative, sep } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+
+/** Where a test run keeps what it has built: told to the workers by their environment. */
+const folderVariable = 'TEST_BUNDLES'
+
+/**
+ * One file with a script of a stage and all that it imports. A process starts from it in a fifth of the time in which
+ * tsx translates its sources, file by file, anew. Built once for all who want the same in a test run.
+ *
+ * @param stage - folder with the sources; the bundle finds what lies beside them where the variable STAGE says
+ * @param script - path in it
+ * @param changes - all in which the stage differs from another with the same sources
+ * @returns the file
+ */
+export async function bundleOf(stage: string, script: string, changes: string[]): Promise<string> {
+  const key = createHash('sha256').update(JSON.stringify([script, ...changes]))
+  process.env[folderVariable] ??= await mkdtemp(join(tmpdir(), 'streaming-payments-bundles-'))
+  const file = join(process.env[folderVariable], `${key.digest('hex')}.mjs`)
+  if (existsSync(file)) return file
+  const unfinished = `${file}.${randomUUID()}`
+  await build({
+    entryPoints: [join(stage, script)],
+    outfile: unfinished,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'warning',
+    banner: {
+      js: "import { createRequire as requireFor } from 'node:module'; const require = requireFor(import.meta.url)"
+    },
+    plugins: [sourcePlaces(stage)]
+  })
+  await rename(unfinished, file)
+  return file
+}
+
+/** Removes what `bundleOf` has built. */
+export async function removeBundles(): Promise<void> {
+  const folder = process.env[folderVariable]
+  if (folder) await rm(folder, { recursive: true, force: true })
+}
+
+/** Has `import.meta.url` tell where the source would stand in the stage of the moment. */
+function sourcePlaces(stage: string): Plugin {
+  return {
+    name: 'source places',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+        const text = await readFile(path, 'utf8')
+        const place = JSON.stringify(relative(stage, path).split(sep).join('/'))
+        const contents = text.replaceAll('import.meta.url', `new URL(${place}, process.env.STAGE).href`)
+        return { contents, loader: 'ts' }
+      })
+    }
+  }
+}

@@ -2,18 +2,16 @@ import type { Message } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, test } from 'vitest'
 import { customer, memo, next, prefix, shop, until, useLedger, usePlugin, useStranger } from './support.ts'
 
-const to = prefix + shop.address
-
 async function useBoth() {
   const ledger = await useLedger()
   const asking = await usePlugin(ledger.url)
   const asked = await usePlugin(ledger.url, { secret: shop.secret })
-  return { ledger, asking, asked }
+  return { ledger, asking, asked, to: prefix + shop.address }
 }
 
 describe('a request', () => {
   test('is answered by the handler, at 11 drops each way', async () => {
-    const { asking, asked } = await useBoth()
+    const { asking, asked, to } = await useBoth()
     const [before, answererBefore] = [await asking.getBalance(), await asked.getBalance()]
     asked.registerRequestHandler(async request => ({
       to: request.from as string,
@@ -35,7 +33,7 @@ describe('a request', () => {
   })
 
   test('that nobody handles is told, not answered, and ends with its timeout', async () => {
-    const { asking, asked } = await useBoth()
+    const { asking, asked, to } = await useBoth()
     const before = BigInt(await asked.getBalance())
     const request = asking.sendRequest({ id: 'of mine', to, timeout: 300 })
     await expect(request).rejects.toThrow(
@@ -60,14 +58,14 @@ describe('a request', () => {
   })
 
   test('whose handler fails is an error on that side, and nothing on the other', async () => {
-    const { asking, asked } = await useBoth()
+    const { asking, asked, to } = await useBoth()
     asked.registerRequestHandler(() => Promise.reject(new Error('The host is at fault')))
     await expect(asking.sendRequest({ to, timeout: 300 })).rejects.toThrow('did not answer')
     expect((await until(asked, 'error'))[0]).toEqual([new Error('The host is at fault')])
   })
 
   test('is answered by whom it was sent to, and by nobody else', async () => {
-    const { ledger, asking, asked } = await useBoth()
+    const { ledger, asking, asked, to } = await useBoth()
     const stranger = await useStranger(ledger.url)
     const request = asking.sendRequest({ id: 'guessed', to })
     await until(asked, 'incoming_request')
@@ -94,11 +92,11 @@ describe('a request', () => {
 
   test.each([
     ['an address that is none', { to: 'shop' }],
-    ['a timeout that is none', { to, timeout: Number.NaN }],
-    ['another ledger', { to, ledger: 'g.crypto.' }]
-  ])('with %s is refused', async (_what, message) => {
-    const { asking } = await useBoth()
-    await expect(asking.sendRequest(message)).rejects.toThrow(
+    ['a timeout that is none', { timeout: Number.NaN }],
+    ['another ledger', { ledger: 'g.crypto.' }]
+  ])('with %s is refused', async (_what, fields) => {
+    const { asking, to } = await useBoth()
+    await expect(asking.sendRequest({ to, ...fields })).rejects.toThrow(
       expect.objectContaining({ name: 'InvalidFieldsError' })
     )
   })

@@ -31,7 +31,7 @@ export let shop: TestLedger['shop'] = accounts.shop
 
 /** A ledger for one test, and the accounts on it. */
 export async function useLedger(options: TestLedgerOptions = {}): Promise<TestLedger> {
-  const ledger = await openLedger({ closeIntervalMs: 50, ...options })
+  const ledger = await openLedger({ closeIntervalMs: 50, realIntervalMs: 200, ...options })
   onTestFinished(() => ledger.close())
   customer = ledger.customer
   shop = ledger.shop

@@ -440,13 +440,10 @@ describe('connecting', () => {
 describe('what comes from strangers', () => {
   const uuid = 'd86b0299-e2fa-4713-833a-96a6a75271b8'
   const condition = `A0258020${'AB'.repeat(32)}810120`
-  const payment = { TransactionType: 'Payment', Destination: shop.address, Amount: '10' }
-  const escrow = {
-    TransactionType: 'EscrowCreate',
-    Destination: shop.address,
-    Amount: '10',
-    Condition: condition,
-    CancelAfter: 1_000_000_000
+  const toShop = () => {
+    const payment = { TransactionType: 'Payment', Destination: shop.address, Amount: '10' }
+    const escrow = { ...payment, TransactionType: 'EscrowCreate', Condition: condition }
+    return { payment, escrow: { ...escrow, CancelAfter: 1_000_000_000 } }
   }
   const proper = [memo('xrpIlp', 'AAAA'), memo('xrpId', uuid)]
   const junk = (fields: Record<string, unknown>) => ({
@@ -455,6 +452,7 @@ describe('what comes from strangers', () => {
   test('is ignored where it is no transfer, and takes nothing down', async () => {
     const { ledger, payee } = await useBoth({ closeIntervalMs: 0 })
     const stranger = await useStranger(ledger.url)
+    const { payment, escrow } = toShop()
     const hostile: Record<string, unknown>[] = [
       payment,
       { ...payment, Memos: [junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })] },
@@ -496,7 +494,7 @@ describe('what comes from strangers', () => {
       .toString('hex')
       .toUpperCase()
     const copy = {
-      ...escrow,
+      ...toShop().escrow,
       Amount: '1',
       Condition: `A0258020${hash}810120`,
       Memos: [memo('xrpIlp', transfer.ilp as string), memo('xrpId', transfer.id)]

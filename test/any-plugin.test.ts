@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { fastLedger, type Stage, setStage } from './support/scripts.ts'
+import { type Stage, setStage } from './support/scripts.ts'
 
 // A plugins.ts with a plugin that has the Ledger Plugin Interface (Interledger RFC 0004, draft 8) and an event
 // emitter's own methods, and ends the script when anything else is asked of it.
@@ -32,11 +32,11 @@ export const xrp = {
 }
 `
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let stage: Stage
 
 beforeEach(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   stage = await setStage(plugins)
 })
 
@@ -48,9 +48,9 @@ afterEach(async () => {
 test.each(pairs)(
   '$shop and $client ask nothing of a plugin but its interface',
   async ({ shop, client, lettersIn }) => {
-    const seller = stage.run(shop, { TEST_LEDGER: ledger.url, PORT: '0' })
+    const seller = stage.run(shop, { ...ledger.env, PORT: '0' })
     const [, url = ''] = await seller.says(/Visit (http:\S+)/)
-    const buyer = stage.run(client, { TEST_LEDGER: ledger.url, SHOP_URL: url, INTERVAL_MS: '200' })
+    const buyer = stage.run(client, { ...ledger.env, SHOP_URL: url, INTERVAL_MS: '200' })
     await buyer.prints(output => lettersIn(output).length >= 3)
     expect(await buyer.interrupt()).toBe(0)
     expect(await seller.interrupt()).toBe(0)

@@ -1,20 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
 import { pairs } from './support/pairs.ts'
-import { fastLedger, freePort, type Script, type Stage, setStage } from './support/scripts.ts'
+import { freePort, type Script, type Stage, setStage } from './support/scripts.ts'
 
 const secret = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 const shopAddress = `test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA`
 const goodPay = `interledger-psk 10 ${shopAddress} ${secret}`
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let stage: Stage
-const env = () => ({ TEST_LEDGER: ledger.url, INTERVAL_MS: '200', PORT: '0' })
+const env = () => ({ ...ledger.env, INTERVAL_MS: '200', PORT: '0' })
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   stage = await setStage()
 })
 
@@ -44,7 +45,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
 
   test('gets ten letters, one for each payment, and every drop is accounted for', async () => {
     const purse = await Customer.connect(ledger)
-    const till = await Customer.connect(ledger, accounts.shop.secret)
+    const till = await Customer.connect(ledger, ledger.shop)
     const [purseBefore, tillBefore] = [await purse.plugin.getBalance(), await till.plugin.getBalance()]
     const { script, url } = await openShop(shop)
     const run = stage.run(client, { ...env(), SHOP_URL: url })

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Client } from 'xrpl'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
+import { needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { freePort, type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -15,6 +16,7 @@ let shopPort: number
 let stateFile: string
 
 beforeEach(async () => {
+  needsSandbox('it kills the ledger')
   stage = await setStage()
   ledgerPort = await freePort()
   shopPort = await freePort()

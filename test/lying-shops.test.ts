@@ -3,21 +3,22 @@ import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pskFulfillment } from '../src/crypto.ts'
-import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
 
 const sharedSecret = Buffer.alloc(32, 7)
-const pay = `interledger-psk 10 test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
 const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
 const intervalMs = 100
 const maxSecondsAtRisk = 2
 
-let ledger: SandboxLedger
+let ledger: TestLedger
+let pay: string
 let stage: Stage
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
+  pay = `interledger-psk 10 test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
   stage = await setStage()
   await stage.edit(
     'src/client/payments.ts',
@@ -33,7 +34,7 @@ afterAll(async () => {
 
 function run(client: string, url: string): Script {
   return stage.run(`src/${client}.ts`, {
-    TEST_LEDGER: ledger.url,
+    ...ledger.env,
     SHOP_URL: url,
     INTERVAL_MS: String(intervalMs)
   })
@@ -41,7 +42,7 @@ function run(client: string, url: string): Script {
 
 /** A till that takes every payment, whatever its shop then does about the letter. */
 async function openTill(): Promise<PluginXrpEscrow> {
-  const till = new PluginXrpEscrow({ server: ledger.url, secret: accounts.shop.secret })
+  const till = new PluginXrpEscrow({ server: ledger.url, secret: ledger.shop.secret })
   till.on('incoming_prepare', ({ id, ilp }) => {
     till
       .fulfillCondition(id, base64url(pskFulfillment(sharedSecret, base64url.toBuffer(ilp))))
@@ -76,7 +77,7 @@ describe.each([
 
   test('ends with a sentence when the account to be paid does not exist', async () => {
     const shop = await fakeShop((_req, res) => {
-      res.writeHead(status, { Pay: pay.replace(accounts.shop.address, nobody) }).flushHeaders()
+      res.writeHead(status, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
     })
     const buyer = run(client, shop.url)
     expect(await buyer.ends()).toBe(1)

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
 import { Customer, parsePay } from './support/customer.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let stage: Stage
 let shop: Script
 let shopUrl: string
@@ -13,11 +13,11 @@ let customer: Customer
 let till: Customer
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   stage = await setStage()
-  shop = stage.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
   customer = await Customer.connect(ledger)
-  till = await Customer.connect(ledger, accounts.shop.secret)
+  till = await Customer.connect(ledger, ledger.shop)
   shopUrl = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
 })
 
@@ -199,8 +199,8 @@ describe('shop-from-before', () => {
 
   test('refuses an expiry too near with R02', async () => {
     // Here a second of the ledger is a second of the clock.
-    const slowLedger = await fastLedger({ closeIntervalMs: 1000 })
-    const slowShop = stage.run('src/shop-from-before.ts', { TEST_LEDGER: slowLedger.url, PORT: '0' })
+    const slowLedger = await openLedger({ closeIntervalMs: 1000 })
+    const slowShop = stage.run('src/shop-from-before.ts', { ...slowLedger.env, PORT: '0' })
     const slowCustomer = await Customer.connect(slowLedger)
     const [, url = ''] = await slowShop.says(/Visit (http:\S+)/)
     await slowCustomer.prepare(parsePay((await fetch(url)).headers.get('Pay')), '10', { expiresInMs: 18_000 })

@@ -50,7 +50,7 @@ test(
     const [, shopUrl = ''] = await shop.says(/Visit (http:\S+)/)
     const clients: { customer: Customer; stream: LetterStream; offer: Offer }[] = []
     for (const { seed = '' } of wallets) {
-      const customer = await Customer.connect(ledger, seed)
+      const customer = await Customer.connect(ledger, { secret: seed })
       const stream = await LetterStream.open(shopUrl)
       clients.push({ customer, stream, offer: parsePay(stream.pay) })
     }

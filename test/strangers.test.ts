@@ -2,24 +2,25 @@ import http from 'node:http'
 import * as IlpPacket from 'ilp-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, Wallet } from 'xrpl'
-import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer, parsePay } from './support/customer.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let stage: Stage
 let customer: Customer
 const shops: Record<string, { script: Script; url: string }> = {}
 
 async function openShop(script: string, env = {}): Promise<{ script: Script; url: string }> {
-  const run = stage.run(script, { TEST_LEDGER: ledger.url, PORT: '0', ...env })
+  const run = stage.run(script, { ...ledger.env, PORT: '0', ...env })
   return { script: run, url: `${(await run.says(/Visit (http:\S+)/))[1]}/` }
 }
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   stage = await setStage()
   customer = await Customer.connect(ledger)
   for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(`src/${name}.ts`)
@@ -142,8 +143,9 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 
 describe('both shops, on one account', () => {
   let client: Client
-  const wallet = Wallet.fromSeed(accounts.customer.secret)
+  let wallet: Wallet
   beforeAll(async () => {
+    wallet = Wallet.fromSeed(ledger.customer.secret)
     client = new Client(ledger.url)
     await client.connect()
   })
@@ -161,7 +163,6 @@ describe('both shops, on one account', () => {
     data: Buffer.alloc(0)
   }).toString('base64url')
   const uuid = '00000000-0000-4000-8000-000000000000'
-  const soon = () => ledger.ledger.closedHeader.closeTime + 100_000
 
   test.each([
     { what: 'an escrow without memos', tx: { Condition: condition } },
@@ -200,13 +201,14 @@ describe('both shops, on one account', () => {
       tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
     }
   ])('survives $what', async ({ tx }) => {
-    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: soon() - 50_000 } : {}
+    const soon = (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
+    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: soon - 50_000 } : {}
     const prepared = await client.autofill({
       TransactionType: 'EscrowCreate',
       Account: wallet.classicAddress,
-      Destination: accounts.shop.address,
+      Destination: ledger.shop.address,
       Amount: '10',
-      CancelAfter: soon(),
+      CancelAfter: soon,
       ...tx,
       ...finishAfter
     } as Parameters<typeof client.autofill>[0])
@@ -242,7 +244,7 @@ describe('streaming-shop', () => {
   test('lets a client go that never pays, and keeps one that does', async () => {
     const own = await setStage()
     await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 1500')
-    const run = own.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
     const url = (await run.says(/Visit (http:\S+)/))[1] as string
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
     await customer.pay(parsePay(payer.pay))
@@ -259,7 +261,7 @@ describe('shop-from-before', () => {
   test('forgets first who asked first and never paid, and never who has paid', async () => {
     const own = await setStage()
     await own.edit('src/shop/client-accounts.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 3')
-    const run = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
     const url = (await run.says(/Visit (http:\S+)/))[1] as string
     const ask = async () => parsePay((await fetch(url)).headers.get('Pay'))
     const paid = await ask()

@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
 import { Customer, parsePay } from './support/customer.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let stage: Stage
 let shop: Script
 let shopUrl: string
@@ -16,9 +16,9 @@ let customer: Customer
 const streams: LetterStream[] = []
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   stage = await setStage()
-  shop = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  shop = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
   customer = await Customer.connect(ledger)
   shopUrl = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
 })
@@ -116,7 +116,7 @@ describe('streaming-shop', () => {
   })
 
   test('ends its open answers on Ctrl-C, with code 0 and within two seconds', async () => {
-    const own = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
     const stream = await LetterStream.open((await own.says(/Visit (http:\S+)/))[1] as string)
     await customer.pay(parsePay(stream.pay))
     const before = performance.now()
@@ -126,7 +126,7 @@ describe('streaming-shop', () => {
   })
 
   test('ends likewise on SIGTERM', async () => {
-    const own = stage.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
     await own.says(/Visit/)
     expect(await own.interrupt('SIGTERM')).toBe(0)
   })
@@ -139,7 +139,7 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
       const other = http.createServer().listen(0)
       await once(other, 'listening')
       const { port } = other.address() as AddressInfo
-      const own = stage.run(script, { TEST_LEDGER: ledger.url, PORT: String(port) })
+      const own = stage.run(script, { ...ledger.env, PORT: String(port) })
       expect(await own.ends()).toBe(1)
       expect(own.output).toContain(
         `Port ${port} is in use by another program: stop that program, or choose another port`
@@ -171,7 +171,7 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
         sentence: /is not a family seed/
       }
     ])('when $what', async ({ env, sentence }) => {
-      const own = stage.run(script, { TEST_LEDGER: ledger.url, PORT: '0', ...env })
+      const own = stage.run(script, { ...ledger.env, PORT: '0', ...env })
       expect(await own.ends()).toBe(1)
       expect(own.output).toMatch(sentence)
       expect(own.output).not.toMatch(/^\s+at /m)

@@ -34,7 +34,7 @@ export async function manyClients({ isQuick }: Run): Promise<Section> {
     const ledger = await startLedger(stage, 1000)
     const shop = await startShop(stage, ledger)
     for (const seed of await fund(ledger.url, Math.max(...counts))) {
-      customers.push(await Customer.connect(ledger, seed))
+      customers.push(await Customer.connect(ledger, { secret: seed }))
     }
 
     /** Pays in turn, and waits until everything is taken: the shop is idle before and after. */

@@ -41,7 +41,10 @@ export class Customer {
     this.plugin = plugin
   }
 
-  static async connect(ledger: { url: string }, secret = accounts.customer.secret): Promise<Customer> {
+  static async connect(
+    ledger: { url: string; customer?: { secret: string } },
+    { secret } = ledger.customer ?? accounts.customer
+  ): Promise<Customer> {
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret })
     await plugin.connect()
     return new Customer(plugin)

@@ -1,21 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Script, setStage } from '../support/scripts.ts'
-import {
-  cpuMsOf,
-  type LetterLog,
-  type Run,
-  reportOf,
-  startClient,
-  startLedger,
-  startOwn,
-  startShop
-} from './processes.ts'
+import { cpuMsOf, type Run, reportOf, startOwn } from './processes.ts'
 import { quantile } from './statistics.ts'
+import { ledgersToWait, stream } from './streaming.ts'
 import type { Row, Section } from './table.ts'
 
-// So many ledgers may close after the last payment; then what has not come is not delivered.
-const ledgersToWait = 3
 // The floor is not taken more often than this, so that it does not itself slow down what it is compared with.
 const minFloorIntervalMs = 50
 const floorPath = fileURLToPath(new URL('floor.ts', import.meta.url))
@@ -76,49 +64,33 @@ export async function pace({ isQuick }: Run): Promise<Section> {
 }
 
 async function measure(closeIntervalMs: number, intervalMs: number, durationMs: number): Promise<Row> {
-  const stage = await setStage()
   const floorIntervalMs = Math.max(intervalMs, minFloorIntervalMs)
   const floorScripts = floors.map(role => startOwn(floorPath, [role, `${floorIntervalMs}`]))
+  // CPU time of each floor, and how many transactions it was for.
+  const meters = floorScripts.flatMap(script => [
+    () => cpuMsOf(script),
+    () => reportOf(script, 'SIGHUP', /done: (\d+) transactions\n/)
+  ])
   try {
-    const ledger = await startLedger(stage, closeIntervalMs)
-    const shop = await startShop(stage, ledger)
-    const client = startClient(stage, ledger, shop, intervalMs)
-    await client.log.letters(1)
-    await delay(2_000)
-
-    const scripts = [ledger.script, client.script, shop.script]
-    // Whole ledgers, or the last one's work would be missing.
-    const wholeMs = Math.max(1, Math.floor(durationMs / closeIntervalMs)) * closeIntervalMs
-    const before = await Promise.all([...scripts.map(cpuMsOf), ...floorScripts.flatMap(workOf)])
-    const first = client.log.askedAt.length
-    await delay(wholeMs)
-    const after = await Promise.all([...scripts.map(cpuMsOf), ...floorScripts.flatMap(workOf)])
-    const end = client.log.askedAt.length
-    await client.log.letters(end, ledgersToWait * closeIntervalMs)
-
-    const asked = end - first
-    const spent = after.map((value, at) => value - (before[at] ?? 0))
-    const [sandboxMs, clientMs, shopMs] = spent.slice(0, scripts.length).map(ms => ms / asked) as [
-      number,
-      number,
-      number
-    ]
-    const [clientFloorMs, shopFloorMs] = floors.map((_, at) => {
-      const [ms = 0, done = 0] = spent.slice(scripts.length + 2 * at)
-      return ms / done
-    }) as [number, number]
-    const latencies = latenciesOf(client.log, first, end).map(ms => ms / closeIntervalMs)
+    const streaming = await stream(closeIntervalMs, intervalMs, durationMs, meters)
+    const { asked, latencies, cpuMs, counted } = streaming
+    const [clientFloor = 0, creates = 0, shopFloor = 0, finishes = 0] = counted
+    const seconds = Math.round(streaming.seconds)
+    const clientMs = cpuMs.client / asked
+    const clientFloorMs = clientFloor / creates
+    const shopMs = cpuMs.shop / asked
+    const shopFloorMs = shopFloor / finishes
     return {
       close: closeIntervalMs / 1000,
       interval: intervalMs,
-      seconds: wholeMs / 1000,
-      due: wholeMs / intervalMs,
+      seconds,
+      due: (seconds * 1000) / intervalMs,
       asked,
       delivered: latencies.length,
       ratio: latencies.length / asked,
       p50: quantile(latencies, 0.5),
       p99: quantile(latencies, 0.99),
-      sandboxMs,
+      sandboxMs: cpuMs.sandbox / asked,
       clientMs,
       clientFloorMs,
       clientTimes: clientMs / clientFloorMs,
@@ -128,16 +100,5 @@ async function measure(closeIntervalMs: number, intervalMs: number, durationMs: 
     }
   } finally {
     await Promise.all(floorScripts.map(script => script.kill()))
-    await stage.strike()
   }
-}
-
-/** CPU time of a floor, and how many transactions it was for. */
-function workOf(script: Script): [Promise<number>, Promise<number>] {
-  return [cpuMsOf(script), reportOf(script, 'SIGHUP', /done: (\d+) transactions\n/)]
-}
-
-/** Of payments from one number to another, as far as their letters have come: these come in order. */
-function latenciesOf({ askedAt, letterAt }: LetterLog, first: number, end: number): number[] {
-  return letterAt.slice(first, end).map((at, index) => at - (askedAt[first + index] as number))
 }

@@ -5,6 +5,7 @@ import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { parseArgs } from 'node:util'
 import { cost } from './cost.ts'
 import { derivation } from './derivation.ts'
+import { fill } from './fill.ts'
 import { growth } from './growth.ts'
 import { manyClients } from './many-clients.ts'
 import { pace } from './pace.ts'
@@ -18,7 +19,8 @@ const items: ((run: Run) => Section | Promise<Section>)[] = [
   manyClients,
   growth,
   start,
-  cost
+  cost,
+  fill
 ]
 
 const { values } = parseArgs({

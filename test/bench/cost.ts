@@ -39,7 +39,7 @@ export async function cost({ isQuick }: Run): Promise<Section> {
       {
         name: 'Drops',
         columns: [
-          { key: 'network', head: 'network' },
+          { key: 'network', head: 'network', names: true },
           { key: 'price', head: 'price' },
           { key: 'createFee', head: 'fee of EscrowCreate' },
           { key: 'finishFee', head: 'fee of EscrowFinish' },
@@ -57,7 +57,7 @@ export async function cost({ isQuick }: Run): Promise<Section> {
       {
         name: "Locked in the client's account until the letter is paid for",
         columns: [
-          { key: 'network', head: 'network' },
+          { key: 'network', head: 'network', names: true },
           { key: 'reserve', head: 'reserve (drops)' },
           { key: 'ledgers', head: 'for ledgers' },
           { key: 'seconds', head: 'that is (s)' }

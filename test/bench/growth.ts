@@ -5,7 +5,7 @@ import { heapOf, type Run, startClient, startLedger, startShop } from './process
 import { mean, slope } from './statistics.ts'
 import type { Row, Section, Table } from './table.ts'
 
-const intervalMs = 10
+const intervalMs = 4
 const closeIntervalMs = 1000
 // What is under way comes and goes with every ledger: the heap is looked at so often within one.
 const looks = 4
@@ -70,7 +70,7 @@ async function heaps({ isQuick }: Run): Promise<Table[]> {
       {
         name: 'Growth of the heap, bytes per letter',
         columns: [
-          { key: 'label', head: 'from … to letters' },
+          { key: 'label', head: 'from … to letters', names: true },
           { key: 'shop', head: 'shop', atMost: 50 },
           { key: 'client', head: 'client', atMost: 50 }
         ],
@@ -101,7 +101,7 @@ async function history(): Promise<Table> {
   return {
     name: 'Sandbox with a history',
     columns: [
-      { key: 'after', head: 'transactions behind it' },
+      { key: 'after', head: 'transactions behind it', names: true },
       { key: 'ms', head: 'CPU per transaction (ms)', digits: 2 },
       { key: 'ratio', head: 'ratio', digits: 2, atMost: 1.2 },
       { key: 'memory', head: 'memory (MiB)' }

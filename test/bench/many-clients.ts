@@ -90,7 +90,7 @@ export async function manyClients({ isQuick }: Run): Promise<Section> {
         {
           name: `Clients of one shop, ${lettersPerSecond} payments a second among them, a ledger every second`,
           columns: [
-            { key: 'clients', head: 'clients' },
+            { key: 'clients', head: 'clients', names: true },
             { key: 'perSecond', head: 'letters/s', digits: 1 },
             { key: 'cpuMs', head: 'CPU of the shop per letter (ms)', digits: 2 },
             { key: 'times', head: 'times that of 1 client', digits: 2, atMost: 1.1 },
@@ -110,7 +110,7 @@ export async function manyClients({ isQuick }: Run): Promise<Section> {
         {
           name: 'Memory',
           columns: [
-            { key: 'waiting', head: 'waiting clients' },
+            { key: 'waiting', head: 'waiting clients', names: true },
             { key: 'bytes', head: 'heap of the shop for each (bytes)' }
           ],
           rows: [{ waiting: waitingClients, bytes: (heapAfter - heapBefore) / waitingClients }]

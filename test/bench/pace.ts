@@ -2,25 +2,32 @@ import { fileURLToPath } from 'node:url'
 import { cpuMsOf, type Run, reportOf, startOwn } from './processes.ts'
 import { quantile } from './statistics.ts'
 import { ledgersToWait, stream } from './streaming.ts'
-import type { Row, Section } from './table.ts'
+import type { Row, Section, Table } from './table.ts'
 
 // The floor is not taken more often than this, so that it does not itself slow down what it is compared with.
 const minFloorIntervalMs = 50
 const floorPath = fileURLToPath(new URL('floor.ts', import.meta.url))
 const floors = ['client', 'shop']
 
+const which = [
+  { key: 'close', head: 'close (s)', names: true },
+  { key: 'interval', head: 'interval (ms)', names: true }
+]
+
 /** Whether every payment gets its letter, how fast, and what it costs. */
 export async function pace({ isQuick }: Run): Promise<Section> {
   const rows: Row[] = []
   for (const closeIntervalMs of isQuick ? [1000] : [1000, 4000]) {
     for (const intervalMs of isQuick ? [100, 10] : [1000, 100, 10]) {
-      rows.push(await measure(closeIntervalMs, intervalMs, isQuick ? 6_000 : 30_000))
+      rows.push(
+        await measure(
+          closeIntervalMs,
+          intervalMs,
+          isQuick ? 6_000 : closeIntervalMs === 1000 ? 30_000 : 20_000
+        )
+      )
     }
   }
-  const which = [
-    { key: 'close', head: 'close (s)' },
-    { key: 'interval', head: 'interval (ms)' }
-  ]
   return {
     title: '2. Keeping pace',
     tables: [
@@ -38,20 +45,17 @@ export async function pace({ isQuick }: Run): Promise<Section> {
         ],
         rows
       },
-      {
-        name: 'CPU per letter (ms), and its floor with ripple-binary-codec and ripple-keypairs',
-        columns: [
-          ...which,
-          { key: 'sandboxMs', head: 'sandbox', digits: 2 },
-          { key: 'clientMs', head: 'client', digits: 2 },
-          { key: 'clientFloorMs', head: 'floor', digits: 2 },
-          { key: 'clientTimes', head: 'times', digits: 2, atMost: 1.5 },
-          { key: 'shopMs', head: 'shop', digits: 2 },
-          { key: 'shopFloorMs', head: 'floor', digits: 2 },
-          { key: 'shopTimes', head: 'times', digits: 2, atMost: 1.5 }
-        ],
-        rows
-      }
+      cpuTable(
+        'CPU per letter (ms), and its floor with ripple-binary-codec and OpenSSL',
+        rows.filter(({ interval }) => Number(interval) < 1000),
+        1.3
+      ),
+      // Too few letters for the JIT compiler to have warmed up.
+      cpuTable(
+        'The same at a payment every second',
+        rows.filter(({ interval }) => Number(interval) >= 1000),
+        2
+      )
     ],
     notes: [
       'Due: the time divided by the interval; a timer of Node.js is late rather than early. Latency: from a payment to ' +
@@ -60,6 +64,23 @@ export async function pace({ isQuick }: Run): Promise<Section> {
       'Floor: signing, encoding and hashing the same transactions and nothing else, in processes beside the scripts, ' +
         `at the same interval but at least ${minFloorIntervalMs} ms.`
     ]
+  }
+}
+
+function cpuTable(name: string, rows: Row[], clientGoal: number): Table {
+  return {
+    name,
+    columns: [
+      ...which,
+      { key: 'sandboxMs', head: 'sandbox', digits: 2 },
+      { key: 'clientMs', head: 'client', digits: 2 },
+      { key: 'clientFloorMs', head: 'floor', digits: 2 },
+      { key: 'clientTimes', head: 'times', digits: 2, atMost: clientGoal },
+      { key: 'shopMs', head: 'shop', digits: 2 },
+      { key: 'shopFloorMs', head: 'floor', digits: 2 },
+      { key: 'shopTimes', head: 'times', digits: 2, atMost: 1.5 }
+    ],
+    rows
   }
 }
 

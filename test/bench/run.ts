@@ -1,6 +1,7 @@
 // npm run bench: measures what this program exists for. Nothing here passes or fails.
-// -- --only 1,2 for some of the items, --quick for a short try, --json FILE for machines.
-import { writeFile } from 'node:fs/promises'
+// -- --only 1,2 for some of the items, --quick for a short try, --json FILE to keep the figures, --compare FILE to see
+// them beside those that were kept.
+import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { parseArgs } from 'node:util'
 import { cost } from './cost.ts'
@@ -11,7 +12,7 @@ import { manyClients } from './many-clients.ts'
 import { pace } from './pace.ts'
 import type { Run } from './processes.ts'
 import { start } from './start.ts'
-import { print, type Section } from './table.ts'
+import { compare, print, type Section } from './table.ts'
 
 const items: ((run: Run) => Section | Promise<Section>)[] = [
   derivation,
@@ -23,8 +24,15 @@ const items: ((run: Run) => Section | Promise<Section>)[] = [
   fill
 ]
 
+interface Report {
+  conditions: { date: string; node: string; cpu: string; cores: number; load?: number; quick: boolean }
+  seconds: number
+  sections: (Section & { item: number })[]
+}
+
 const { values } = parseArgs({
   options: {
+    compare: { type: 'string' },
     json: { type: 'string' },
     only: { type: 'string', default: items.map((_, at) => at + 1).join() },
     quick: { type: 'boolean', default: false }
@@ -38,6 +46,8 @@ if (strange !== undefined) {
   )
   process.exit(1)
 }
+
+const earlier: Partial<Report> = values.compare ? JSON.parse(await readFile(values.compare, 'utf8')) : {}
 
 const startedAt = new Date()
 const conditions = {
@@ -60,11 +70,19 @@ console.log(
 )
 if (conditions.quick) console.log('A quick try: too short for figures to rely on.')
 
-const sections: (Section & { item: number })[] = []
+if (earlier.conditions) {
+  const { date, node, cores, cpu, load, quick } = earlier.conditions
+  console.log(
+    `Before: ${date} UTC, Node.js ${node}, ${cores} cores of ${cpu}, load ${load?.toFixed(1)}${quick ? ', a quick try' : ''}.`
+  )
+}
+
+const sections: Report['sections'] = []
 for (const item of chosen) {
   const section = await items[item - 1]?.({ isQuick: values.quick })
   if (!section) continue
-  console.log(`\n${print(section)}`.trimEnd())
+  const before = earlier.sections?.find(other => other.item === item)
+  console.log(`\n${print(before ? compare(section, before) : section)}`.trimEnd())
   sections.push({ item, ...section })
 }
 const seconds = Math.round((Date.now() - startedAt.getTime()) / 1000)

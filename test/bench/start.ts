@@ -124,7 +124,7 @@ function toTable(name: string, end: string, phases: Phase[], runs: number[][], g
   return {
     name,
     columns: [
-      { key: 'what', head: 'phase' },
+      { key: 'what', head: 'phase', names: true },
       { key: 'ms', head: 'ms' },
       { key: 'total', head: end, ...(goal !== undefined && { atMost: goal }) }
     ],

@@ -6,6 +6,8 @@ export interface Column {
   digits?: number
   atLeast?: number
   atMost?: number
+  /** its values say which row it is */
+  names?: boolean
 }
 
 export type Row = Record<string, string | number | undefined>
@@ -22,6 +24,33 @@ export interface Section {
   tables: Table[]
   /** what has to be known to read the figures */
   notes: string[]
+}
+
+/** What an earlier run had to say about the same: each row gets its figures under other keys, each column a neighbour. */
+export function compare(section: Section, earlier: Section): Section {
+  const tables = section.tables.map((table, number) => {
+    const before = earlier.tables[number]
+    if (!before) return table
+    const naming = table.columns.filter(({ names }) => names)
+    const isSame = (row: Row, at: number) => (other: Row, otherAt: number) =>
+      naming.length ? naming.every(({ key }) => row[key] === other[key]) : at === otherAt
+    return {
+      ...table,
+      columns: table.columns.flatMap(({ names, ...column }) => {
+        const isFigure = !names && table.rows.some(row => typeof row[column.key] === 'number')
+        const { key, digits } = column
+        return isFigure ? [column, { key: `${key} before`, head: 'before', digits }] : [column]
+      }),
+      rows: table.rows.map((row, at) => {
+        const old = before.rows.find(isSame(row, at)) ?? {}
+        return {
+          ...row,
+          ...Object.fromEntries(Object.entries(old).map(([key, value]) => [`${key} before`, value]))
+        }
+      })
+    }
+  })
+  return { ...section, tables }
 }
 
 /** Whether a value is worse than its column's goal. */

@@ -9,7 +9,7 @@ const real = [
   'test/ilp-plugin-xrp-escrow/{messages,reconnect,submission,transfers}.test.ts'
 ]
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     globalSetup: 'test/support/setup.ts',
     // Processes and ledgers on a machine that others use too: once more is no disgrace there.
@@ -19,12 +19,14 @@ export default defineConfig({
     projects: process.env.RIPPLED_URL
       ? real.map((include, groupOrder) => ({
           extends: true,
+          mode,
           // One ledger for all.
           test: { name: `real ${groupOrder}`, include: [include], maxWorkers: 1, sequence: { groupOrder } }
         }))
       : [
           {
             extends: true,
+            mode,
             test: {
               name: 'together',
               include: ['test/**/*.test.ts'],
@@ -38,8 +40,9 @@ export default defineConfig({
           },
           {
             extends: true,
+            mode,
             test: { name: 'alone', include: alone, fileParallelism: false, sequence: { groupOrder: 1 } }
           }
         ]
   }
-})
+}))

@@ -77,7 +77,7 @@ async function measure(letters: number) {
   try {
     const ledger = await startLedger(stage, closeIntervalMs)
     const shop = await startShop(stage, ledger)
-    const client = startClient(stage, ledger, shop, intervalMs)
+    const client = await startClient(stage, ledger, shop, intervalMs)
     // By then the first ones are paid for as well as delivered.
     await client.log.letters(letters + (3 * closeIntervalMs) / intervalMs)
     const raw = await RawClient.connect(ledger.url)

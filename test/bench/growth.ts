@@ -32,7 +32,7 @@ async function heaps({ isQuick }: Run): Promise<Table[]> {
   try {
     const ledger = await startLedger(stage, closeIntervalMs)
     const shop = await startShop(stage, ledger)
-    const client = startClient(stage, ledger, shop, intervalMs)
+    const client = await startClient(stage, ledger, shop, intervalMs)
     const points: { letters: number; shop: number; client: number }[] = []
     for (const mark of marks) {
       await client.log.letters(mark)

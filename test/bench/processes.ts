@@ -30,12 +30,12 @@ export async function startShop(
   return { script, url }
 }
 
-export function startClient(
+export async function startClient(
   stage: Stage,
   ledger: { url: string },
   shop: { url: string },
   intervalMs: number
-): { script: Script; log: LetterLog } {
+): Promise<{ script: Script; log: LetterLog }> {
   const env = {
     TEST_LEDGER: ledger.url,
     SHOP_URL: shop.url,
@@ -43,6 +43,7 @@ export function startClient(
     NODE_OPTIONS: preload
   }
   const script = stage.run('src/streaming-client2.ts', env, [], throughTsx)
+  await script.runs()
   return { script, log: new LetterLog(script) }
 }
 

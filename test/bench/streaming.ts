@@ -38,7 +38,7 @@ export async function stream(
   try {
     const ledger = await startLedger(stage, closeIntervalMs)
     const shop = await startShop(stage, ledger)
-    const client = startClient(stage, ledger, shop, intervalMs)
+    const client = await startClient(stage, ledger, shop, intervalMs)
     await client.log.letters(1)
     await delay(2_000)
 

@@ -75,7 +75,8 @@ test.each([
       }),
       { numRuns }
     )
-  }
+  },
+  600_000
 )
 
 test('A transaction signed with Ed25519 is the one that xrpl.js makes, with its hash', () => {

@@ -90,7 +90,8 @@ describe('a signature', () => {
         }),
         { numRuns }
       )
-    }
+    },
+    600_000
   )
 
   /** The parts of a DER signature, put together anew. */

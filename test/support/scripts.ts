@@ -130,6 +130,11 @@ export class Script {
     return this.#process
   }
 
+  /** Waits until it runs. */
+  async runs(): Promise<void> {
+    await this.#started
+  }
+
   /** Waits until the output matches; rejects when the script ends without. */
   says(pattern: RegExp): Promise<RegExpExecArray> {
     return this.prints(output => pattern.exec(output), `saying ${pattern}`)

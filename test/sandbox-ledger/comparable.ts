@@ -10,6 +10,8 @@ const incomparable = new Set([
 /** A message without what cannot be compared from one run to another; its name and its type stay. */
 export function comparable(message: Message): Message {
   return JSON.parse(JSON.stringify(message), function (this: Message, name, value) {
+    // rippled 1.9.3 did not thread the pages of directories.
+    if (/^PreviousTxn/.test(name) && this.LedgerEntryType === 'DirectoryNode') return undefined
     const isLedgerHash = name === 'hash' && ('seq' in this || 'close_flags' in this)
     return incomparable.has(name) || isLedgerHash ? typeof value : value
   })

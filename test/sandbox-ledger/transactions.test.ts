@@ -240,7 +240,7 @@ test('memos of more than a kilobyte, or with a type that is no URL, are refused'
 })
 
 test.each([
-  ['AccountSet', {}, 'temDISABLED'],
+  ['AccountSet', {}, 'tesSUCCESS'],
   ['TrustSet', { LimitAmount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'temDISABLED'],
   ['Payment', { Amount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'tecPATH_DRY'],
   ['Payment', { Amount: '1', SendMax: '1' }, 'temBAD_SEND_XRP_MAX'],
@@ -304,13 +304,28 @@ test('a full open ledger costs more: who pays less waits in the queue, if there 
   expect((await busy.pay(shop, customer, 1, { LastLedgerSequence })).engine_result).toBe('telCAN_NOT_QUEUE')
   expect((await busy.pay(shop, customer, 1, { Fee: '11250' })).engine_result).toBe('tesSUCCESS')
   const more = []
-  for (let count = 5; count < 44; count++)
+  for (let count = 5; count < 14; count++)
     more.push(await busy.pay(customer, shop, 1, { Sequence: 4 + count }))
-  expect(more[37]).toMatchObject({ engine_result: 'terQUEUED' })
-  expect(more[38]).toMatchObject({ engine_result: 'telCAN_NOT_QUEUE_FULL' })
+  // Ten of an account may wait.
+  expect(more[7]).toMatchObject({ engine_result: 'terQUEUED' })
+  expect(more[8]).toMatchObject({ engine_result: 'telCAN_NOT_QUEUE_FULL' })
+  // Who outbids what waits by a quarter takes its place.
+  const outbid = (Fee: string) => busy.pay(customer, shop, 2, { Sequence: 7, Fee })
+  expect((await outbid('12')).engine_result).toBe('telCAN_NOT_QUEUE_FEE')
+  expect((await outbid('13')).engine_result).toBe('terQUEUED')
   await busy.close()
-  expect(await busy.ask('fee')).toMatchObject({ current_ledger_size: '3', current_queue_size: '37' })
+  expect(await busy.ask('fee')).toMatchObject({ current_ledger_size: '3', current_queue_size: '8' })
   await busy.close()
   expect(await busy.result(results[4])).toBe('tesSUCCESS')
+  await busy.stop()
+})
+
+test('what waits in the queue pays less in fees than the reserve', async () => {
+  const busy = await Bench.start({ openLedgerLimit: 0.05 })
+  const pay = (Sequence: number, Fee: string) => busy.pay(customer, shop, 1, { Sequence, Fee })
+  expect((await pay(4, '10')).engine_result).toBe('tesSUCCESS')
+  expect((await pay(5, '600000')).engine_result).toBe('terQUEUED')
+  expect((await pay(6, '600000')).engine_result).toBe('terQUEUED')
+  expect((await pay(7, '10')).engine_result).toBe('telCAN_NOT_QUEUE_BALANCE')
   await busy.stop()
 })

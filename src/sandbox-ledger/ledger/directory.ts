@@ -5,7 +5,7 @@ const MAX_PAGE_ENTRIES = 32
 
 // Page numbers are UInt64: hexadecimal strings in JSON.
 const pageNumber = (value = '0') => Number.parseInt(value, 16)
-const pageName = (page: number) => page.toString(16).toUpperCase()
+const pageName = (page: number) => page.toString(16)
 
 function page(state: State, root: string, number: number): { index: string; node: DirectoryNode } {
   const index = indexOf.directoryPage(root, number)
@@ -20,7 +20,14 @@ function page(state: State, root: string, number: number): { index: string; node
  */
 export function addToDirectory(view: View, owner: string, entry: string): string {
   const root = indexOf.ownerDirectory(owner)
-  const common = { LedgerEntryType: 'DirectoryNode', Flags: 0, Owner: owner, RootIndex: root } as const
+  const common = {
+    LedgerEntryType: 'DirectoryNode',
+    Flags: 0,
+    Owner: owner,
+    RootIndex: root,
+    PreviousTxnID: '0'.repeat(64),
+    PreviousTxnLgrSeq: 0
+  } as const
   const first = readDirectory(view, root)
   if (!first) {
     view.write(root, { ...common, Indexes: [entry] })

@@ -58,6 +58,8 @@ export const indexOf = {
   account: remember(address => toHex(sha512Half(Buffer.from('\0a'), accountId(address)))),
   escrow: (owner: string, sequence: number) =>
     toHex(sha512Half(Buffer.from('\0u'), accountId(owner), uint32(sequence))),
+  ticket: (owner: string, sequence: number) =>
+    toHex(sha512Half(Buffer.from('\0T'), accountId(owner), uint32(sequence))),
   ownerDirectory: remember(owner => toHex(sha512Half(Buffer.from('\0O'), accountId(owner)))),
   directoryPage: (root: string, page: number) =>
     page === 0 ? root : toHex(sha512Half(Buffer.from('\0d'), Buffer.from(root, 'hex'), uint64(page)))

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { applyTransaction, minimumFee, type Outcome } from './apply.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
 import { genesis } from './genesis.ts'
 import { HashTree } from './hash-tree.ts'
@@ -15,7 +16,7 @@ import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
 import { Submitted } from './submitted.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
-import { applyTransaction, type Fees, type LedgerContext, minimumFee, type Outcome } from './transactors.ts'
+import type { Fees, LedgerContext } from './transactors/transactor.ts'
 
 /** 2000-01-01T00:00Z, the ledger's year zero, in seconds of Unix time. */
 export const RIPPLE_EPOCH = 946_684_800
@@ -31,11 +32,16 @@ const RETRY_PASSES = 1
 /** A transaction that is not validated yet is tried again in this many ledgers. Source: rippled, LocalTxs.cpp. */
 const HOLD_LEDGERS = 5
 const MAX_HELD = 10_000
+const MAX_LOCAL_BYTES = 16 * 1024 * 1024
 
 // How the price of the open ledger rises, and what may wait for it to fall. Source: rippled, app/misc/TxQ.h.
 const ESCALATION = 500
 const QUEUE_LEDGERS = 20
+const MIN_QUEUE_SIZE = 2000
 const MIN_QUEUED_LEDGERS = 2
+const MAX_QUEUED_PER_ACCOUNT = 10
+/** By how much a queued transaction has to outbid the one that it replaces, in percent. */
+const REPLACEMENT_PERCENT = 25
 
 export interface LedgerOptions {
   fees: Fees
@@ -74,11 +80,19 @@ interface Local {
   lastLedger: number
 }
 
-const slot = (account: string, sequence: number) => `${account}:${sequence}`
+/** Results after which a transaction cannot be validated any more. */
+const isHopeless = (result: EngineResult) =>
+  result.startsWith('tem') || ['tefPAST_SEQ', 'tefMAX_LEDGER', 'tefNO_TICKET'].includes(result)
+
+/** The number that a transaction uses up: its sequence, or its ticket, which comes after all sequences. */
+const numberOf = ({ Sequence, TicketSequence = 0 }: TransactionFields) =>
+  Sequence === 0 ? 2 ** 32 + TicketSequence : Sequence
+
+const slot = (fields: TransactionFields) => `${fields.Account}:${numberOf(fields)}`
 
 /**
  * The order in which a ledger applies its transactions: by account in an order that nobody can foresee, then
- * by sequence, then by hash. Source: rippled, app/misc/CanonicalTXSet.cpp.
+ * by sequence or ticket, then by hash. Source: rippled, app/misc/CanonicalTXSet.cpp.
  */
 export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8Array): Transaction[] {
   const key = ({ fields }: Transaction) =>
@@ -88,7 +102,7 @@ export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8A
     .sort(
       (a, b) =>
         Buffer.compare(a.key, b.key) ||
-        a.transaction.fields.Sequence - b.transaction.fields.Sequence ||
+        numberOf(a.transaction.fields) - numberOf(b.transaction.fields) ||
         (a.transaction.hash < b.transaction.hash ? -1 : 1)
     )
     .map(({ transaction }) => transaction)
@@ -120,10 +134,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #openView = new View(this.validated)
   /** What the open ledger holds, in order of arrival. */
   #openTransactions = new Map<string, Transaction>()
-  /** What was submitted and is not validated: applied to the open ledger, or waiting. */
+  /** What was submitted and may be validated yet, by hash: applied to the open ledger, or tried again in the next. */
   readonly #locals = new Map<string, Local>()
-  /** Those of them that wait for a lower price. */
-  readonly #queued = new Set<string>()
+  #localBytes = 0
+  /** Those of them that wait for something in the open ledger, by what they use up. */
+  readonly #held = new Map<string, Transaction>()
+  /** Those of them that wait for a lower price, by account and by what they use up. */
+  readonly #queued = new Map<string, Map<number, Transaction>>()
 
   constructor({ fees, networkId, historyLimit, now, openLedgerLimit, past = [] }: LedgerOptions) {
     super()
@@ -225,16 +242,32 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   #applyOrHold(transaction: Transaction, failHard = false): SubmitOutcome {
-    const { applied, ...outcome } = this.#applyToOpen(transaction, { retry: failHard })
-    const { Account, Sequence } = transaction.fields
-    const follows = outcome.result === 'terPRE_SEQ' && this.#queued.has(slot(Account, Sequence - 1))
-    const result = follows ? this.#queue(transaction) : outcome.result
-    const kept = applied || (!failHard && (!mayRetry(result) || this.#hold(transaction)))
+    const { applied, result } = this.#applyToOpen(transaction, failHard)
+    if (applied || failHard) return { result, applied, kept: applied }
+    const kept = isHopeless(result) || this.#remember(transaction)
+    if (kept && mayRetry(result)) this.#held.set(slot(transaction.fields), transaction)
     return { result, applied, kept }
   }
 
+  #applyToOpen(transaction: Transaction, failHard: boolean): { result: EngineResult; applied: boolean } {
+    const { fields } = transaction
+    const outcome = applyTransaction(transaction, this.#openView, this.#context(true), { retry: failHard })
+    const queue = this.#queued.get(fields.Account)
+    if (!outcome.applied) {
+      const follows = outcome.result === 'terPRE_SEQ' && queue?.has(fields.Sequence - 1)
+      return follows && !failHard ? { result: this.#queue(transaction), applied: false } : outcome
+    }
+    if (BigInt(fields.Fee) < this.openLedgerCost(fields))
+      return { result: failHard ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
+    outcome.view.commitTo(this.#openView)
+    this.#openTransactions.set(transaction.hash, transaction)
+    queue?.delete(numberOf(fields))
+    this.#remember(transaction)
+    return outcome
+  }
+
   /** What a transaction has to pay at this moment to get into the open ledger. */
-  openLedgerCost(fields: Pick<TransactionFields, 'Fulfillment'>): bigint {
+  openLedgerCost(fields: Pick<TransactionFields, 'Fulfillment' | 'Signers'>): bigint {
     const least = minimumFee(fields, this.fees)
     const load = this.#openTransactions.size / this.openLedgerLimit
     return BigInt(load > 1 ? Math.ceil(least * ESCALATION * load ** 2) : least)
@@ -242,52 +275,70 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** How many wait because the open ledger costs more than they pay. */
   get queueSize(): number {
-    return this.#queued.size
+    return [...this.#queued.values()].reduce((sum, { size }) => sum + size, 0)
   }
 
-  /** Whether a transaction that pays too little for now may wait. */
-  #queue({ fields }: Transaction): EngineResult {
-    const { Account, Sequence, LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
-    if (LastLedgerSequence < this.openIndex + MIN_QUEUED_LEDGERS) return 'telCAN_NOT_QUEUE'
-    if (this.#queued.size >= QUEUE_LEDGERS * this.openLedgerLimit) return 'telCAN_NOT_QUEUE_FULL'
-    this.#queued.add(slot(Account, Sequence))
+  /** Whether a transaction that pays too little for now may wait. Source: rippled, app/misc/detail/TxQ.cpp. */
+  #queue(transaction: Transaction): EngineResult {
+    const { fields } = transaction
+    const { Account, LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
+    const number = numberOf(fields)
+    const queue = this.#queued.get(Account) ?? new Map<number, Transaction>()
+    const replaced = queue.get(number)
+    const others = [...queue.values()].filter(other => other !== replaced)
+    if (replaced && !this.#outbids(fields, replaced.fields)) return 'telCAN_NOT_QUEUE_FEE'
+    if (LastLedgerSequence < this.openIndex + MIN_QUEUED_LEDGERS || fields.AccountTxnID !== undefined)
+      return 'telCAN_NOT_QUEUE'
+    if (!replaced && queue.size >= MAX_QUEUED_PER_ACCOUNT) return 'telCAN_NOT_QUEUE_FULL'
+    const inFlight = others.reduce((sum, other) => sum + BigInt(other.fields.Fee), 0n)
+    const balance = BigInt(readAccount(this.open, indexOf.account(Account))?.Balance ?? 0)
+    if (others.length > 0 && (inFlight >= balance || inFlight >= BigInt(this.fees.reserveBase)))
+      return 'telCAN_NOT_QUEUE_BALANCE'
+    const room = Math.max(QUEUE_LEDGERS * this.openLedgerLimit, MIN_QUEUE_SIZE)
+    if (!replaced && this.queueSize >= room) return 'telCAN_NOT_QUEUE_FULL'
+    queue.set(number, transaction)
+    this.#queued.set(Account, queue)
     return 'terQUEUED'
   }
 
-  /** Tries again what waits for an account's next sequence. */
-  applyHeld(account: string) {
+  #outbids(fields: TransactionFields, other: TransactionFields): boolean {
+    const level = (of: TransactionFields) => Number(of.Fee) / minimumFee(of, this.fees)
+    return level(fields) * 100 > level(other) * (100 + REPLACEMENT_PERCENT)
+  }
+
+  /** Tries again what waits for a transaction that was applied: the next sequences, or tickets that it made. */
+  applyHeld({ fields: { Account, TransactionType } }: Transaction) {
     for (;;) {
-      const sequence = readAccount(this.open, indexOf.account(account))?.Sequence
-      const held = sequence !== undefined && this.#locals.get(slot(account, sequence))?.transaction
-      if (!held || !this.submit(held).applied) return
+      const sequence = readAccount(this.open, indexOf.account(Account))?.Sequence
+      const held = this.#held.get(`${Account}:${sequence}`)
+      if (!held) break
+      this.#held.delete(slot(held.fields))
+      if (!this.submit(held).applied) break
+    }
+    if (TransactionType !== 'TicketCreate') return
+    for (const [key, held] of this.#held) {
+      if (
+        held.fields.Account !== Account ||
+        !this.open.read(indexOf.ticket(Account, held.fields.TicketSequence ?? 0))
+      )
+        continue
+      this.#held.delete(key)
+      this.submit(held)
     }
   }
 
-  #applyToOpen(transaction: Transaction, options?: { retry: boolean }): Outcome {
-    const outcome = applyTransaction(transaction, this.#openView, this.#context(true), options)
-    const { fields } = transaction
-    if (outcome.applied && BigInt(fields.Fee) < this.openLedgerCost(fields))
-      return { result: options?.retry ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
-    if (outcome.applied) {
-      outcome.view.commitTo(this.#openView)
-      this.#openTransactions.set(transaction.hash, transaction)
-      this.#remember(transaction)
-    }
-    return outcome
-  }
-
-  #hold(transaction: Transaction): boolean {
-    if (this.#locals.size - this.#openTransactions.size >= MAX_HELD) return false
-    this.#remember(transaction)
-    return true
-  }
-
-  #remember(transaction: Transaction) {
-    const { Account, Sequence, LastLedgerSequence = Number.POSITIVE_INFINITY } = transaction.fields
-    const key = slot(Account, Sequence)
-    if (this.#locals.get(key)?.transaction === transaction) return
+  /** Keeps a transaction to try it again in the next ledgers, if there is room. */
+  #remember(transaction: Transaction): boolean {
+    const { hash, blob, fields } = transaction
+    if (this.#locals.has(hash)) return true
+    const held = this.#locals.size - this.#openTransactions.size
+    const isFull = held >= MAX_HELD || this.#localBytes >= MAX_LOCAL_BYTES
+    if (isFull && !this.#openTransactions.has(hash)) return false
+    const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
     const lastLedger = Math.min(this.openIndex + HOLD_LEDGERS, LastLedgerSequence)
-    this.#locals.set(key, { transaction, lastLedger })
+    this.#locals.set(hash, { transaction, lastLedger })
+    this.#localBytes += blob.length
+    return true
   }
 
   /**
@@ -400,15 +451,27 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return ledger
   }
 
+  /** Whether a transaction can still be validated: what it uses up is there, or may come. */
+  #isPossible({ fields: { Account, Sequence, TicketSequence = 0 } }: Transaction): boolean {
+    const account = readAccount(this.validated, indexOf.account(Account))
+    if (!account) return true
+    if (Sequence > 0) return Sequence >= account.Sequence
+    return (
+      TicketSequence >= account.Sequence ||
+      this.validated.read(indexOf.ticket(Account, TicketSequence)) !== undefined
+    )
+  }
+
   /** Starts the next open ledger with what is not validated yet. */
   #reopen() {
-    for (const [key, { transaction, lastLedger }] of this.#locals) {
-      const account = readAccount(this.validated, indexOf.account(transaction.fields.Account))
-      const passed = account !== undefined && account.Sequence > transaction.fields.Sequence
-      if (passed || lastLedger < this.openIndex) this.#locals.delete(key)
+    for (const [hash, { transaction, lastLedger }] of this.#locals) {
+      if (lastLedger >= this.openIndex && this.#isPossible(transaction)) continue
+      this.#locals.delete(hash)
+      this.#localBytes -= transaction.blob.length
     }
     this.#openView = new View(this.validated)
     this.#openTransactions = new Map()
+    this.#held.clear()
     this.#queued.clear()
     const waiting = [...this.#locals.values()].map(({ transaction }) => transaction)
     for (const transaction of canonicalOrder(waiting, Buffer.alloc(32))) this.#applyOrHold(transaction)

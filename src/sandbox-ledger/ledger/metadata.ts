@@ -43,6 +43,7 @@ const isDefault = (value: unknown) => value === 0 || value === '0' || value === 
 
 /** The accounts on whose root a creation or deletion leaves its trace. */
 function owners(entry: LedgerEntry): string[] {
+  if (entry.LedgerEntryType === 'Ticket') return [entry.Account]
   return entry.LedgerEntryType === 'Escrow' ? [entry.Account, entry.Destination] : []
 }
 

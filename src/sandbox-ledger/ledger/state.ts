@@ -9,6 +9,17 @@ export interface AccountRoot {
   Sequence: number
   PreviousTxnID: string
   PreviousTxnLgrSeq: number
+  TicketCount?: number | undefined
+  RegularKey?: string | undefined
+  /** The account's last transaction, if it wants that to be kept. */
+  AccountTxnID?: string | undefined
+  EmailHash?: string | undefined
+  WalletLocator?: string | undefined
+  MessageKey?: string | undefined
+  Domain?: string | undefined
+  TransferRate?: number | undefined
+  TickSize?: number | undefined
+  NFTokenMinter?: string | undefined
 }
 
 export interface Escrow {
@@ -30,6 +41,17 @@ export interface Escrow {
   PreviousTxnLgrSeq: number
 }
 
+/** A sequence set aside for a transaction out of order. */
+export interface Ticket {
+  LedgerEntryType: 'Ticket'
+  Account: string
+  Flags: number
+  OwnerNode: string
+  PreviousTxnID: string
+  PreviousTxnLgrSeq: number
+  TicketSequence: number
+}
+
 /** A page of the list of what an account owns or can receive. */
 export interface DirectoryNode {
   LedgerEntryType: 'DirectoryNode'
@@ -39,9 +61,11 @@ export interface DirectoryNode {
   Indexes: string[]
   IndexNext?: string
   IndexPrevious?: string
+  PreviousTxnID: string
+  PreviousTxnLgrSeq: number
 }
 
-export type LedgerEntry = AccountRoot | Escrow | DirectoryNode
+export type LedgerEntry = AccountRoot | Escrow | Ticket | DirectoryNode
 
 export interface State {
   /** The entry at an index (64 upper-case hex digits), if there is one. */
@@ -97,6 +121,11 @@ export function readAccount(state: State, index: string): AccountRoot | undefine
 export function readEscrow(state: State, index: string): Escrow | undefined {
   const entry = state.read(index)
   return entry?.LedgerEntryType === 'Escrow' ? entry : undefined
+}
+
+export function readTicket(state: State, index: string): Ticket | undefined {
+  const entry = state.read(index)
+  return entry?.LedgerEntryType === 'Ticket' ? entry : undefined
 }
 
 export function readDirectory(state: State, index: string): DirectoryNode | undefined {

@@ -1,4 +1,4 @@
-import { decode } from 'ripple-binary-codec'
+import { deserialize, type Part } from './deserialize.ts'
 import { hashPrefix, sha512Half, toHex } from './hashes.ts'
 import { serialize } from './serialize.ts'
 import { verifySignature } from './signatures.ts'
@@ -18,6 +18,7 @@ export interface TransactionFields {
   NetworkID?: number
   TicketSequence?: number
   Signers?: unknown[]
+  PreviousTxnID?: string
   Memos?: { Memo?: Record<string, string> }[]
 
   Destination?: string
@@ -25,8 +26,10 @@ export interface TransactionFields {
   SourceTag?: number
   /** Drops, or an object for other currencies than XRP. */
   Amount?: string | object
-  SendMax?: unknown
-  Paths?: unknown
+  SendMax?: string | object
+  DeliverMin?: string | object
+  Paths?: unknown[]
+  CredentialIDs?: string[]
 
   Condition?: string
   Fulfillment?: string
@@ -34,6 +37,19 @@ export interface TransactionFields {
   FinishAfter?: number
   Owner?: string
   OfferSequence?: number
+
+  TicketCount?: number
+  RegularKey?: string
+
+  SetFlag?: number
+  ClearFlag?: number
+  EmailHash?: string
+  WalletLocator?: string
+  MessageKey?: string
+  Domain?: string
+  TransferRate?: number
+  TickSize?: number
+  NFTokenMinter?: string
 }
 
 export interface Transaction {
@@ -50,39 +66,51 @@ const MIN_LENGTH = 32
 const MAX_LENGTH = 1024 * 1024
 const MAX_MEMOS_LENGTH = 1024
 
-const common = 'Account Fee Sequence SigningPubKey'.split(' ')
-const commonOptional =
-  `TransactionType TxnSignature Flags SourceTag AccountTxnID LastLedgerSequence Memos Signers NetworkID
-  TicketSequence PreviousTxnID OperationLimit`.split(/\s+/)
+const words = (text: string) => text.split(/\s+/)
 
-const formats: Record<string, { required: string[]; optional: string[] }> = {
-  Payment: {
-    required: ['Destination', 'Amount'],
-    optional: ['SendMax', 'Paths', 'InvoiceID', 'DestinationTag', 'DeliverMin']
-  },
-  EscrowCreate: {
-    required: ['Destination', 'Amount'],
-    optional: ['Condition', 'CancelAfter', 'FinishAfter', 'DestinationTag']
-  },
-  EscrowFinish: { required: ['Owner', 'OfferSequence'], optional: ['Condition', 'Fulfillment'] },
-  EscrowCancel: { required: ['Owner', 'OfferSequence'], optional: [] }
+const common = words('TransactionType Account Fee Sequence SigningPubKey')
+const commonOptional = words(
+  `TxnSignature Flags SourceTag AccountTxnID LastLedgerSequence Memos Signers NetworkID TicketSequence
+  PreviousTxnID OperationLimit`
+)
+
+const format = (required: string, optional = '') => {
+  const must = [...common, ...words(required).filter(Boolean)]
+  return { must, known: new Set([...must, ...commonOptional, ...words(optional)]) }
+}
+
+// Source: rippled 2.3.0, protocol/detail/transactions.macro.
+const formats: Record<string, ReturnType<typeof format>> = {
+  Payment: format('Destination Amount', 'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs'),
+  EscrowCreate: format('Destination Amount', 'Condition CancelAfter FinishAfter DestinationTag'),
+  EscrowFinish: format('Owner OfferSequence', 'Condition Fulfillment CredentialIDs'),
+  EscrowCancel: format('Owner OfferSequence'),
+  AccountSet: format(
+    '',
+    `EmailHash WalletLocator WalletSize MessageKey Domain TransferRate SetFlag ClearFlag TickSize
+    NFTokenMinter`
+  ),
+  SetRegularKey: format('', 'RegularKey'),
+  TicketCreate: format('TicketCount')
 }
 
 function checkFormat(fields: TransactionFields) {
-  const format = formats[fields.TransactionType]
-  const missing = [...common, ...(format?.required ?? [])].find(name => !(name in fields))
+  const known = formats[fields.TransactionType]
+  const missing = (known?.must ?? common).find(name => !(name in fields))
   if (missing) throw new InvalidTransaction(`Field '${missing}' is required but missing.`)
-  if (!format) return
-  const known = new Set([...common, ...commonOptional, ...format.required, ...format.optional])
-  const stray = Object.keys(fields).find(name => !known.has(name))
-  if (stray) throw new InvalidTransaction(`Field '${stray}' found in disallowed location.`)
+  if (!known) return
+  for (const name in fields)
+    if (!known.known.has(name)) throw new InvalidTransaction(`Field '${name}' found in disallowed location.`)
+  if (fields.Paths?.length === 0)
+    throw new InvalidTransaction("Field 'Paths' may not be explicitly set to default.")
+}
+
+function reject(reason: string): never {
+  throw new InvalidTransaction(`fails local checks: ${reason}`)
 }
 
 // Source: rippled, protocol/impl/STTx.cpp, isMemoOkay.
 function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
-  const reject = (reason: string): never => {
-    throw new InvalidTransaction(`fails local checks: ${reason}`)
-  }
   // The bytes between the array's header and its end marker.
   if (serialize({ Memos: memos }).length - 2 > MAX_MEMOS_LENGTH)
     reject('The memo exceeds the maximum allowed size.')
@@ -91,8 +119,8 @@ function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
     for (const [name, value] of Object.entries(Memo)) {
       if (!['MemoType', 'MemoData', 'MemoFormat'].includes(name))
         reject('A memo may contain only MemoType, MemoData or MemoFormat fields.')
-      const text = Buffer.from(value, 'hex').toString('latin1')
-      if (name !== 'MemoData' && !/^[\w\-.~:/?#[\]@!$&'()*+,;=%]*$/.test(text))
+      const text = name === 'MemoData' ? '' : Buffer.from(value, 'hex').toString('latin1')
+      if (!/^[\w\-.~:/?#[\]@!$&'()*+,;=%]*$/.test(text))
         reject(
           'The MemoType and MemoFormat fields may only contain characters that are allowed in URLs under RFC 3986.'
         )
@@ -100,30 +128,49 @@ function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
   }
 }
 
+const isMpt = (amount: unknown) => typeof amount === 'object' && 'mpt_issuance_id' in (amount as object)
+
+// Source: rippled, protocol/impl/STTx.cpp, passesLocalChecks.
+function checkLocally(fields: TransactionFields) {
+  const { TransactionType, Memos, Amount, Fee, Account, Destination, Owner, RegularKey, NFTokenMinter } =
+    fields
+  if (Memos) checkMemos(Memos)
+  if ([Account, Destination, Owner, RegularKey, NFTokenMinter].includes(''))
+    reject('An account field is invalid.')
+  if (isMpt(Fee) || (TransactionType !== 'Payment' && Amount && isMpt(Amount)))
+    reject('Amount can not be MPT.')
+}
+
+function checkSignature({ SigningPubKey, TxnSignature = '', Signers }: TransactionFields, parts: Part[]) {
+  if (SigningPubKey === '' && Signers) return // of no account here: it is refused for that
+  if (Signers) reject('Cannot both single- and multi-sign.')
+  const signed = parts.filter(({ field }) => field.isSigningField).map(({ bytes }) => bytes)
+  const message = Buffer.concat([hashPrefix.signedTransaction, ...signed])
+  if (!verifySignature(message, TxnSignature, SigningPubKey)) reject('Invalid signature.')
+}
+
 /**
  * Reads a signed transaction and does the checks that depend on no ledger.
  *
- * `trusted` skips the signature check, for transactions that this ledger has accepted before.
- * Throws InvalidTransaction.
+ * `trusted` skips them, for transactions that this ledger has accepted before. Throws InvalidTransaction.
  */
 export function parseTransaction(bytes: Buffer, { trusted = false } = {}): Transaction {
   if (bytes.length < MIN_LENGTH || bytes.length > MAX_LENGTH)
     throw new InvalidTransaction('Transaction length invalid')
+  let parts: Part[]
   let fields: TransactionFields
-  let blob: Buffer
   try {
-    fields = decode(toHex(bytes)) as unknown as TransactionFields
-    blob = serialize(fields)
+    const read = deserialize(bytes)
+    parts = read.parts
+    fields = read.fields as unknown as TransactionFields
   } catch (cause) {
     throw new InvalidTransaction(cause instanceof Error ? cause.message : String(cause), { cause })
   }
   checkFormat(fields)
-  if (fields.Memos) checkMemos(fields.Memos)
-  const hash = toHex(sha512Half(hashPrefix.transactionId, blob))
-  if (!trusted && !fields.Signers) {
-    const message = Buffer.concat([hashPrefix.signedTransaction, serialize(fields, { forSigning: true })])
-    if (!verifySignature(message, fields.TxnSignature ?? '', fields.SigningPubKey))
-      throw new InvalidTransaction('fails local checks: Invalid signature.')
+  if (!trusted) {
+    checkSignature(fields, parts)
+    checkLocally(fields)
   }
-  return { hash, fields, blob }
+  const blob = Buffer.concat(parts.map(({ bytes }) => bytes))
+  return { hash: toHex(sha512Half(hashPrefix.transactionId, blob)), fields, blob }
 }

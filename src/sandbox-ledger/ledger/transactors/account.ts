@@ -1,0 +1,171 @@
+import { directoryEntries } from '../directory.ts'
+import type { EngineResult } from '../engine-results.ts'
+import { addressOf } from '../hashes.ts'
+import type { AccountRoot } from '../state.ts'
+import type { TransactionFields } from '../transaction.ts'
+import { accountOf, hasFlag, lsf, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+
+const asf = {
+  disableMaster: 4,
+  accountTxnId: 5,
+  noFreeze: 6,
+  globalFreeze: 7,
+  authorizedNFTokenMinter: 10,
+  allowTrustLineClawback: 16
+}
+
+/** The flags of an account by their numbers in SetFlag and ClearFlag. Source: xrpl.org "AccountSet". */
+const flagOf: Record<number, number> = {
+  1: lsf.requireDestTag,
+  2: lsf.requireAuth,
+  3: lsf.disallowXrp,
+  [asf.disableMaster]: lsf.disableMaster,
+  [asf.noFreeze]: lsf.noFreeze,
+  [asf.globalFreeze]: lsf.globalFreeze,
+  8: lsf.defaultRipple,
+  9: lsf.depositAuth,
+  12: lsf.disallowIncomingNFTokenOffer,
+  13: lsf.disallowIncomingCheck,
+  14: lsf.disallowIncomingPayChan,
+  15: lsf.disallowIncomingTrustline,
+  [asf.allowTrustLineClawback]: lsf.allowTrustLineClawback
+}
+
+/** The older way to set and clear the first three of them: in the transaction's own flags. */
+const olderFlags = [
+  { number: 1, set: 0x00010000, clear: 0x00020000 },
+  { number: 2, set: 0x00040000, clear: 0x00080000 },
+  { number: 3, set: 0x00100000, clear: 0x00200000 }
+]
+
+const PLAIN_RATE = 1_000_000_000
+const [MIN_TICK_SIZE, MAX_TICK_SIZE] = [3, 16]
+const MAX_DOMAIN_BYTES = 256
+
+const isPublicKey = (key: string) => /^(02|03|ED)[0-9A-F]{64}$/.test(key)
+
+/** The numbers of the flags that a transaction sets and clears. */
+function wishes({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
+  const set = new Set([SetFlag, ...olderFlags.filter(({ set }) => Flags & set).map(({ number }) => number)])
+  const clear = new Set([
+    ClearFlag,
+    ...olderFlags.filter(({ clear }) => Flags & clear).map(({ number }) => number)
+  ])
+  return { set, clear }
+}
+
+/** The account's flags after the transaction, or what keeps them from being changed. */
+function changeFlags(fields: TransactionFields, account: AccountRoot): number | EngineResult {
+  const { Account, SigningPubKey } = fields
+  const { set, clear } = wishes(fields)
+  const byMaster = addressOf(SigningPubKey) === Account
+  const isMasterDisabled = hasFlag(account, lsf.disableMaster)
+  if (set.has(asf.disableMaster) && !isMasterDisabled) {
+    if (!byMaster) return 'tecNEED_MASTER_KEY'
+    if (account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
+  }
+  if (set.has(asf.noFreeze) && !byMaster && !isMasterDisabled) return 'tecNEED_MASTER_KEY'
+  const frozenForGood = set.has(asf.noFreeze) || hasFlag(account, lsf.noFreeze)
+  clear.delete(asf.noFreeze)
+  clear.delete(asf.allowTrustLineClawback)
+  if (frozenForGood) clear.delete(asf.globalFreeze)
+  let flags = account.Flags
+  for (const number of set) flags |= flagOf[number] ?? 0
+  for (const number of clear) flags &= ~(flagOf[number] ?? 0)
+  return flags >>> 0
+}
+
+/** A field as it stands in the account from now on: a value that stands for none takes it out. */
+const settled = <T>(value: T | undefined, old: T | undefined, ...none: T[]): T | undefined =>
+  value === undefined ? old : none.includes(value) ? undefined : value
+
+// Source: rippled 2.3.0, app/tx/detail/SetAccount.cpp.
+export const accountSet: Transactor = {
+  flags: olderFlags.reduce((all, { set, clear }) => all | set | clear, 0),
+
+  preflight(fields) {
+    const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '', NFTokenMinter } = fields
+    const { set, clear } = wishes(fields)
+    if ([...set].some(number => number !== 0 && clear.has(number))) return 'temINVALID_FLAG'
+    if (TransferRate !== 0 && (TransferRate < PLAIN_RATE || TransferRate > 2 * PLAIN_RATE))
+      return 'temBAD_TRANSFER_RATE'
+    if (TickSize !== 0 && (TickSize < MIN_TICK_SIZE || TickSize > MAX_TICK_SIZE)) return 'temBAD_TICK_SIZE'
+    if (MessageKey !== '' && !isPublicKey(MessageKey)) return 'telBAD_PUBLIC_KEY'
+    if (Domain.length / 2 > MAX_DOMAIN_BYTES) return 'telBAD_DOMAIN'
+    const hasMinter = NFTokenMinter !== undefined
+    if (set.has(asf.authorizedNFTokenMinter) && !hasMinter) return 'temMALFORMED'
+    if (clear.has(asf.authorizedNFTokenMinter) && hasMinter) return 'temMALFORMED'
+    return 'tesSUCCESS'
+  },
+
+  preclaim(fields, state) {
+    const account = accountOf(state, fields.Account) as AccountRoot
+    const { set } = wishes(fields)
+    const ownsNothing = directoryEntries(state, fields.Account).next().done
+    if (set.has(2) && !hasFlag(account, lsf.requireAuth) && !ownsNothing) return 'tecOWNERS'
+    if (set.has(asf.allowTrustLineClawback)) {
+      if (hasFlag(account, lsf.noFreeze)) return 'tecNO_PERMISSION'
+      if (!ownsNothing) return 'tecOWNERS'
+    } else if (set.has(asf.noFreeze) && hasFlag(account, lsf.allowTrustLineClawback)) {
+      return 'tecNO_PERMISSION'
+    }
+    return 'tesSUCCESS'
+  },
+
+  apply(fields, view) {
+    const { Account, SetFlag, ClearFlag, NFTokenMinter } = fields
+    const account = accountOf(view, Account) as AccountRoot
+    const Flags = changeFlags(fields, account)
+    if (typeof Flags !== 'number') return Flags
+    const { AccountTxnID, NFTokenMinter: minter } = account
+    updateAccount(view, Account, () => ({
+      Flags,
+      AccountTxnID:
+        SetFlag === asf.accountTxnId
+          ? (AccountTxnID ?? ZERO_HASH)
+          : ClearFlag === asf.accountTxnId
+            ? undefined
+            : AccountTxnID,
+      EmailHash: settled(fields.EmailHash, account.EmailHash, '0'.repeat(32)),
+      WalletLocator: settled(fields.WalletLocator, account.WalletLocator, ZERO_HASH),
+      MessageKey: settled(fields.MessageKey, account.MessageKey, ''),
+      Domain: settled(fields.Domain, account.Domain, ''),
+      TransferRate: settled(fields.TransferRate, account.TransferRate, 0, PLAIN_RATE),
+      TickSize: settled(fields.TickSize, account.TickSize, 0, MAX_TICK_SIZE),
+      NFTokenMinter:
+        SetFlag === asf.authorizedNFTokenMinter
+          ? NFTokenMinter
+          : ClearFlag === asf.authorizedNFTokenMinter
+            ? undefined
+            : minter
+    }))
+    return 'tesSUCCESS'
+  }
+}
+
+// Source: rippled 2.3.0, app/tx/detail/SetRegularKey.cpp.
+export const setRegularKey: Transactor = {
+  flags: 0,
+
+  preflight({ Account, RegularKey }) {
+    return Account === RegularKey ? 'temBAD_REGKEY' : 'tesSUCCESS'
+  },
+
+  apply(fields, view) {
+    const { Account, RegularKey } = fields
+    const account = accountOf(view, Account) as AccountRoot
+    if (RegularKey === undefined && hasFlag(account, lsf.disableMaster)) return 'tecNO_ALTERNATIVE_KEY'
+    const spent = isFree(fields, account) ? lsf.passwordSpent : 0
+    updateAccount(view, Account, () => ({ RegularKey, Flags: (account.Flags | spent) >>> 0 }))
+    return 'tesSUCCESS'
+  }
+}
+
+/** Who has lost the key in use gets a new one for nothing, once. Source: xrpl.org "Transaction Cost", Key Reset. */
+export function isFree({ TransactionType, Account, SigningPubKey }: TransactionFields, account: AccountRoot) {
+  return (
+    TransactionType === 'SetRegularKey' &&
+    addressOf(SigningPubKey) === Account &&
+    !hasFlag(account, lsf.passwordSpent)
+  )
+}

@@ -1,0 +1,121 @@
+import { fulfills, parseCondition } from '../crypto-conditions.ts'
+import { addToDirectory, removeFromDirectory } from '../directory.ts'
+import { indexOf } from '../hashes.ts'
+import { type AccountRoot, type Escrow, readEscrow, type View } from '../state.ts'
+import {
+  accountOf,
+  addDrops,
+  drops,
+  hasFlag,
+  isXrp,
+  lsf,
+  refusesDeposit,
+  reserve,
+  type Transactor,
+  updateAccount,
+  ZERO_HASH
+} from './transactor.ts'
+
+// Source: rippled 2.3.0, app/tx/detail/Escrow.cpp.
+export const escrowCreate: Transactor = {
+  flags: 0,
+
+  preflight({ Amount, CancelAfter, FinishAfter, Condition }) {
+    if (!isXrp(Amount) || drops(Amount) <= 0n) return 'temBAD_AMOUNT'
+    if (CancelAfter === undefined && FinishAfter === undefined) return 'temBAD_EXPIRATION'
+    if (CancelAfter !== undefined && FinishAfter !== undefined && CancelAfter <= FinishAfter)
+      return 'temBAD_EXPIRATION'
+    if (FinishAfter === undefined && Condition === undefined) return 'temMALFORMED'
+    if (Condition !== undefined && !parseCondition(Condition)) return 'temMALFORMED'
+    return 'tesSUCCESS'
+  },
+
+  preclaim({ Destination }, state) {
+    return accountOf(state, Destination as string) ? 'tesSUCCESS' : 'tecNO_DST'
+  },
+
+  apply(fields, view, context) {
+    const { Account, CancelAfter, FinishAfter, Condition, SourceTag, DestinationTag } = fields
+    const Amount = fields.Amount as string
+    const Destination = fields.Destination as string
+    const now = context.parentCloseTime
+    if (CancelAfter !== undefined && now > CancelAfter) return 'tecNO_PERMISSION'
+    if (FinishAfter !== undefined && now > FinishAfter) return 'tecNO_PERMISSION'
+    const owner = accountOf(view, Account) as AccountRoot
+    const free = drops(owner.Balance) - reserve(context, owner.OwnerCount + 1)
+    if (free < 0n) return 'tecINSUFFICIENT_RESERVE'
+    if (free < drops(Amount)) return 'tecUNFUNDED'
+    const receiver = accountOf(view, Destination) as AccountRoot
+    if (hasFlag(receiver, lsf.requireDestTag) && DestinationTag === undefined) return 'tecDST_TAG_NEEDED'
+    const index = indexOf.escrow(Account, fields.TicketSequence ?? fields.Sequence)
+    const escrow: Escrow = {
+      LedgerEntryType: 'Escrow',
+      Account,
+      Destination,
+      Amount,
+      ...(Condition !== undefined && { Condition }),
+      ...(CancelAfter !== undefined && { CancelAfter }),
+      ...(FinishAfter !== undefined && { FinishAfter }),
+      ...(SourceTag !== undefined && { SourceTag }),
+      ...(DestinationTag !== undefined && { DestinationTag }),
+      Flags: 0,
+      OwnerNode: addToDirectory(view, Account, index),
+      PreviousTxnID: ZERO_HASH,
+      PreviousTxnLgrSeq: 0
+    }
+    if (Destination !== Account) escrow.DestinationNode = addToDirectory(view, Destination, index)
+    view.write(index, escrow)
+    updateAccount(view, Account, account => ({
+      ...addDrops(-drops(Amount))(account),
+      OwnerCount: account.OwnerCount + 1
+    }))
+    return 'tesSUCCESS'
+  }
+}
+
+/** Takes an escrow out of the ledger and gives its XRP to `receiver`. */
+function closeEscrow(view: View, index: string, escrow: Escrow, receiver: string) {
+  removeFromDirectory(view, escrow.Account, escrow.OwnerNode, index)
+  if (escrow.DestinationNode !== undefined)
+    removeFromDirectory(view, escrow.Destination, escrow.DestinationNode, index)
+  updateAccount(view, receiver, addDrops(drops(escrow.Amount)))
+  updateAccount(view, escrow.Account, ({ OwnerCount }) => ({ OwnerCount: OwnerCount - 1 }))
+  view.erase(index)
+}
+
+export const escrowFinish: Transactor = {
+  flags: 0,
+
+  preflight({ Condition, Fulfillment }) {
+    return (Condition === undefined) === (Fulfillment === undefined) ? 'tesSUCCESS' : 'temMALFORMED'
+  },
+
+  apply(fields, view, { parentCloseTime: now }) {
+    const { Account, Owner, OfferSequence, Condition, Fulfillment } = fields
+    const index = indexOf.escrow(Owner as string, OfferSequence as number)
+    const escrow = readEscrow(view, index)
+    if (!escrow) return 'tecNO_TARGET'
+    if (escrow.FinishAfter !== undefined && now <= escrow.FinishAfter) return 'tecNO_PERMISSION'
+    if (escrow.CancelAfter !== undefined && now > escrow.CancelAfter) return 'tecNO_PERMISSION'
+    if (Condition !== undefined && !fulfills(Fulfillment as string, Condition))
+      return 'tecCRYPTOCONDITION_ERROR'
+    if (escrow.Condition !== Condition) return 'tecCRYPTOCONDITION_ERROR'
+    const receiver = accountOf(view, escrow.Destination) as AccountRoot
+    if (refusesDeposit(receiver, Account)) return 'tecNO_PERMISSION'
+    closeEscrow(view, index, escrow, escrow.Destination)
+    return 'tesSUCCESS'
+  }
+}
+
+export const escrowCancel: Transactor = {
+  flags: 0,
+
+  apply({ Owner, OfferSequence }, view, { parentCloseTime: now }) {
+    const index = indexOf.escrow(Owner as string, OfferSequence as number)
+    const escrow = readEscrow(view, index)
+    if (!escrow) return 'tecNO_TARGET'
+    if (escrow.CancelAfter === undefined || now <= escrow.CancelAfter) return 'tecNO_PERMISSION'
+    closeEscrow(view, index, escrow, escrow.Account)
+    return 'tesSUCCESS'
+  }
+}

@@ -1,0 +1,61 @@
+import { addToDirectory, removeFromDirectory } from '../directory.ts'
+import { indexOf } from '../hashes.ts'
+import { type AccountRoot, readTicket, type View } from '../state.ts'
+import { accountOf, drops, reserve, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+
+/** How many tickets one transaction makes, and how many an account may have. */
+const MAX_TICKETS = 250
+
+// Source: rippled 2.3.0, app/tx/detail/CreateTicket.cpp.
+export const ticketCreate: Transactor = {
+  flags: 0,
+
+  preflight({ TicketCount = 0 }) {
+    return TicketCount < 1 || TicketCount > MAX_TICKETS ? 'temINVALID_COUNT' : 'tesSUCCESS'
+  },
+
+  preclaim({ Account, TicketCount = 0, TicketSequence }, state) {
+    const { TicketCount: has = 0 } = accountOf(state, Account) as AccountRoot
+    const used = TicketSequence === undefined ? 0 : 1
+    return has + TicketCount - used > MAX_TICKETS ? 'tecDIR_FULL' : 'tesSUCCESS'
+  },
+
+  apply({ Account, TicketCount = 0, Fee }, view, context) {
+    const { Balance, OwnerCount, Sequence: first } = accountOf(view, Account) as AccountRoot
+    // The fee may be paid out of the reserve.
+    if (drops(Balance) + drops(Fee) < reserve(context, OwnerCount + TicketCount))
+      return 'tecINSUFFICIENT_RESERVE'
+    for (let TicketSequence = first; TicketSequence < first + TicketCount; TicketSequence++) {
+      const index = indexOf.ticket(Account, TicketSequence)
+      view.write(index, {
+        LedgerEntryType: 'Ticket',
+        Account,
+        Flags: 0,
+        OwnerNode: addToDirectory(view, Account, index),
+        PreviousTxnID: ZERO_HASH,
+        PreviousTxnLgrSeq: 0,
+        TicketSequence
+      })
+    }
+    updateAccount(view, Account, account => ({
+      OwnerCount: OwnerCount + TicketCount,
+      Sequence: first + TicketCount,
+      TicketCount: (account.TicketCount ?? 0) + TicketCount
+    }))
+    return 'tesSUCCESS'
+  }
+}
+
+/** Takes a ticket that must be there out of the ledger. */
+export function useTicket(view: View, account: string, sequence: number) {
+  const index = indexOf.ticket(account, sequence)
+  const ticket = readTicket(view, index)
+  if (!ticket)
+    throw new Error(`The ticket ${sequence} of "${account}" is gone in the middle of a transaction`)
+  removeFromDirectory(view, account, ticket.OwnerNode, index)
+  view.erase(index)
+  updateAccount(view, account, ({ OwnerCount, TicketCount = 1 }) => ({
+    OwnerCount: OwnerCount - 1,
+    TicketCount: TicketCount - 1 || undefined
+  }))
+}

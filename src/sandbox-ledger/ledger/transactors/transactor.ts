@@ -1,0 +1,88 @@
+import type { EngineResult } from '../engine-results.ts'
+import { indexOf } from '../hashes.ts'
+import { type AccountRoot, readAccount, type State, type View } from '../state.ts'
+import type { TransactionFields } from '../transaction.ts'
+
+/** Amounts in drops. */
+export interface Fees {
+  base: number
+  reserveBase: number
+  reserveIncrement: number
+}
+
+/** The ledger that a transaction is applied to. */
+export interface LedgerContext {
+  ledgerIndex: number
+  /** Close time of the ledger before, in seconds since 2000: the "now" of every rule about time. */
+  parentCloseTime: number
+  /** An open ledger asks for the minimum fee; a closed one takes what consensus gave it. */
+  open: boolean
+  fees: Fees
+  networkId: number
+}
+
+/** What a type of transaction does. */
+export interface Transactor {
+  /** Flags the type knows, besides the universal one. */
+  flags: number
+  /** Checks that need no ledger. */
+  preflight?(fields: TransactionFields): EngineResult
+  /** Checks against the ledger before the fee is taken. */
+  preclaim?(fields: TransactionFields, state: State, context: LedgerContext): EngineResult
+  /** The fee and the sequence are already taken from the account. */
+  apply(fields: TransactionFields, view: View, context: LedgerContext): EngineResult
+}
+
+export const ZERO_HASH = '0'.repeat(64)
+export const ZERO_ACCOUNT = 'rrrrrrrrrrrrrrrrrrrrrhoLvTp'
+
+/** Flags of an account. Source: xrpl.org "AccountRoot", AccountRoot Flags. */
+export const lsf = {
+  passwordSpent: 0x00010000,
+  requireDestTag: 0x00020000,
+  requireAuth: 0x00040000,
+  disallowXrp: 0x00080000,
+  disableMaster: 0x00100000,
+  noFreeze: 0x00200000,
+  globalFreeze: 0x00400000,
+  defaultRipple: 0x00800000,
+  depositAuth: 0x01000000,
+  disallowIncomingNFTokenOffer: 0x04000000,
+  disallowIncomingCheck: 0x08000000,
+  disallowIncomingPayChan: 0x10000000,
+  disallowIncomingTrustline: 0x20000000,
+  allowTrustLineClawback: 0x80000000
+}
+
+export const hasFlag = ({ Flags }: AccountRoot, flag: number) => (Flags & flag) !== 0
+
+export const isXrp = (amount: unknown): amount is string => typeof amount === 'string'
+export const drops = (amount: unknown) => BigInt(amount as string)
+
+export function reserve({ fees }: LedgerContext, ownerCount: number): bigint {
+  return BigInt(fees.reserveBase + fees.reserveIncrement * ownerCount)
+}
+
+export function accountOf(state: State, address: string): AccountRoot | undefined {
+  return readAccount(state, indexOf.account(address))
+}
+
+/** Changes an account that must be there; what becomes undefined is taken out. */
+export function updateAccount(
+  view: View,
+  address: string,
+  change: (account: AccountRoot) => Partial<AccountRoot>
+) {
+  const account = accountOf(view, address)
+  if (!account) throw new Error(`The account "${address}" is gone in the middle of a transaction`)
+  view.write(indexOf.account(address), { ...account, ...change(account) })
+}
+
+export const addDrops = (amount: bigint) => (account: AccountRoot) => ({
+  Balance: String(BigInt(account.Balance) + amount)
+})
+
+/** Whether an account takes money from another one. Nobody here has preauthorized anybody. */
+export function refusesDeposit(destination: AccountRoot, from: string): boolean {
+  return hasFlag(destination, lsf.depositAuth) && destination.Account !== from
+}

@@ -2,20 +2,23 @@ import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { xrp } from '../plugins.ts'
-import { checkIncomingTransfer, isRepeated, refuse } from './shop/incoming-transfer.ts'
-import { closeServer, listen, pathOf } from './shop/web-server.ts'
+import { Books } from './shop/books.ts'
+import { browserPage, isBrowser } from './shop/browser-page.ts'
+import { ConnectedClients } from './shop/connected-clients.ts'
+import { atMost } from './shop/in-turn.ts'
+import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
+import { askToComeBack, closeServer, listen, pathOf } from './shop/web-server.ts'
 import { beforeEnd, finishBeforeEnd, seeThrough } from './terminal/ending.ts'
 
 const port = process.env.PORT ?? '8000'
+const host = process.env.HOST ?? '127.0.0.1'
 const cost = 10 // drops for one letter
+const maxUnpaid = 10_000 // drops for letters that we have given and not been paid for yet
 const maxClients = 1000
-const maxWaitMs = 10 * 60 * 1000 // for a client's first payment
+const maxWaitMs = 10 * 60 * 1000 // for a client's next payment
 
 // Who is connected, by clientId
-const clients = new Map<
-  string,
-  { sharedSecret: Buffer; res: http.ServerResponse; patience: NodeJS.Timeout }
->()
+const clients = new ConnectedClients(maxClients, maxWaitMs)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -23,6 +26,7 @@ console.log(' 1. Connecting to an account to accept payments...')
 const plugin = xrp.Shop()
 await plugin.connect()
 seeThrough(plugin)
+const books = await Books.open(plugin, cost)
 
 // Get ledger and account information from the plugin
 const ledgerInfo = plugin.getInfo()
@@ -47,11 +51,8 @@ const server = http.createServer(function (req, res) {
     res.writeHead(404).end('Not found: the letters are at /\n')
     return
   }
-  // A second request on a connection would have to wait for the end of the stream before it
-  if (clients.size >= maxClients || !res.socket) {
-    res.writeHead(503, { 'Retry-After': '60' }).end('The shop is full: please come back in a minute\n')
-    return
-  }
+  if (!books.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
+  if (!clients.hasPlace()) return askToComeBack(res, 60, 'The shop is full')
 
   // Generate a client ID and a shared secret from which this client
   // can derive fulfillment/condition pairs.
@@ -59,55 +60,58 @@ const server = http.createServer(function (req, res) {
   const sharedSecret = randomBytes(32)
 
   // Store the shared secret and the http request context to use when we get paid
-  const patience = setTimeout(() => res.end(), maxWaitMs)
-  clients.set(clientId, { sharedSecret, res, patience })
-  res.on('close', function () {
-    clearTimeout(patience)
-    clients.delete(clientId)
-  })
+  clients.add(clientId, sharedSecret, res)
 
   console.log('    - Waiting for payments...')
 
-  res.setHeader('Content-Type', 'text/plain')
+  const price = `${normalizedCost} ${ledgerInfo.currencyCode}`
+  res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
   res.writeHead(200, {
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
   // Flush the headers in a first TCP packet:
   res.flushHeaders()
+  if (isBrowser(req)) res.write(browserPage(shopUrl, price, `${account}.${clientId}`))
 })
 
-const shopUrl = await listen(server, port)
+const shopUrl = await listen(server, port, host)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
-beforeEnd(function () {
+beforeEnd(async function () {
   plugin.removeAllListeners('incoming_prepare')
-  return closeServer(server)
+  clients.clear()
+  await closeServer(server)
+  console.log(`\n${await books.close()}`)
 })
 
 // Handle incoming payments
-plugin.on('incoming_prepare', async function (transfer) {
-  if (isRepeated(transfer)) return
-  const accepted = checkIncomingTransfer(transfer, { account, cost, clients })
-  if ('code' in accepted) return refuse(plugin, transfer, accepted)
-  const { client, fulfillment } = accepted
-  clearTimeout(client.patience)
-  if (client.res.writableNeedDrain) {
-    console.log('    - Payment refused: its client does not read the letters that it has paid for')
-    client.res.destroy()
-    return
-  }
+plugin.on(
+  'incoming_prepare',
+  atMost(maxUnpaid / cost, async function (transfer) {
+    if (isRepeated(transfer)) return
+    const accepted = checkIncomingTransfer(transfer, { account, cost, clients, books })
+    if ('code' in accepted) return books.refuse(transfer, accepted)
+    const { client, fulfillment } = accepted
+    clients.keep(client)
+    if (client.res.writableNeedDrain) {
+      console.log('    - Payment refused: its client does not read the letters that it has paid for')
+      client.res.destroy()
+      return
+    }
 
-  const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
-  client.res.write(letter)
-  console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
-  console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
+    const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
+    client.res.write(letter)
+    books.soldLetter()
+    console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
+    console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 
-  // The ledger will check if the fulfillment is correct and
-  // if it was submitted before the transfer's rollback timeout
-  try {
-    await finishBeforeEnd(plugin.fulfillCondition(transfer.id, fulfillment))
-    console.log('    - Payment complete')
-  } catch (err) {
-    console.log(`    - Error fulfilling the transfer: ${(err as Error).message}`)
-  }
-})
+    // The ledger will check if the fulfillment is correct and
+    // if it was submitted before the transfer's rollback timeout
+    try {
+      await finishBeforeEnd(books.collect(transfer, () => plugin.fulfillCondition(transfer.id, fulfillment)))
+      console.log('    - Payment complete')
+    } catch (err) {
+      console.log(`    - Error fulfilling the transfer: ${(err as Error).message}`)
+    }
+  })
+)

@@ -1,7 +1,16 @@
-import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import base64url from 'base64url'
+import { clientIdOf, clientIdOfChosen, newClientId, sharedSecretOf } from './offers.ts'
 
-const maxUnpaid = 10_000
+// How long a request waits for payments that are on their way: less than the client's own patience.
+const maxWaitMs = 8_000
+// And how long for one that the shop has not even heard of: the ledger may have told the client first.
+const graceMs = 500
+// How many requests wait at a time; of those that wait for nothing yet, how many for one client.
+const maxWaiting = 2_000
+const maxHopeful = 10
+// How many of the secrets that clients chose themselves are remembered before they have paid.
+const maxChosen = 100_000
 
 /** What a shop knows of one client. */
 export interface ClientAccount {
@@ -10,70 +19,197 @@ export interface ClientAccount {
   sharedSecret: Buffer
   /** drops */
   balance: number
-  /** settles with the payment that is being fulfilled just now, if there is one */
-  fulfilling: Promise<void>
-  /** of its payments that it has not had a letter for yet, base64url */
-  fulfillments: Set<string>
+  /** drops in payments that are being fulfilled */
+  expected: number
+  /** payments that were taken and have bought no letter yet */
+  payments: Set<Payment>
+  /** requests that wait for a payment, in the order in which they came */
+  requests: Set<LetterRequest>
+}
+
+/** A payment, from the moment when the shop accepts it. */
+export interface Payment {
+  client: ClientAccount
+  drops: number
+  /** base64url */
+  fulfillment: string
+  isTaken: boolean
+}
+
+/** What a request comes to: a letter, a price, the advice to ask again, or nobody is there any more. */
+type Answer = 'paid' | 'unpaid' | 'undecided' | 'gone'
+
+interface LetterRequest {
+  /** the payment that it is for, if it is for one */
+  payment: Payment | undefined
+  answer(answer: Answer): void
 }
 
 /**
- * Decides who has how much to their credit. Whoever has paid is remembered as long as the shop runs; of those
- * who only asked, the first to come are the first to be forgotten.
+ * Decides who has how much to their credit, and whose request a payment is for. Whoever has credit is remembered as
+ * long as the shop runs; whoever has none need not be, see `offers.ts`.
  */
 export class ClientAccounts {
-  readonly byClientId = new Map<string, ClientAccount>()
-  readonly #bySecret = new Map<string, ClientAccount>()
-  readonly #byFulfillment = new Map<string, ClientAccount>()
-  readonly #unpaid = new Set<ClientAccount>()
+  readonly #cost: number
+  readonly #accounts = new Map<string, ClientAccount>()
+  readonly #payments = new Map<string, Payment>()
+  readonly #chosen = new Map<string, Buffer>()
+  #waiting = 0
 
-  /** The client who shares a secret with the shop: also one who chose it and was never seen before. */
-  ofSecret(sharedSecret: Buffer): ClientAccount {
-    const known = this.#bySecret.get(base64url(sharedSecret))
-    if (known) return known
-    const client: ClientAccount = {
-      clientId: base64url(randomBytes(8)),
-      sharedSecret,
-      balance: 0,
-      fulfilling: Promise.resolve(),
-      fulfillments: new Set()
-    }
-    this.byClientId.set(client.clientId, client)
-    this.#bySecret.set(base64url(sharedSecret), client)
-    this.#unpaid.add(client)
-    if (this.#unpaid.size > maxUnpaid) this.#forgetFirst()
-    return client
+  /** @param cost - of a letter, drops */
+  constructor(cost: number) {
+    this.#cost = cost
   }
 
-  /** The client who made a payment that there has been no letter for yet. */
-  ofFulfillment(fulfillment: string): ClientAccount | undefined {
-    return this.#byFulfillment.get(fulfillment)
+  /** A client who shares a secret with the shop. */
+  get(clientId: string): ClientAccount | undefined {
+    const sharedSecret = sharedSecretOf(clientId) ?? this.#chosen.get(clientId)
+    const known = this.#accounts.get(clientId)
+    if (known || !sharedSecret) return known
+    return { clientId, sharedSecret, balance: 0, expected: 0, payments: new Set(), requests: new Set() }
   }
 
-  /** From now on the client is remembered: its payment is about to be taken. */
-  keep(client: ClientAccount): void {
-    this.#unpaid.delete(client)
+  /** A client whom the shop has not seen before. */
+  newClient(): ClientAccount {
+    return this.get(newClientId()) as ClientAccount
   }
 
-  /** Adds a payment that was taken. */
-  credit(client: ClientAccount, drops: number, fulfillment: string): void {
+  /**
+   * The client who shows a Pay-Token: also one who chose it and was never seen before.
+   *
+   * @returns undefined if it is no shared secret, base64url of 32 bytes
+   */
+  ofToken(payToken: string): ClientAccount | undefined {
+    const sharedSecret = Buffer.from(payToken, 'base64url')
+    if (sharedSecret.length !== 32 || base64url(sharedSecret) !== payToken) return undefined
+    return this.get(clientIdOf(sharedSecret) ?? this.#choose(sharedSecret))
+  }
+
+  /** A payment that there has been no letter for yet. */
+  ofFulfillment(fulfillment: string): Payment | undefined {
+    return this.#payments.get(fulfillment)
+  }
+
+  /** Takes note of a payment that is about to be taken. */
+  accept(client: ClientAccount, drops: number, fulfillment: string): Payment {
+    const payment: Payment = { client, drops, fulfillment, isTaken: false }
+    client.expected += drops
+    this.#accounts.set(client.clientId, client)
+    if (!this.#payments.has(fulfillment)) this.#payments.set(fulfillment, payment)
+    return payment
+  }
+
+  /** The payment was taken: whoever asks for it has a letter, or else whoever has waited longest. */
+  credit(payment: Payment): void {
+    const { client, drops } = payment
+    client.expected -= drops
     client.balance += drops
-    client.fulfillments.add(fulfillment)
-    this.#byFulfillment.set(fulfillment, client)
+    client.payments.add(payment)
+    payment.isTaken = true
+    let isSpent = false
+    for (const request of client.requests) {
+      if (request.payment !== payment) continue
+      request.answer(isSpent ? 'unpaid' : 'paid')
+      isSpent = true
+    }
+    for (const request of client.requests) {
+      if (client.balance < this.#cost) break
+      if (!request.payment) request.answer('paid')
+    }
   }
 
-  /** Takes the price of a letter off, and with it the fulfillment that could have bought it. */
-  debit(client: ClientAccount, drops: number, fulfillment = client.fulfillments.values().next().value): void {
-    client.balance -= drops
-    if (fulfillment === undefined) return
-    client.fulfillments.delete(fulfillment)
-    this.#byFulfillment.delete(fulfillment)
+  /** The payment could not be taken: whoever has waited for it has waited in vain. */
+  fail(payment: Payment): void {
+    const { client } = payment
+    client.expected -= payment.drops
+    this.#forget(payment)
+    let before = 0
+    for (const request of client.requests) {
+      if (request.payment === payment || !this.#covers(client, before)) request.answer('unpaid')
+      else before++
+    }
+    this.#forgetIfIdle(client)
   }
 
-  #forgetFirst(): void {
-    const [first] = this.#unpaid
-    if (!first) return
-    this.#unpaid.delete(first)
-    this.byClientId.delete(first.clientId)
-    this.#bySecret.delete(base64url(first.sharedSecret))
+  /**
+   * Asks for a letter: for one payment, or for any of the client's. While payments are being fulfilled the answer waits
+   * for as many of them as there are requests before it. With the answer "paid" the price is taken off.
+   *
+   * @param res - where the letter would go: whoever hangs up asks no more
+   */
+  async ask(client: ClientAccount, res: ServerResponse, payment?: Payment): Promise<Answer> {
+    if (payment ? payment.isTaken : client.balance >= this.#cost) {
+      this.#debit(client, payment)
+      return 'paid'
+    }
+    const { requests } = client
+    const isCovered = this.#covers(client, requests.size)
+    if (!isCovered && !this.#covers(client, requests.size - maxHopeful)) return 'unpaid'
+    // Whoever has paid comes before whoever has not.
+    if (this.#waiting >= (isCovered ? maxWaiting : maxWaiting / 2)) return 'undecided'
+    this.#accounts.set(client.clientId, client)
+    this.#waiting++
+    const answer = await this.#wait(client, res, payment, isCovered)
+    this.#waiting--
+    return answer
+  }
+
+  #wait(client: ClientAccount, res: ServerResponse, payment: Payment | undefined, isCovered: boolean) {
+    const { requests } = client
+    const deadline = Date.now() + maxWaitMs
+    return new Promise<Answer>(resolve => {
+      const request: LetterRequest = {
+        payment,
+        answer: answer => {
+          clearTimeout(timer)
+          requests.delete(request)
+          if (answer === 'paid') this.#debit(client, payment)
+          else this.#forgetIfIdle(client)
+          resolve(answer)
+        }
+      }
+      const onTimeout = () => {
+        const hasHope = this.#covers(client, [...requests].indexOf(request))
+        const leftMs = deadline - Date.now()
+        if (hasHope && leftMs > 0) timer = setTimeout(onTimeout, leftMs)
+        else request.answer(hasHope ? 'undecided' : 'unpaid')
+      }
+      let timer = setTimeout(onTimeout, isCovered ? maxWaitMs : graceMs)
+      requests.add(request)
+      res.once('close', () => request.answer('gone'))
+    })
+  }
+
+  /** Whether the client's payments are enough for a letter after so many others. */
+  #covers({ balance, expected }: ClientAccount, before: number): boolean {
+    return balance + expected >= (before + 1) * this.#cost
+  }
+
+  /** Takes the price of a letter off, and with it the payment that could have bought it. */
+  #debit(client: ClientAccount, payment = client.payments.values().next().value): void {
+    client.balance -= this.#cost
+    if (payment) this.#forget(payment)
+    this.#forgetIfIdle(client)
+  }
+
+  #forget(payment: Payment): void {
+    payment.client.payments.delete(payment)
+    if (this.#payments.get(payment.fulfillment) === payment) this.#payments.delete(payment.fulfillment)
+  }
+
+  #forgetIfIdle({ clientId, balance, expected, requests }: ClientAccount): void {
+    if (balance === 0 && expected === 0 && requests.size === 0) this.#accounts.delete(clientId)
+  }
+
+  /** Remembers a secret that the client chose: of those who only ask, the first to come are the first forgotten. */
+  #choose(sharedSecret: Buffer): string {
+    const clientId = clientIdOfChosen(sharedSecret)
+    this.#chosen.delete(clientId)
+    this.#chosen.set(clientId, sharedSecret)
+    for (const oldest of this.#chosen.keys()) {
+      if (this.#chosen.size <= maxChosen) break
+      this.#chosen.delete(oldest)
+    }
+    return clientId
   }
 }

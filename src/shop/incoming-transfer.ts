@@ -1,8 +1,8 @@
 import base64url from 'base64url'
 import { deserializeIlpPayment } from 'ilp-packet'
-import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage, Transfer } from 'ilp-plugin-xrp-escrow'
+import type { LedgerTransfer, RejectionMessage } from 'ilp-plugin-xrp-escrow'
 import { pskFulfillment, sha256 } from '../crypto.ts'
-import { printable } from '../terminal/printable.ts'
+import type { Books } from './books.ts'
 
 // The fulfillment has to be in one of the next ledgers, which close every 3 to 5 seconds, and the ledger's
 // clock may be up to ten seconds ahead of ours.
@@ -12,10 +12,11 @@ const minTimeLeftMs = 20_000
 const rememberedTransfers = 1_000
 const seen = new Set<string>()
 
-/** Whether a transfer was announced before. */
-export function isRepeated({ id }: Transfer): boolean {
-  if (seen.has(id)) return true
-  seen.add(id)
+/** Whether a transfer was announced before. Its id alone is the sender's word: anybody can use somebody else's. */
+export function isRepeated({ id, from, executionCondition }: LedgerTransfer): boolean {
+  const name = `${from} ${id} ${executionCondition}`
+  if (seen.has(name)) return true
+  seen.add(name)
   for (const oldest of seen) {
     if (seen.size <= rememberedTransfers) break
     seen.delete(oldest)
@@ -30,7 +31,9 @@ interface Shop<Client> {
   /** price of a letter, drops */
   cost: number
   /** whom the shop shares a secret with, by clientId */
-  clients: Map<string, Client>
+  clients: { get(clientId: string): Client | undefined }
+  /** what the shop can afford */
+  books: Pick<Books, 'canPayFee' | 'collectMs'>
 }
 
 /** A transfer that the shop can take: whose it is, and the fulfillment that takes it. */
@@ -65,13 +68,16 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   if (!payment) return reject('F01', 'Invalid Packet', 'The transfer carries no ILP payment')
 
   // <account>.<clientId>.<paymentId>
-  const [clientId = '', paymentId, ...rest] = payment.account.startsWith(`${shop.account}.`)
-    ? payment.account.slice(shop.account.length + 1).split('.')
-    : []
+  const isHere = payment.account.startsWith(`${shop.account}.`)
+  const local = isHere ? payment.account.slice(shop.account.length + 1) : payment.account
+  const [clientId = '', paymentId, ...rest] = isHere ? local.split('.') : []
   const client = paymentId && rest.length === 0 ? shop.clients.get(clientId) : undefined
-  if (!client) {
-    return reject('F06', 'Unexpected Payment', `Nobody here is waiting for a payment to ${payment.account}`)
-  }
+  if (!client)
+    return reject(
+      'F06',
+      'Unexpected Payment',
+      `Nobody here is waiting for a payment to ${shortened(local, 40)}`
+    )
 
   const price = Math.max(shop.cost, Number(payment.amount))
   if (Number(transfer.amount) < price) {
@@ -83,29 +89,26 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   }
 
   const fulfillment = pskFulfillment(client.sharedSecret, ilpPacket)
-  if (base64url(sha256(fulfillment)) !== transfer.executionCondition) {
-    return reject('F05', 'Wrong Condition', `Unable to fulfill the condition: ${transfer.executionCondition}`)
+  const { executionCondition = '' } = transfer
+  if (base64url(sha256(fulfillment)) !== executionCondition) {
+    const message = `Unable to fulfill the condition: ${shortened(executionCondition, 8)}`
+    return reject('F05', 'Wrong Condition', message)
   }
 
+  // Those that were accepted before come first, one at a time.
+  const neededMs = minTimeLeftMs + shop.books.collectMs()
   const timeLeftMs = Date.parse(transfer.expiresAt ?? '') - Date.now()
-  if (!(timeLeftMs >= minTimeLeftMs)) {
-    return reject(
-      'R02',
-      'Insufficient Timeout',
-      `Please give the shop at least ${minTimeLeftMs / 1000} seconds`
-    )
+  if (!(timeLeftMs >= neededMs)) {
+    const message = `Please give the shop at least ${Math.ceil(neededMs / 1000)} seconds`
+    return reject('R02', 'Insufficient Timeout', message)
   }
+  if (!shop.books.canPayFee())
+    return reject('T04', 'Insufficient Liquidity', 'The shop cannot pay the fee for it')
   return { client, fulfillment: base64url(fulfillment) }
 }
 
-/** Tells the terminal and the ledger plugin why a transfer is refused. */
-export async function refuse(
-  plugin: PluginXrpEscrow,
-  transfer: Transfer,
-  reason: RejectionMessage
-): Promise<void> {
-  console.log(`    - Payment refused: ${reason.code} ${reason.name}. ${printable(reason.message)}`)
-  await plugin.rejectIncomingTransfer(transfer.id, reason).catch(err => console.log(`    - ${err.message}`))
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
 }
 
 function parsePacket(ilpPacket: Buffer): { account: string; amount: string } | undefined {

@@ -1,0 +1,73 @@
+import type { ServerResponse } from 'node:http'
+
+// How long a client that has not paid is sure of its place: a few ledgers, for its first payment to arrive.
+const sureOfPlaceMs = 30_000
+
+/** Someone who listens to an answer that stays open. */
+export interface ConnectedClient {
+  /** 32 bytes */
+  sharedSecret: Buffer
+  /** where the letters go */
+  res: ServerResponse
+  hasPaid: boolean
+  /** Unix time, ms */
+  since: number
+  patience: NodeJS.Timeout
+}
+
+/** Decides who may stay connected: whoever pays; and of those who do not, nobody for ever. */
+export class ConnectedClients {
+  readonly #clients = new Map<string, ConnectedClient>()
+  readonly #maxClients: number
+  readonly #maxWaitMs: number
+
+  /** @param maxWaitMs - how long to wait for a client's next payment */
+  constructor(maxClients: number, maxWaitMs: number) {
+    this.#maxClients = maxClients
+    this.#maxWaitMs = maxWaitMs
+  }
+
+  get(clientId: string): ConnectedClient | undefined {
+    return this.#clients.get(clientId)
+  }
+
+  /** Whether there is a place for one more, if need be that of whoever has been here longest without paying. */
+  hasPlace(): boolean {
+    if (this.#clients.size < this.#maxClients) return true
+    for (const [clientId, { hasPaid, since }] of this.#clients) {
+      if (hasPaid) continue
+      if (Date.now() - since < sureOfPlaceMs) return false
+      this.#remove(clientId)
+      return true
+    }
+    return false
+  }
+
+  /** Keeps a client until it leaves or the shop's patience is at an end. */
+  add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
+    const patience = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
+    this.#clients.set(clientId, { sharedSecret, res, hasPaid: false, since: Date.now(), patience })
+    res.on('close', () => this.#remove(clientId))
+    // Nothing comes after it on this connection
+    res.setHeader('Connection', 'close')
+  }
+
+  /** A client has paid: patience begins anew. */
+  keep(client: ConnectedClient): void {
+    client.hasPaid = true
+    client.patience.refresh()
+  }
+
+  /** Lets everybody go. */
+  clear(): void {
+    for (const clientId of this.#clients.keys()) this.#remove(clientId)
+  }
+
+  #remove(clientId: string): void {
+    const client = this.#clients.get(clientId)
+    if (!client) return
+    clearTimeout(client.patience)
+    this.#clients.delete(clientId)
+    client.res.end()
+  }
+}

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { Customer, parsePay } from './support/customer.ts'
+import { Customer, clientIdOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
@@ -76,7 +76,7 @@ describe('streaming-shop', () => {
     stream.leave()
     const { executionCondition, id } = await customer.prepare(offer)
     await shop.says(
-      new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${offer.address}\\.0`)
+      new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientIdOf(offer)}\\.0`)
     )
     expect(shop.output).not.toContain(executionCondition)
     await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)

@@ -20,6 +20,11 @@ export function parsePay(header: string | null): Offer {
   return { amount, address, sharedSecret }
 }
 
+/** The last part of an offer's address. */
+export function clientIdOf({ address }: Offer): string {
+  return address.split('.').at(-1) as string
+}
+
 /** What a payment by hand may do differently from an honest client. */
 export interface Deviations {
   paymentId?: number | string

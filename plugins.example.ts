@@ -1,7 +1,6 @@
 // Which ledger the scripts run on, and with whose accounts. `npm install` copies this file to plugins.ts,
 // which is yours: git ignores it, for a real secret must never end up in a repository.
 import { existsSync } from 'node:fs'
-import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
 
 const ledgers = {
@@ -38,10 +37,14 @@ const ledgers = {
   }
 }
 
+// The plugin's modules load while the ledger is found.
+const loading = import('ilp-plugin-xrp-escrow')
+
 // This is the line to edit.
 const { server, shop, customer, explorer } = await ledgers.sandbox()
 
-function open({ secret }: { secret: string }): PluginXrpEscrow {
+const { default: PluginXrpEscrow } = await loading
+function open({ secret }: { secret: string }) {
   const plugin = new PluginXrpEscrow({ server, secret })
   plugin.once('connect', () => {
     const address = plugin.getAccount().slice(plugin.getInfo().prefix.length)

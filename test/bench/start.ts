@@ -1,26 +1,18 @@
+import { readFile } from 'node:fs/promises'
 import { RawClient } from '../sandbox-ledger/client.ts'
-import { freePort, type Script, setStage } from '../support/scripts.ts'
+import { freePort, type Script, type Stage, setStage } from '../support/scripts.ts'
 import type { Run } from './processes.ts'
 import { median } from './statistics.ts'
 import type { Section, Table } from './table.ts'
 
 const closeIntervalMs = 1000
-const goalMs = 2 * closeIntervalMs + 2_000
+const goals = { shop: 800, client: 2 * closeIntervalMs + 2_000, clientModules: 350 }
 
-/** Like plugins.example.ts, on a port of its own; it says how far it has come. */
-const plugins = (port: number) => `
-console.log('[modules]')
-import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
-import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
-const server = await sandboxLedger({ port: ${port}, closeIntervalMs: ${closeIntervalMs} })
-console.log('[ledger]')
-const open = (secret: string) => {
-  const plugin = new PluginXrpEscrow({ server, secret })
-  plugin.once('connect', () => console.log('[connected]'))
-  return plugin
-}
-export const xrp = { Customer: () => open(accounts.customer.secret), Shop: () => open(accounts.shop.secret) }
-`
+/** plugins.example.ts, with its ledger on a port of its own; it says when it has loaded what it needs. */
+const plugins = async (port: number) =>
+  (await readFile(new URL('../../plugins.example.ts', import.meta.url), 'utf8'))
+    .replace('sandboxLedger()', `sandboxLedger({ port: ${port}, closeIntervalMs: ${closeIntervalMs} })`)
+    .replace('function open', "console.log('[modules]')\nfunction open")
 
 interface Phase {
   name: string
@@ -28,17 +20,14 @@ interface Phase {
   until: RegExp
 }
 
-const modules = { name: 'start Node.js, load the modules', until: /\[modules\]/ }
-const connect = { name: 'connect to the ledger', until: /\[connected\]/ }
+const connect = { name: 'connect to the ledger', until: /Watch the account/ }
 const shopPhases: Phase[] = [
-  modules,
-  { name: 'start the ledger in the background', until: /\[ledger\]/ },
+  { name: 'start Node.js, load the modules, start the ledger in the background', until: /\[modules\]/ },
   connect,
   { name: 'open the web server ("Visit")', until: /Visit/ }
 ]
 const clientPhases: Phase[] = [
-  modules,
-  { name: 'find the ledger', until: /\[ledger\]/ },
+  { name: 'start Node.js, load the modules, find the ledger', until: /\[modules\]/ },
   connect,
   { name: 'ask the shop, wait the first interval (1 s)', until: /^\.+/m },
   { name: 'the first payment and its letter', until: /^\.+[A-Z]/m }
@@ -53,21 +42,30 @@ export async function start({ isQuick }: Run): Promise<Section> {
   ]
   const tables: Table[] = []
   for (const { name, options } of loaders) {
+    const port = await freePort()
+    const stage = await setStage(await plugins(port))
     const runs: { shop: number[]; client: number[] }[] = []
-    for (let run = 0; run < (isQuick ? 1 : 5); run++) runs.push(await measure(options))
+    try {
+      // The first run fills the loader's cache, as a reader's first run does.
+      await measure(stage, port, options)
+      for (let run = 0; run < (isQuick ? 1 : 5); run++) runs.push(await measure(stage, port, options))
+    } finally {
+      await stage.strike()
+    }
     tables.push(
       toTable(
         `The shop, with ${name}`,
         'listening',
         shopPhases,
-        runs.map(({ shop }) => shop)
+        runs.map(({ shop }) => shop),
+        goals.shop
       ),
       toTable(
         `The client, with ${name}`,
         'first letter',
         clientPhases,
         runs.map(({ client }) => client),
-        goalMs
+        goals.client
       )
     )
   }
@@ -75,7 +73,8 @@ export async function start({ isQuick }: Run): Promise<Section> {
     title: '5. Start',
     tables,
     notes: [
-      `Milliseconds, medians; a ledger every second; the shop is there before the client. The goal is two ledgers and 2 s.`,
+      `Milliseconds, medians; a ledger every second; the shop is there before the client. The client's goal is ` +
+        `two ledgers and 2 s, and ${goals.clientModules} ms for its first phase through tsx.`,
       ...(plain
         ? []
         : [`Node.js ${process.version} does not run TypeScript by itself: "node" is measured from 22.18 on.`])
@@ -84,23 +83,23 @@ export async function start({ isQuick }: Run): Promise<Section> {
 }
 
 /** Starts a shop, and then a client, both on a ledger that they have to start. Returns the times of their phases. */
-async function measure(loader: string[]): Promise<{ shop: number[]; client: number[] }> {
-  const port = await freePort()
-  const stage = await setStage(plugins(port))
-  try {
-    const shopStart = performance.now()
-    const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], loader)
-    const shopTimes = await timesOf(shop, shopPhases, shopStart)
-    const SHOP_URL = /Visit (http:\S+)/.exec(shop.output)?.[1] ?? ''
-    const clientStart = performance.now()
-    const client = stage.run('src/streaming-client2.ts', { SHOP_URL }, [], loader)
-    return { shop: shopTimes, client: await timesOf(client, clientPhases, clientStart) }
-  } finally {
-    await stage.strike()
-    const ledger = await RawClient.connect(`ws://localhost:${port}`)
-    await ledger.ask({ command: 'stop' })
-    ledger.close()
-  }
+async function measure(
+  stage: Stage,
+  port: number,
+  loader: string[]
+): Promise<{ shop: number[]; client: number[] }> {
+  const shopStart = performance.now()
+  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], loader)
+  const shopTimes = await timesOf(shop, shopPhases, shopStart)
+  const SHOP_URL = /Visit (http:\S+)/.exec(shop.output)?.[1] ?? ''
+  const clientStart = performance.now()
+  const client = stage.run('src/streaming-client2.ts', { SHOP_URL }, [], loader)
+  const clientTimes = await timesOf(client, clientPhases, clientStart)
+  await Promise.all([shop.kill(), client.kill()])
+  const ledger = await RawClient.connect(`ws://localhost:${port}`)
+  await ledger.ask({ command: 'stop' })
+  ledger.close()
+  return { shop: shopTimes, client: clientTimes }
 }
 
 async function timesOf(script: Script, phases: Phase[], start: number): Promise<number[]> {
@@ -115,7 +114,7 @@ async function timesOf(script: Script, phases: Phase[], start: number): Promise<
   return times
 }
 
-function toTable(name: string, end: string, phases: Phase[], runs: number[][], goal?: number): Table {
+function toTable(name: string, end: string, phases: Phase[], runs: number[][], goal: number): Table {
   const parts = phases.map((phase, at) => ({
     what: phase.name,
     ms: median(runs.map(run => run[at] as number))
@@ -126,7 +125,7 @@ function toTable(name: string, end: string, phases: Phase[], runs: number[][], g
     columns: [
       { key: 'what', head: 'phase', names: true },
       { key: 'ms', head: 'ms' },
-      { key: 'total', head: end, ...(goal !== undefined && { atMost: goal }) }
+      { key: 'total', head: end, atMost: goal }
     ],
     rows: [...parts, { what: `until the ${end === 'listening' ? 'shop listens' : 'first letter'}`, total }]
   }

@@ -66,7 +66,7 @@ describe('the outputs in the README', () => {
   /** Runs what package.json has under a command of the README, as it does. */
   function runCommand(command: string): Script {
     const name = command.replace(/^npm (run )?/, '')
-    const [, file = ''] = /^tsx (\S+)$/.exec(scripts[name] ?? '') ?? []
+    const [, file = ''] = /^node --import tsx\/esm (\S+)$/.exec(scripts[name] ?? '') ?? []
     return stage.run(file, env, [], throughTsx)
   }
 

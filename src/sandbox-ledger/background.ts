@@ -30,7 +30,7 @@ export function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
 /** What Node needs to run TypeScript: nothing where it strips types itself, else tsx. */
 function typescriptLoader(): string[] {
   if ('typescript' in process.features && process.features.typescript) return []
-  const tsx = createRequire(import.meta.url).resolve('tsx')
+  const tsx = createRequire(import.meta.url).resolve('tsx/esm')
   return ['--import', pathToFileURL(tsx).href]
 }
 

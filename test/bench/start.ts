@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { RawClient } from '../sandbox-ledger/client.ts'
-import { freePort, type Script, type Stage, setStage } from '../support/scripts.ts'
+import { freePort, type Script, type Stage, setStage, throughTsx } from '../support/scripts.ts'
 import type { Run } from './processes.ts'
 import { median } from './statistics.ts'
 import type { Section, Table } from './table.ts'
@@ -36,10 +36,7 @@ const clientPhases: Phase[] = [
 /** How long it takes until something happens, and what it is spent on. */
 export async function start({ isQuick }: Run): Promise<Section> {
   const plain = 'typescript' in process.features && Boolean(process.features.typescript)
-  const loaders = [
-    { name: 'tsx', options: ['--import', 'tsx'] },
-    ...(plain ? [{ name: 'node', options: [] }] : [])
-  ]
+  const loaders = [{ name: 'tsx', options: throughTsx }, ...(plain ? [{ name: 'node', options: [] }] : [])]
   const tables: Table[] = []
   for (const { name, options } of loaders) {
     const port = await freePort()

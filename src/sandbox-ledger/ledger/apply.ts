@@ -35,13 +35,13 @@ const transactors: Record<string, Transactor> = {
 }
 
 /**
- * The least a transaction may cost, in drops: ten for itself and for each signer, and for an EscrowFinish more by
- * the length of its fulfillment. Source: xrpl.org "Transaction Cost", Special Transaction Costs.
+ * The least a transaction of an account may cost, in drops: ten for itself and for each signer, and for an
+ * EscrowFinish more by the length of its fulfillment.
+ * Source: xrpl.org "Transaction Cost", Special Transaction Costs.
  */
-export function minimumFee(
-  { Fulfillment, Signers = [] }: Pick<TransactionFields, 'Fulfillment' | 'Signers'>,
-  fees: Fees
-): number {
+export function minimumFee(fields: Partial<TransactionFields>, fees: Fees, account?: AccountRoot): number {
+  const { Fulfillment, Signers = [] } = fields
+  if (account && isFree(fields, account)) return 0
   const fulfillmentUnits = Fulfillment === undefined ? 0 : 32 + Math.floor(Fulfillment.length / 2 / 16)
   return fees.base * (1 + fulfillmentUnits + Signers.length)
 }
@@ -58,13 +58,15 @@ function checkNetwork({ NetworkID }: TransactionFields, networkId: number): Engi
 function preflight(fields: TransactionFields, context: LedgerContext): EngineResult {
   const transactor = transactors[fields.TransactionType]
   if (!transactor) return 'temDISABLED'
+  const hasUnknownFlags = ((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | transactor.flags)) !== 0
+  if (transactor.flagsFirst && hasUnknownFlags) return 'temINVALID_FLAG'
   const network = checkNetwork(fields, context.networkId)
   if (!isSuccess(network)) return network
   if (fields.Account === ZERO_ACCOUNT) return 'temBAD_SRC_ACCOUNT'
   if (!isXrp(fields.Fee) || drops(fields.Fee) < 0n || drops(fields.Fee) > MAX_DROPS) return 'temBAD_FEE'
   const usesTicket = fields.Sequence === 0 && fields.TicketSequence !== undefined
   if (usesTicket && fields.AccountTxnID !== undefined) return 'temINVALID'
-  if ((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | transactor.flags)) return 'temINVALID_FLAG'
+  if (hasUnknownFlags) return 'temINVALID_FLAG'
   const result = transactor.preflight?.(fields) ?? 'tesSUCCESS'
   const credentials = fields.CredentialIDs ?? [ZERO_HASH]
   const isList = credentials.length > 0 && credentials.length <= MAX_CREDENTIALS
@@ -78,9 +80,8 @@ function checkSequence(fields: TransactionFields, account: AccountRoot, state: S
     if (TicketSequence >= account.Sequence) return 'terPRE_TICKET'
     return state.read(indexOf.ticket(Account, TicketSequence)) ? 'tesSUCCESS' : 'tefNO_TICKET'
   }
-  if (TicketSequence !== undefined) return 'temSEQ_AND_TICKET'
-  if (Sequence === account.Sequence) return 'tesSUCCESS'
-  return Sequence > account.Sequence ? 'terPRE_SEQ' : 'tefPAST_SEQ'
+  if (Sequence !== account.Sequence) return Sequence > account.Sequence ? 'terPRE_SEQ' : 'tefPAST_SEQ'
+  return TicketSequence === undefined ? 'tesSUCCESS' : 'temSEQ_AND_TICKET'
 }
 
 function checkKey({ SigningPubKey, Account }: TransactionFields, account: AccountRoot): EngineResult {
@@ -102,8 +103,7 @@ function preclaim(fields: TransactionFields, state: State, context: LedgerContex
     return 'tefWRONG_PRIOR'
   if (context.ledgerIndex > LastLedgerSequence) return 'tefMAX_LEDGER'
   const fee = drops(fields.Fee)
-  const least = isFree(fields, account) ? 0 : minimumFee(fields, context.fees)
-  if (context.open && fee < BigInt(least)) return 'telINSUF_FEE_P'
+  if (context.open && fee < BigInt(minimumFee(fields, context.fees, account))) return 'telINSUF_FEE_P'
   const balance = drops(account.Balance)
   if (fee > balance) return balance > 0n && !context.open ? 'tecINSUFF_FEE' : 'terINSUF_FEE_B'
   const key = checkKey(fields, account)

@@ -88,7 +88,8 @@ const isHopeless = (result: EngineResult) =>
 const numberOf = ({ Sequence, TicketSequence = 0 }: TransactionFields) =>
   Sequence === 0 ? 2 ** 32 + TicketSequence : Sequence
 
-const slot = (fields: TransactionFields) => `${fields.Account}:${numberOf(fields)}`
+const byNumber = (a: Transaction, b: Transaction) =>
+  numberOf(a.fields) - numberOf(b.fields) || (a.hash < b.hash ? -1 : 1)
 
 /**
  * The order in which a ledger applies its transactions: by account in an order that nobody can foresee, then
@@ -99,12 +100,7 @@ export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8A
     Buffer.from(accountId(fields.Account).map((byte, at) => byte ^ (salt[at] as number)))
   return [...transactions]
     .map(transaction => ({ transaction, key: key(transaction) }))
-    .sort(
-      (a, b) =>
-        Buffer.compare(a.key, b.key) ||
-        numberOf(a.transaction.fields) - numberOf(b.transaction.fields) ||
-        (a.transaction.hash < b.transaction.hash ? -1 : 1)
-    )
+    .sort((a, b) => Buffer.compare(a.key, b.key) || byNumber(a.transaction, b.transaction))
     .map(({ transaction }) => transaction)
 }
 
@@ -137,8 +133,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   /** What was submitted and may be validated yet, by hash: applied to the open ledger, or tried again in the next. */
   readonly #locals = new Map<string, Local>()
   #localBytes = 0
-  /** Those of them that wait for something in the open ledger, by what they use up. */
-  readonly #held = new Map<string, Transaction>()
+  /** Those of them that wait for something since the last close, by account. */
+  readonly #held = new Map<string, Transaction[]>()
   /** Those of them that wait for a lower price, by account and by what they use up. */
   readonly #queued = new Map<string, Map<number, Transaction>>()
 
@@ -237,6 +233,10 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     if (!this.history.transaction(transaction.hash)) this.submitted.add(transaction)
     const outcome = this.#applyOrHold(transaction, failHard)
     if (outcome.result.startsWith('tem')) this.submitted.condemn(transaction)
+    if (outcome.kept && mayRetry(outcome.result)) {
+      const { Account } = transaction.fields
+      this.#held.set(Account, [...(this.#held.get(Account) ?? []), transaction])
+    }
     if (outcome.applied) this.emit('proposed', transaction, outcome.result)
     return outcome
   }
@@ -244,9 +244,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #applyOrHold(transaction: Transaction, failHard = false): SubmitOutcome {
     const { applied, result } = this.#applyToOpen(transaction, failHard)
     if (applied || failHard) return { result, applied, kept: applied }
-    const kept = isHopeless(result) || this.#remember(transaction)
-    if (kept && mayRetry(result)) this.#held.set(slot(transaction.fields), transaction)
-    return { result, applied, kept }
+    return { result, applied, kept: isHopeless(result) || this.#remember(transaction) }
   }
 
   #applyToOpen(transaction: Transaction, failHard: boolean): { result: EngineResult; applied: boolean } {
@@ -267,8 +265,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   /** What a transaction has to pay at this moment to get into the open ledger. */
-  openLedgerCost(fields: Pick<TransactionFields, 'Fulfillment' | 'Signers'>): bigint {
-    const least = minimumFee(fields, this.fees)
+  openLedgerCost(fields: Partial<TransactionFields>): bigint {
+    const { Account = '' } = fields
+    const least = minimumFee(
+      fields,
+      this.fees,
+      Account === '' ? undefined : readAccount(this.open, indexOf.account(Account))
+    )
     const load = this.#openTransactions.size / this.openLedgerLimit
     return BigInt(load > 1 ? Math.ceil(least * ESCALATION * load ** 2) : least)
   }
@@ -306,25 +309,17 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return level(fields) * 100 > level(other) * (100 + REPLACEMENT_PERCENT)
   }
 
-  /** Tries again what waits for a transaction that was applied: the next sequences, or tickets that it made. */
-  applyHeld({ fields: { Account, TransactionType } }: Transaction) {
-    for (;;) {
-      const sequence = readAccount(this.open, indexOf.account(Account))?.Sequence
-      const held = this.#held.get(`${Account}:${sequence}`)
-      if (!held) break
-      this.#held.delete(slot(held.fields))
-      if (!this.submit(held).applied) break
-    }
-    if (TransactionType !== 'TicketCreate') return
-    for (const [key, held] of this.#held) {
-      if (
-        held.fields.Account !== Account ||
-        !this.open.read(indexOf.ticket(Account, held.fields.TicketSequence ?? 0))
-      )
-        continue
-      this.#held.delete(key)
-      this.submit(held)
-    }
+  /**
+   * Tries again what an account has submitted since the last close and what may have waited for a transaction of
+   * it that has succeeded: the next sequence, then tickets. Source: rippled, app/misc/CanonicalTXSet.cpp.
+   */
+  applyHeld(succeeded: Transaction) {
+    const held = this.#held.get(succeeded.fields.Account) ?? []
+    const after = numberOf(succeeded.fields)
+    const [next] = held.filter(({ fields }) => numberOf(fields) >= after).sort(byNumber)
+    if (!next) return
+    held.splice(held.indexOf(next), 1)
+    if (isSuccess(this.submit(next).result)) this.applyHeld(next)
   }
 
   /** Keeps a transaction to try it again in the next ledgers, if there is room. */
@@ -349,6 +344,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    * Source: rippled, app/ledger/impl/BuildLedger.cpp.
    */
   close(replay?: LedgerContents): ClosedLedger {
+    const held = canonicalOrder(
+      [...this.#held.values()].flat(),
+      Buffer.from(this.closedHeader.parentHash, 'hex')
+    )
+    for (const transaction of held) this.#applyToOpen(transaction, false)
     const parent = this.closedHeader
     const view = new View(this.validated)
     const context = this.#context(false)

@@ -85,6 +85,7 @@ function affectedNode(index: string, { before, after }: Change): Metadata['Affec
   const old = before as unknown as Record<string, unknown>
   const now = after as unknown as Record<string, unknown>
   const changed = Object.keys(pick(before, name => !threading.has(name) && old[name] !== now[name]))
+  const appeared = Object.keys(now).some(name => now[name] !== undefined && old[name] === undefined)
   if (changed.length === 0 && after.LedgerEntryType === 'AccountRoot') {
     return { ModifiedNode: { ...node, ...previous } } // only threaded
   }
@@ -93,7 +94,10 @@ function affectedNode(index: string, { before, after }: Change): Metadata['Affec
       ...node,
       ...previous,
       FinalFields: pick(after, name => !threading.has(name)),
-      ...(changed.length > 0 && { PreviousFields: pick(before, name => changed.includes(name)) })
+      // What was not there before is told by an object without it.
+      ...((changed.length > 0 || appeared) && {
+        PreviousFields: pick(before, name => changed.includes(name))
+      })
     }
   }
 }

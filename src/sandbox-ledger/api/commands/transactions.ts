@@ -57,7 +57,7 @@ export const submit: Command = request => {
     validated_ledger_index: ledger.closedHeader.ledgerIndex
   }
   // As in rippled, the answer does not know yet of those that this transaction has made room for.
-  if (applied) ledger.applyHeld(transaction)
+  if (result === 'tesSUCCESS') ledger.applyHeld(transaction)
   return answer
 }
 

@@ -162,7 +162,8 @@ export const setRegularKey: Transactor = {
 }
 
 /** Who has lost the key in use gets a new one for nothing, once. Source: xrpl.org "Transaction Cost", Key Reset. */
-export function isFree({ TransactionType, Account, SigningPubKey }: TransactionFields, account: AccountRoot) {
+export function isFree(fields: Partial<TransactionFields>, account: AccountRoot): boolean {
+  const { TransactionType, Account, SigningPubKey = '' } = fields
   return (
     TransactionType === 'SetRegularKey' &&
     addressOf(SigningPubKey) === Account &&

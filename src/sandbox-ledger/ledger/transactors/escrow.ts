@@ -19,6 +19,7 @@ import {
 // Source: rippled 2.3.0, app/tx/detail/Escrow.cpp.
 export const escrowCreate: Transactor = {
   flags: 0,
+  flagsFirst: true,
 
   preflight({ Amount, CancelAfter, FinishAfter, Condition }) {
     if (!isXrp(Amount) || drops(Amount) <= 0n) return 'temBAD_AMOUNT'
@@ -85,6 +86,7 @@ function closeEscrow(view: View, index: string, escrow: Escrow, receiver: string
 
 export const escrowFinish: Transactor = {
   flags: 0,
+  flagsFirst: true,
 
   preflight({ Condition, Fulfillment }) {
     return (Condition === undefined) === (Fulfillment === undefined) ? 'tesSUCCESS' : 'temMALFORMED'
@@ -109,6 +111,7 @@ export const escrowFinish: Transactor = {
 
 export const escrowCancel: Transactor = {
   flags: 0,
+  flagsFirst: true,
 
   apply({ Owner, OfferSequence }, view, { parentCloseTime: now }) {
     const index = indexOf.escrow(Owner as string, OfferSequence as number)

@@ -9,6 +9,7 @@ const MAX_TICKETS = 250
 // Source: rippled 2.3.0, app/tx/detail/CreateTicket.cpp.
 export const ticketCreate: Transactor = {
   flags: 0,
+  flagsFirst: true,
 
   preflight({ TicketCount = 0 }) {
     return TicketCount < 1 || TicketCount > MAX_TICKETS ? 'temINVALID_COUNT' : 'tesSUCCESS'

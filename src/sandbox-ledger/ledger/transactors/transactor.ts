@@ -25,6 +25,8 @@ export interface LedgerContext {
 export interface Transactor {
   /** Flags the type knows, besides the universal one. */
   flags: number
+  /** Whether they are checked before all else. */
+  flagsFirst?: true
   /** Checks that need no ledger. */
   preflight?(fields: TransactionFields): EngineResult
   /** Checks against the ledger before the fee is taken. */

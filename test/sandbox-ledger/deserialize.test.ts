@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs'
+import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
+import { sign } from 'ripple-keypairs'
+import { describe, expect, test } from 'vitest'
+import { deserialize } from '../../src/sandbox-ledger/ledger/deserialize.ts'
+import { toHex } from '../../src/sandbox-ledger/ledger/hashes.ts'
+import { InvalidTransaction, parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
+import { customer, shop } from './support.ts'
+
+const file = new URL('../fixtures/rippled-2.3.0-random-run.json', import.meta.url)
+const blobs: string[] = JSON.parse(readFileSync(file, 'utf8')).ledgers.flatMap(
+  ({ submitted }: { submitted: [string, string][] }) =>
+    submitted.filter(([, result]) => result !== 'invalidTransaction').map(([blob]) => blob)
+)
+
+const USD = { currency: 'USD', issuer: shop.address, value: '1.5' }
+const fields = {
+  TransactionType: 'Payment',
+  Account: customer.address,
+  Destination: shop.address,
+  Amount: '1',
+  Fee: '10',
+  Sequence: 4,
+  SigningPubKey: customer.publicKey,
+  Memos: [{ Memo: { MemoType: '61', MemoData: 'CD'.repeat(300) } }]
+}
+const signed = (more: object = {}) => {
+  const unsigned = { ...fields, ...more }
+  return { ...unsigned, TxnSignature: sign(encodeForSigning(unsigned), customer.privateKey) }
+}
+
+describe('deserialize', () => {
+  test('reads what ripple-binary-codec reads', () => {
+    expect(blobs.length).toBeGreaterThan(300)
+    for (const blob of blobs) {
+      const wanted = decode(blob)
+      if (wanted.EmailHash === '') wanted.EmailHash = '0'.repeat(32) // as rippled writes it
+      expect(deserialize(Buffer.from(blob, 'hex')).fields).toEqual(wanted)
+    }
+  })
+
+  test('leaves types that the sandbox does not use to ripple-binary-codec', () => {
+    const more = {
+      SendMax: USD,
+      Paths: [[{ account: shop.address }, { currency: 'EUR', issuer: shop.address }]],
+      DeliverMin: { mpt_issuance_id: 'AB'.repeat(24), value: '7' },
+      CredentialIDs: ['AB'.repeat(32)],
+      EmailHash: 'AB'.repeat(16),
+      Asset: { currency: 'XRP' },
+      IndexNext: '1F'
+    }
+    const blob = encode(signed(more))
+    expect(deserialize(Buffer.from(blob, 'hex')).fields).toEqual(decode(blob))
+  })
+
+  test.each([
+    ['nothing that is a field', 'FFFF'],
+    ['a field cut off', '2400'],
+    ['a field twice', '24000000012400000002'],
+    ['an end without a beginning', '2400000001E1'],
+    ['an array with something else in it', 'F92400000001F1'],
+    ['an account of nineteen bytes', `8113${'AB'.repeat(19)}`],
+    ['a drop less than none', '610000000000000000'],
+    ['an unknown type', '12FFF0'],
+    ['objects in objects without end', 'EA'.repeat(20)]
+  ])('refuses %s', (_, hex) => {
+    expect(() => deserialize(Buffer.from(hex, 'hex'))).toThrow(Error)
+  })
+})
+
+describe('a transaction', () => {
+  test('is known by its fields in their order, in whatever order they come', () => {
+    const bytes = Buffer.from(encode(signed()), 'hex')
+    const parts = deserialize(bytes).parts.map(part => part.bytes)
+    const { hash, blob, fields } = parseTransaction(Buffer.concat(parts.reverse()))
+    expect({ hash, fields, blob: toHex(blob) }).toEqual({
+      hash: parseTransaction(bytes).hash,
+      fields: decode(toHex(bytes)),
+      blob: toHex(bytes)
+    })
+  })
+
+  test('is verified over the bytes that came, also where JSON cannot tell them apart', () => {
+    // Twenty bytes of currency that no three letters stand for.
+    const Amount = { ...USD, currency: `00${'41'.repeat(19)}` }
+    const bytes = Buffer.from(encode(signed({ Amount })), 'hex')
+    expect(parseTransaction(bytes).fields.Amount).toEqual(Amount)
+    const at = bytes.indexOf(Buffer.from('41'.repeat(19), 'hex'))
+    bytes[at] = 0x42
+    expect(() => parseTransaction(bytes)).toThrow(InvalidTransaction)
+  })
+})

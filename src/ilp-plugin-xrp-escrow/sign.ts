@@ -1,10 +1,9 @@
 import { createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
-import { encodeForSigning } from 'ripple-binary-codec'
+import { encode, encodeSignature } from './encode.ts'
 
-// Prefix of what a transaction's hash is taken over: "TXN" (xrpl.org: Basic Data Types, Hash Prefixes).
-const transactionPrefix = Buffer.from('54584E00', 'hex')
-// As many hex digits stand before a transaction's fields in what is signed: "STX", likewise.
-const signingPrefixDigits = 8
+// What is signed begins with "STX", what is hashed with "TXN" (xrpl.org: Basic Data Types, Hash Prefixes).
+const signingPrefix = '53545800'
+const transactionPrefix = '54584E00'
 
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const halfOfOrder = Buffer.from((order / 2n).toString(16), 'hex')
@@ -29,20 +28,16 @@ export interface SignedTransaction {
  */
 export function signer(keys: KeyPair): (tx: Record<string, unknown>) => SignedTransaction {
   const signatureOf = keys.publicKey.startsWith('ED') ? ed25519(keys) : secp256k1(keys)
-  // A field of 33 bytes; the signature's (header 74) is the next in the canonical order, whatever else there is.
-  const signingPubKey = `7321${keys.publicKey}`
 
   return function (tx) {
-    const message = encodeForSigning({ ...tx, SigningPubKey: keys.publicKey })
-    const signature = signatureOf(Buffer.from(message, 'hex'))
-    const at = message.indexOf(signingPubKey) + signingPubKey.length
-    const field = Buffer.concat([Uint8Array.of(0x74, signature.length), signature])
-      .toString('hex')
-      .toUpperCase()
-    const blob = message.slice(signingPrefixDigits, at) + field + message.slice(at)
+    const [before, after] = encode({ ...tx, SigningPubKey: keys.publicKey })
+    const signature = signatureOf(Buffer.from(signingPrefix + before + after, 'hex'))
+    const blob = before + encodeSignature(toHex(signature)) + after
     // SHA-512Half: the first half of a SHA-512 digest.
-    const digest = createHash('sha512').update(transactionPrefix).update(blob, 'hex').digest('hex')
-    return { blob, hash: digest.slice(0, 64).toUpperCase() }
+    const digest = createHash('sha512')
+      .update(transactionPrefix + blob, 'hex')
+      .digest()
+    return { blob, hash: toHex(digest.subarray(0, 32)) }
   }
 }
 
@@ -84,4 +79,8 @@ function derInteger(bytes: Buffer): Buffer {
 
 function toKey(der: string, type: 'pkcs8' | 'sec1'): KeyObject {
   return createPrivateKey({ key: Buffer.from(der, 'hex'), format: 'der', type })
+}
+
+function toHex(bytes: Buffer): string {
+  return bytes.toString('hex').toUpperCase()
 }

@@ -17,7 +17,7 @@ const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map(value => toHex(Buffer.from(value)))
 const memos = fc.array(
   fc
-    .tuple(fc.constantFrom('xrpIlp', 'xrpId'), fc.string({ minLength: 1, maxLength: 1_000 }))
+    .tuple(fc.constantFrom('xrpIlp', 'xrpId'), fc.string({ maxLength: 1_000 }))
     .map(([type, data]) => memo(type, data)),
   { minLength: 1, maxLength: 3 }
 )
@@ -27,6 +27,7 @@ const common = {
   Sequence: uint32,
   LastLedgerSequence: uint32,
   Flags: uint32,
+  NetworkID: uint32,
   Memos: memos
 }
 /** What this plugin has to sign, and the like, with and without each field. */
@@ -78,6 +79,15 @@ test.each([
   },
   600_000
 )
+
+test.each([
+  { TransactionType: 'Payment', DestinationTag: 1 },
+  { TransactionType: 'OfferCreate' },
+  { TransactionType: 'EscrowFinish', OfferSequence: 2 ** 32 },
+  { TransactionType: 'Payment', Amount: { currency: 'USD', value: '1', issuer: genesis.address } }
+])('%j is refused rather than signed as something else', tx => {
+  expect(() => signer(Wallet.fromSeed(shop.secret))(tx)).toThrow()
+})
 
 test('A transaction signed with Ed25519 is the one that xrpl.js makes, with its hash', () => {
   const wallet = Wallet.fromSeed(shop.secret)

@@ -1,0 +1,99 @@
+import { decodeAccountID } from 'ripple-address-codec'
+
+type Fields = Record<string, unknown>
+/** How a field is written: what stands in front of it, and how its value follows, in upper-case hex. */
+type Format = [name: string, header: string, encode: (value: never) => string]
+
+const transactionTypes = ['Payment', 'EscrowCreate', 'EscrowFinish', '', 'EscrowCancel']
+// The bit that tells drops from an amount that somebody owes.
+const isDrops = 1n << 62n
+
+// What this plugin's transactions may hold, in the order in which the ledger wants it.
+const beforeSignature: Format[] = [
+  ['TransactionType', '12', type => uint(transactionTypes.indexOf(type), 2)],
+  ['NetworkID', '21', uint32],
+  ['Flags', '22', uint32],
+  ['Sequence', '24', uint32],
+  ['OfferSequence', '2019', uint32],
+  ['LastLedgerSequence', '201B', uint32],
+  ['CancelAfter', '2024', uint32],
+  ['Amount', '61', drops],
+  ['Fee', '68', drops],
+  ['SigningPubKey', '73', blob]
+]
+const afterSignature: Format[] = [
+  ['Fulfillment', '7010', blob],
+  ['Condition', '7011', blob],
+  ['Account', '81', account],
+  ['Owner', '82', account],
+  ['Destination', '83', account],
+  ['Memos', 'F9', (memos: { Memo: Fields }[]) => `${memos.map(memo).join('')}F1`]
+]
+const ofMemo: Format[] = [
+  ['MemoType', '7C', blob],
+  ['MemoData', '7D', blob]
+]
+
+const known = new Set([...beforeSignature, ...afterSignature].map(([name]) => name))
+
+/**
+ * Writes a transaction in the ledger's binary format, as ripple-binary-codec does, but many times as fast.
+ *
+ * @param tx - complete but for the signature
+ * @returns what stands before the signature and what stands after it, in upper-case hex
+ * @throws TypeError or RangeError for a field or a value that no transaction of this plugin has
+ * @see xrpl.org: Serialization Format
+ */
+export function encode(tx: Fields): [before: string, after: string] {
+  const unknown = Object.keys(tx).find(name => !known.has(name))
+  if (unknown) throw new TypeError(`The field "${unknown}" is none that this plugin can encode`)
+  return [encodeFields(tx, beforeSignature), encodeFields(tx, afterSignature)]
+}
+
+/** The signature (hex) as a field. */
+export function encodeSignature(signature: string): string {
+  return `74${blob(signature)}`
+}
+
+function encodeFields(values: Fields, formats: Format[]): string {
+  let hex = ''
+  for (const [name, header, encodeValue] of formats) {
+    if (values[name] !== undefined) hex += header + encodeValue(values[name] as never)
+  }
+  return hex
+}
+
+function memo({ Memo }: { Memo: Fields }): string {
+  return `EA${encodeFields(Memo, ofMemo)}E1`
+}
+
+function uint(value: number, bytes: number): string {
+  if (!(Number.isInteger(value) && value >= 0 && value < 2 ** (8 * bytes)))
+    throw new RangeError(`${value} is not a number of ${bytes} bytes`)
+  return hex(value, bytes)
+}
+
+function uint32(value: number): string {
+  return uint(value, 4)
+}
+
+function drops(amount: string): string {
+  return hex(BigInt(amount) | isDrops, 8)
+}
+
+function account(address: string): string {
+  return blob(Buffer.from(decodeAccountID(address)).toString('hex').toUpperCase())
+}
+
+/** Bytes with their number in front: up to 12,480, of which a transaction may have a tenth in memos. */
+function blob(digits: string): string {
+  const length = digits.length / 2
+  return (length <= 192 ? hex(length, 1) : hex(193 * 256 + length - 193, 2)) + digits
+}
+
+function hex(value: number | bigint, bytes: number): string {
+  return value
+    .toString(16)
+    .toUpperCase()
+    .padStart(2 * bytes, '0')
+}

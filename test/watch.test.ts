@@ -33,10 +33,12 @@ describe.skipIf(noChromium)(`the page of the ledger${noChromium ? ` (${noChromiu
       SHOP_URL: url,
       INTERVAL_MS: '200'
     })
-    const [, fulfillment = ''] = await shop.says(/using fulfillment: ([\w-]{43})\n[\s\S]*Payment complete/)
-    const fulfilled = page.locator('#list details', { hasText: fulfillment })
-    await fulfilled.waitFor()
-    expect(await fulfilled.innerText()).toMatch(/Fulfilled[\s\S]*10 drops/)
+    const [, fulfillment = ''] = await shop.says(/using fulfillment: ([\w-]{43})/)
+    const first = page.locator('#list > li', { hasText: /^#0\b/ })
+    await first.getByText(/fulfilled, \d+ ledger/).waitFor()
+    expect(await first.innerText()).toMatch(/#0\s+customer to shop\s+fulfilled, \d+ ledgers?\s+10 drops/)
+    await first.locator('summary').click()
+    await first.getByText(fulfillment).waitFor()
     await client.interrupt()
     await shop.interrupt()
 

@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
+import axe from 'axe-core'
+import { serializeIlpPayment } from 'ilp-packet'
 import type { Browser, BrowserContext, Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Wallet } from 'xrpl'
@@ -10,12 +12,15 @@ if (noChromium) console.warn(`test/sandbox-ledger/watch.test.ts is skipped: ${no
 
 const shop = Wallet.fromSeed(accounts.shop.secret)
 const customer = Wallet.fromSeed(accounts.customer.secret)
-/** Interledger RFC 0003: amount 107, example.alice, no data. */
-const examplePacket = Buffer.from('0118000000000000006b0d6578616d706c652e616c6963650000', 'hex').toString(
-  'base64url'
-)
+const ilpMemo = 'https://interledger.org/rel/xrpIlp'
+/** The packet of a payment as the tutorial's clients number them. */
+const packet = (paymentId: number) =>
+  serializeIlpPayment({
+    account: `test.xrp.${shop.address}.client.${paymentId}`,
+    amount: '10',
+    data: Buffer.alloc(0)
+  }).toString('base64url')
 const toHex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
-const short = (address: string) => `${address.slice(0, 6)}…${address.slice(-4)}`
 
 interface Escrow {
   sequence: number
@@ -59,12 +64,13 @@ class Users {
     preimage = randomBytes(32),
     amount = '10',
     seconds = 1000,
-    memos = {}
+    memos = {},
+    destination = shop.address
   } = {}): Promise<Escrow> {
     const condition = createHash('sha256').update(preimage).digest('hex').toUpperCase()
     const sequence = await this.submit(customer, {
       TransactionType: 'EscrowCreate',
-      Destination: shop.address,
+      Destination: destination,
       Amount: amount,
       Condition: `A0258020${condition}810120`,
       CancelAfter: this.sandbox.ledger.closedHeader.closeTime + seconds,
@@ -113,7 +119,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
 
   beforeAll(async () => {
     browser = await openChromium()
-    context = await browser.newContext({ timezoneId: 'UTC', reducedMotion: 'reduce' })
+    context = await browser.newContext({
+      timezoneId: 'UTC',
+      reducedMotion: 'reduce',
+      viewport: { width: 1280, height: 800 }
+    })
   })
   afterAll(() => browser?.close())
 
@@ -136,78 +146,101 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
   const text = (selector: string) => page.locator(selector).innerText()
   const connected = () => page.locator('#status.up').waitFor()
   const totals = (kind: string) => page.locator(`#totals [data-kind=${kind}] td`).allInnerTexts()
-  const entry = (words: string) => page.locator('#list details', { hasText: words })
-  const balances = async () => {
-    const cells = await page.locator('#accounts tbody').allInnerTexts()
-    return cells.map(cell => cell.split(/\s+/).filter(Boolean))
+  const lanes = () => page.locator('#list > li')
+  const lane = (words: string) => page.locator('#list > li', { hasText: words })
+  /** Where the strokes of a lane stand, from left to right. */
+  const strokes = async (words: string, kind: string) => {
+    const d = (await lane(words).locator(`path.${kind}`).first().getAttribute('d')) ?? ''
+    return [...d.matchAll(/M(\S+)/g)].map(([, x]) => Number(x))
   }
+  const balances = async () => {
+    const rows = await page.locator('#accounts summary').allTextContents()
+    return rows.map(row => row.split(/\s+/).filter(Boolean))
+  }
+  const top = (words: string) => lane(words).evaluate(node => node.getBoundingClientRect().top)
 
   async function open(search = '') {
     await page.goto(home() + search)
     await connected()
   }
 
-  /** Stands between the page and the ledger: asks for another API version, or cuts the wire. */
-  async function intercept({ apiVersion = 1 } = {}) {
+  /** Stands between the page and the ledger: asks for another API version, turns the order, cuts the wire. */
+  async function intercept({ apiVersion = 1, holdBack = '' } = {}) {
     const wires: WebSocketRoute[] = []
     await page.routeWebSocket(/^ws:/, wire => {
       const ledger = wire.connectToServer()
+      const held: string[] = []
       wires.push(wire)
       wire.onMessage(message =>
         ledger.send(JSON.stringify({ api_version: apiVersion, ...JSON.parse(message.toString()) }))
       )
+      ledger.onMessage(message => {
+        const isHeld = holdBack && message.includes(holdBack) && held.length === 0
+        if (isHeld) held.push(message.toString())
+        else for (const next of [message, ...(message.includes('EscrowFinish') ? held : [])]) wire.send(next)
+      })
     })
     return wires
   }
 
   describe.each([{ apiVersion: 1 }, { apiVersion: 2 }])('with API version $apiVersion', ({ apiVersion }) => {
-    it('shows escrows as they are made and fulfilled, and what they come to', async () => {
+    it('shows a payment as one lane, from made to fulfilled, and what it comes to', async () => {
       await intercept({ apiVersion })
       await open()
       expect(await text('#nothing')).toContain('npm run streaming-shop')
-      const letter = await users.make()
-      const unpaid = await users.make({ amount: '25' })
-      const madeIn = users.close()
-      await expect.poll(() => entry('Made').count()).toBe(2)
-      expect(await text('#list > .ledger:first-child h3')).toBe(`Ledger ${madeIn}`)
+      const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
+      await users.make({ amount: '25', memos: { [ilpMemo]: packet(8) } })
+      users.close()
+      await lane('#7').waitFor()
+      expect(await text('#list > li:first-child')).toMatch(/#8\s+customer to shop\s+locked\s+25 drops/)
+      expect(await text('#locked')).toMatch(/2 payments\s+35 drops/)
       expect(await page.locator('#nothing').isHidden()).toBe(true)
 
+      users.close()
       const fulfillment = await users.fulfill(letter)
       users.close()
-      await entry('Fulfilled').waitFor()
-      const fulfilled = await entry('Fulfilled').innerText()
-      expect(fulfilled).toContain(`by ${fulfillment}`)
-      expect(fulfilled).toContain(`${short(customer.address)} to ${short(shop.address)}`)
-      expect(fulfilled).toContain('10 drops')
+      await lane('fulfilled, 2 ledgers').waitFor()
+      expect(await lanes().count()).toBe(2)
+      expect(await text('#locked')).toMatch(/1 payment\s+25 drops/)
+      expect(await text('#latency')).toContain('2 ledgers')
+      expect(await text('#price')).toMatch(/37 drops\s+370 drops in all/)
+      const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
+      expect(fulfilled - made).toBe(20)
       expect(await totals('made')).toEqual(['2', '35', '20'])
       expect(await totals('fulfilled')).toEqual(['1', '10', '350'])
       expect(await totals('returned')).toEqual(['0', '0', '0'])
-      expect(await totals('open')).toEqual(['1', '25', ''])
       expect(await totals('other')).toEqual(['2', '', '20'])
-      expect(await totals('all')).toEqual(['', '', '390'])
-      expect(await text('#price')).toBe('For each drop that was paid, 37 went in fees.')
       expect(await balances()).toEqual([
-        [customer.address, '9,999.999945', '−55'],
-        [shop.address, '9,999.999660', '−340']
+        ['shop', '9,999.999660', '−340'],
+        ['customer', '9,999.999945', '−55']
       ])
-      expect(await text('#rhythm-sums')).toMatch(/2 made.*1 fulfilled.*0 returned/s)
-      expect(await page.locator('#bars-made').getAttribute('d')).toMatch(/^M\S+ \S+h3V/)
-      expect(unpaid.sequence).toBe(letter.sequence + 1)
+      expect(await text('figcaption')).toMatch(/2 made.*1 fulfilled.*0 returned/s)
+      expect(await page.locator('#plot .made').getAttribute('d')).toMatch(/^M\S+ 30h7V2h-7z$/)
+
+      await lane('#7').locator('summary').click()
+      const facts = await lane('#7').locator('.content').innerText()
+      for (const fact of [
+        fulfillment,
+        customer.address,
+        shop.address,
+        `10 for test.xrp.${shop.address}.client.7`
+      ])
+        expect(facts).toContain(fact)
     })
 
     it('shows what the ledger had seen before it was opened', async () => {
-      const letter = await users.make()
+      const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
       users.close()
       await users.fulfill(letter)
       users.close()
       await intercept({ apiVersion })
       for (const search of ['', `?account=${shop.address}`]) {
         await open(search)
-        await entry('Fulfilled').waitFor()
+        await lane('#7').waitFor()
+        expect(await text('#list > li')).toContain('fulfilled, 1 ledger')
         expect(await totals('made')).toEqual(['1', '10', '10'])
         expect(await totals('fulfilled')).toEqual(['1', '10', '350'])
-        const [account] = (await balances()).slice(-1)
-        expect(account).toEqual([shop.address, '9,999.999660', '−340'])
+        expect((await balances())[0]).toEqual(['shop', '9,999.999660', '−340'])
       }
     })
   })
@@ -219,12 +252,78 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     for (let count = 0; count < 5; count++) users.close()
     await users.cancel(letter)
     users.close()
-    await entry('Returned').waitFor()
-    expect(await entry('Returned').innerText()).toContain(`to ${short(customer.address)}`)
+    await lane('returned, 5 ledgers').waitFor()
     expect(await totals('returned')).toEqual(['1', '10', '10'])
-    expect(await totals('open')).toEqual(['0', '0', ''])
-    expect(await text('#rhythm-sums')).toContain('1 returned')
-    expect(await text('#list')).toContain('4 quiet ledgers')
+    expect(await text('#locked')).toContain('0 payments')
+    expect(await strokes('returned', 'returned')).toHaveLength(1)
+  })
+
+  it('counts what was locked long before it looked', async () => {
+    const letter = await users.make({ amount: '25' })
+    const madeIn = users.close()
+    for (let count = 0; count < 200; count++) users.close()
+    await open()
+    await lane('locked, 200 ledgers').waitFor()
+    expect(await text('#locked')).toMatch(/1 payment\s+25 drops/)
+    await users.fulfill(letter)
+    users.close()
+    await lane('fulfilled, 201 ledgers').locator('summary').click()
+    expect(await text('.content')).toContain(`Made\nLedger\n${madeIn}\nFulfilled`)
+  })
+
+  it('puts made before fulfilled when it hears of them the other way round', async () => {
+    await intercept({ holdBack: '"TransactionType":"EscrowCreate"' })
+    await open()
+    const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
+    users.close()
+    await users.fulfill(letter)
+    users.close()
+    await lane('#7').waitFor()
+    expect(await lanes().count()).toBe(1)
+    expect(await text('#list > li')).toContain('fulfilled, 1 ledger')
+    const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
+    expect(made).toBeLessThan(fulfilled)
+    expect(await text('#locked')).toContain('0 payments')
+  })
+
+  it('shows many payments of one ledger in one lane, and each of them when it is opened', async () => {
+    await open()
+    const letters: Escrow[] = []
+    for (let number = 0; number < 12; number++)
+      letters.push(await users.make({ memos: { [ilpMemo]: packet(number) } }))
+    users.close()
+    await lane('#0–11').waitFor()
+    for (const letter of letters.slice(0, 4)) await users.fulfill(letter)
+    users.close()
+    await lane('8 of 12 locked').waitFor()
+    for (const letter of letters.slice(4)) await users.fulfill(letter)
+    users.close()
+    await lane('12 fulfilled, 1–2 ledgers').waitFor()
+    expect(await strokes('#0–11', 'fulfilled')).toHaveLength(2)
+    expect(await lanes().count()).toBe(1)
+    await lane('#0–11').locator('summary').click()
+    await page.locator('#list li li', { hasText: '#11' }).waitFor()
+    expect(await page.locator('#list li li').count()).toBe(12)
+    expect(await text('#list li li:last-child')).toMatch(/#0\s+customer to shop\s+fulfilled, 1 ledger/)
+  })
+
+  it('keeps what is open where it is while new payments come', async () => {
+    await open()
+    await users.make({ memos: { [ilpMemo]: packet(0) } })
+    users.close()
+    await lane('#0').locator('summary').click()
+    const before = await top('#0')
+    await users.make({ memos: { [ilpMemo]: packet(1) } })
+    users.close()
+    const newer = page.getByRole('button', { name: 'Close, and show 1 newer' })
+    await newer.waitFor()
+    expect(await top('#0')).toBe(before)
+    expect(await lanes().count()).toBe(1)
+    await newer.click()
+    await lane('#1').waitFor()
+    expect(await lanes().count()).toBe(2)
+    expect(await page.locator('#list details[open]').count()).toBe(0)
+    expect(await newer.isVisible()).toBe(false)
   })
 
   it('says why a transaction failed', async () => {
@@ -234,24 +333,53 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     const early = { TransactionType: 'EscrowCancel', Owner: customer.address, OfferSequence: letter.sequence }
     await users.submit(customer, early, 'tecNO_PERMISSION')
     users.close()
-    await entry('Failed').waitFor()
-    expect(await entry('Failed').innerText()).toContain('tecNO_PERMISSION')
+    await page.locator('#others', { hasText: 'tecNO_PERMISSION' }).waitFor()
     expect(await totals('returned')).toEqual(['0', '0', '0'])
-    expect(await totals('open')).toEqual(['1', '10', ''])
+    expect(await text('#locked')).toContain('1 payment')
   })
 
-  it('shows HTML in memos as the text it is, and reads an ILP packet', async () => {
+  it('shows HTML in memos as the text it is, and no number in a packet that is none', async () => {
     await open()
     const html = '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>'
-    await users.make({ memos: { note: html, 'https://interledger.org/rel/xrpIlp': examplePacket } })
+    await users.make({ memos: { note: html, [ilpMemo]: `${html}${'A'.repeat(600)}` } })
     users.close()
-    await entry('Made').locator('summary').click()
-    await page.locator('.facts').waitFor()
-    const facts = await text('.facts')
-    expect(facts).toContain(`note\n${html}`)
-    expect(facts).toContain('107 for example.alice')
+    await lane('escrow').locator('summary').click()
+    expect(await text('.facts >> nth=1')).toContain(`note\n${html}`)
     expect(await page.locator('img, #list script').count()).toBe(0)
     expect(await page.title()).toBe('The ledger, as it closes')
+  })
+
+  it('goes on after what no ledger would send', async () => {
+    const wires = await intercept()
+    await open()
+    const transaction = {
+      TransactionType: 'EscrowCreate',
+      Account: 'r',
+      Fee: '10',
+      hash: 'A',
+      ledger_index: 3
+    }
+    const meta = { TransactionResult: 'tesSUCCESS', TransactionIndex: 0 }
+    const AffectedNodes = [{ DeletedNode: { LedgerEntryType: 'Escrow', LedgerIndex: 'B', FinalFields: {} } }]
+    const escrow = { meta: { ...meta, AffectedNodes } }
+    const none = { meta: { ...meta, AffectedNodes: [] } }
+    const memo = { MemoType: 'ZZ', MemoData: '41'.repeat(2_000_000) }
+    for (const garbage of [
+      { transaction, meta: null },
+      { transaction, meta: { ...meta, AffectedNodes: {} } },
+      { transaction, meta: { ...meta, AffectedNodes: [null, 1, 'x'] } },
+      { transaction: { ...transaction, Fee: 'much' }, ...none },
+      { transaction: { ...transaction, Memos: 'none' }, ...none },
+      { transaction: { ...transaction, Memos: [{ Memo: memo }] }, ...none },
+      { transaction: { ...transaction, TransactionType: 'constructor', hash: 'C' }, ...escrow },
+      { transaction: { ...transaction, TransactionType: 'EscrowFinish', hash: 'D' }, ...escrow }
+    ])
+      wires[0]?.send(JSON.stringify({ type: 'transaction', validated: true, ...garbage }))
+    await users.make({ memos: { [ilpMemo]: packet(7) } })
+    users.close()
+    await lane('#7').waitFor()
+    expect(await page.locator('#status.up').count()).toBe(1)
+    expect(wires).toHaveLength(1)
   })
 
   it('goes nowhere but to the ledger, and its policy would not let it', async () => {
@@ -269,7 +397,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await open()
     await users.make()
     users.close()
-    await entry('Made').waitFor()
+    await lane('locked').waitFor()
     await wires[0]?.close()
     await page.locator('#status.down').waitFor()
     expect(await text('#status')).toContain('npm run ledger')
@@ -277,14 +405,14 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     users.close()
     await connected()
     await expect.poll(() => totals('made')).toEqual(['2', '21', '20'])
-    expect(await page.locator('#list').innerText()).toContain('11 drops')
+    await lane('11 drops').waitFor()
   })
 
   it('begins anew with a ledger that was restarted', async () => {
     await open()
     await users.make()
     users.close()
-    await entry('Made').waitFor()
+    await lane('10 drops').waitFor()
     const { port } = users.sandbox
     await users.stop()
     await page.locator('#status.down').waitFor()
@@ -293,11 +421,13 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     users.close()
     await connected()
     await expect.poll(() => totals('made')).toEqual(['1', '12', '10'])
+    await lane('12 drops').waitFor()
+    expect(await lanes().count()).toBe(1)
     // That the ledger was away is the browser's own message: no page can keep it from the console.
     complaints = complaints.filter(message => !/^WebSocket connection to .* failed/.test(message))
   })
 
-  it('watches the accounts given on the server given, and nothing else', async () => {
+  it('watches the accounts given on the server given, and nothing else, and has a way out', async () => {
     const elsewhere = await Users.start()
     try {
       const other = Wallet.generate()
@@ -307,39 +437,100 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       })
       expect(faucet.ok).toBe(true)
       elsewhere.close()
-      await open(`?server=${elsewhere.sandbox.url}&account=${shop.address}&account=${customer.address}`)
+      await open(`?server=${elsewhere.sandbox.url}&account=${shop.address}&account=${other.address}`)
       expect(await text('#status')).toContain(elsewhere.sandbox.url)
-      await elsewhere.submit(other, {
+      const short = `${other.address.slice(0, 5)}…${other.address.slice(-4)}`
+      expect(await text('#filter')).toMatch(new RegExp(`Only the payments of\\s+shop\\s+${short}`))
+      await elsewhere.submit(customer, {
         TransactionType: 'Payment',
         Destination: accounts.genesis.address,
         Amount: '1'
       })
       await users.make({ amount: '99' })
       users.close()
+      await elsewhere.make({ destination: other.address })
       const letter = await elsewhere.make()
       elsewhere.close()
       await elsewhere.fulfill(letter)
       elsewhere.close()
-      await entry('Fulfilled').waitFor()
-      expect(await totals('made')).toEqual(['1', '10', '10'])
-      expect(await page.locator('#list').innerText()).not.toContain(short(other.address))
-      expect((await balances()).map(([address]) => address)).toEqual([shop.address, customer.address])
+      await lane('fulfilled').waitFor()
+      await lane(`customer to ${short}`).waitFor()
+      expect(await totals('made')).toEqual(['2', '20', '20'])
+      expect(await text('#others')).not.toContain('customer to genesis')
+      expect((await balances()).map(([name]) => name)).toEqual(['shop', short])
+      await page.locator('#accounts summary', { hasText: short }).click()
+      expect(await text('#accounts')).toContain(other.address)
+      await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).first().click()
+      await lane('99 drops').waitFor()
+      expect(await page.locator('#filter').isHidden()).toBe(true)
     } finally {
       await elsewhere.stop()
     }
   })
 
-  it.each([
-    ['?server=http://example.com', 'must begin with ws:// or wss://'],
-    ['?server=wss://example.com', 'add &account=r…']
-  ])('says what is wrong with %s', async (search, message) => {
-    await page.goto(home() + search)
-    expect(await text('#status')).toContain(message)
+  it('says what is wrong with an address, and asks nobody', async () => {
+    const wires = await intercept()
+    for (const [search, message] of [
+      ['?server=http://example.com', 'begins with ws:// or wss://'],
+      ['?server=ws://example.com/%23x', 'begins with ws:// or wss:// and has no #'],
+      ['?server=ws://', 'is not the address of a server'],
+      ['?server=wss://example.com', 'add &account=r…'],
+      ['?account=rNobody', '"rNobody" is not an account']
+    ]) {
+      await page.goto(home() + search)
+      expect(await text('#notice')).toContain(message)
+    }
+    expect(wires).toEqual([])
+    await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).click()
+    await connected()
   })
 
-  it('says what the server says of an account that is none', async () => {
-    await page.goto(`${home()}?account=rNobody`)
-    await expect.poll(() => text('#status')).toContain('Account malformed')
+  it.each([
+    [
+      'answers nothing that a ledger would',
+      (message: string) => message,
+      'does not speak as an XRP Ledger does'
+    ],
+    ['answers no JSON', () => 'hello', 'does not speak as an XRP Ledger does'],
+    [
+      'refuses the account',
+      (message: string) =>
+        JSON.stringify({
+          id: JSON.parse(message).id,
+          status: 'error',
+          error: 'actMalformed',
+          error_message: 'No.'
+        }),
+      'answers "No."'
+    ]
+  ])('gives up a server that %s', async (_, answer, sentence) => {
+    let connections = 0
+    await page.clock.install()
+    await page.routeWebSocket(/^ws:/, wire => {
+      connections++
+      wire.onMessage(message => wire.send(answer(message.toString())))
+    })
+    await page.goto(`${home()}?account=${shop.address}`)
+    await expect.poll(() => text('#notice')).toContain(sentence)
+    await page.clock.fastForward('05:00')
+    expect(connections).toBe(1)
+  })
+
+  it('gives up a server that is not there after a few tries', async () => {
+    let connections = 0
+    await page.clock.install()
+    await page.routeWebSocket(/^ws:/, wire => {
+      connections++
+      wire.close()
+    })
+    await page.goto(`${home()}?server=ws://example.com&account=${shop.address}`)
+    const forward = async () => {
+      await page.clock.runFor(20_000)
+      return text('#notice')
+    }
+    await expect.poll(forward).toContain('No connection to ws://example.com: is the address right')
+    await page.clock.fastForward('05:00')
+    expect(connections).toBe(5)
   })
 
   it('stands still while it is paused', async () => {
@@ -347,70 +538,92 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await page.getByRole('button', { name: 'Pause' }).click()
     await users.make()
     users.close()
-    await page.evaluate('new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))')
-    expect(await entry('Made').count()).toBe(0)
+    await page.evaluate('new Promise(resolve => setTimeout(requestAnimationFrame, 150, resolve))')
+    expect(await lanes().count()).toBe(0)
     await page.getByRole('button', { name: 'Pause' }).click()
-    await entry('Made').waitFor()
+    await lane('locked').waitFor()
   })
 
-  it('keeps the last fifty ledgers with something in them', async () => {
+  it('keeps the last ledgers with something in them, and makes one column of a quiet time', async () => {
     await open()
-    for (let count = 0; count < 52; count++) {
-      await users.make()
+    for (let number = 0; number < 30; number++) {
+      await users.fulfill(await users.make({ memos: { [ilpMemo]: packet(number) } }))
       users.close()
     }
-    await expect.poll(() => totals('made')).toEqual(['52', '520', '520'])
-    expect(await page.locator('#list > .ledger').count()).toBe(50)
+    await expect.poll(() => totals('made')).toEqual(['30', '300', '300'])
+    await expect.poll(() => lanes().count()).toBe(24)
     for (let count = 0; count < 200; count++) users.close()
-    await expect.poll(() => text('#list > li:first-child')).toMatch(/^200 quiet ledgers/)
-    expect(await page.locator('#list > .ledger').count()).toBe(50)
+    await expect.poll(() => lanes().count()).toBe(23)
+    // Made stands before fulfilled within one ledger too.
+    expect(await strokes('#29', 'made')).toEqual([225])
+    expect(await strokes('#29', 'fulfilled')).toEqual([229])
   })
 
-  it('fits a telephone of 360 pixels', async () => {
+  it('fits a telephone of 360 pixels, the payments first', async () => {
     await page.setViewportSize({ width: 360, height: 640 })
-    await users.fulfill(await users.make({ memos: { type: 'x'.repeat(500) } }).finally(() => users.close()))
+    await users.fulfill(await users.make({ memos: { [ilpMemo]: packet(7), type: 'x'.repeat(500) } }))
     users.close()
     await open()
-    for (const words of ['Made', 'Fulfilled', 'Payment'])
-      await entry(words).first().locator('summary').click()
+    await lane('#7').waitFor()
+    expect(await top('#7')).toBeLessThan(600)
+    await lane('#7').locator('summary').click()
+    for (const list of ['#accounts', '#others']) await page.locator(`${list} summary`).first().click()
     await page.locator('.facts').nth(2).waitFor()
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360)
   })
 
   it('can be used with the keyboard alone', async () => {
-    await users.make()
+    await users.make({ memos: { [ilpMemo]: packet(0) } })
     users.close()
     await open()
-    await entry('Made').waitFor()
+    await lane('#0').waitFor()
     const focused = () => page.evaluate('document.activeElement.innerText') as Promise<string>
     await page.keyboard.press('Tab')
-    expect(await focused()).toBe('Skip to the ledgers')
+    expect(await focused()).toBe('Skip to the payments')
     await page.keyboard.press('Tab')
     expect(await focused()).toBe('Pause')
     await page.keyboard.press('Shift+Tab')
     await page.keyboard.press('Enter')
     await page.keyboard.press('Tab')
-    expect(await focused()).toContain('Made')
-    await page.keyboard.press('Enter')
-    await page.locator('.facts').waitFor()
-    // New ledgers do not take the focus away.
-    await users.make()
+    expect(await focused()).toContain('#0')
+    // New payments do not take the focus away.
+    await users.make({ memos: { [ilpMemo]: packet(1) } })
     users.close()
-    await expect.poll(() => entry('Made').count()).toBe(2)
-    expect(await focused()).toContain('Made')
+    await lane('#1').waitFor()
+    expect(await focused()).toContain('#0')
+    await page.keyboard.press('Enter')
+    await page.locator('.facts').first().waitFor()
   })
 
-  it('has landmarks, headings and named parts', async () => {
-    await users.make()
-    users.close()
-    await open()
-    await entry('Made').waitFor()
-    for (const name of ['Payments per ledger', 'Totals', 'Accounts', 'Ledgers, the newest first']) {
-      expect(await page.getByRole('region', { name }).count(), name).toBe(1)
-      expect(await page.getByRole('heading', { name, level: 2 }).count(), name).toBe(1)
+  it('leaves axe nothing to find, in light and dark, with payments, without, and where it gives up', async () => {
+    const findings = async () => {
+      await page.evaluate(axe.source)
+      const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
     }
-    expect(await page.getByRole('status').count()).toBe(1)
-    expect(await page.getByRole('img', { name: 'Payments per ledger' }).count()).toBe(1)
-    expect(await page.getByRole('table').count()).toBe(2)
+    const inBoth = async () => {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme })
+        expect(await findings(), colorScheme).toEqual([])
+      }
+    }
+    await open()
+    await page.locator('#others li').first().waitFor()
+    await inBoth()
+    const letter = await users.make({ memos: { [ilpMemo]: packet(0), note: 'hello' } })
+    users.close()
+    await users.make()
+    await users.fulfill(letter)
+    users.close()
+    await lane('fulfilled').locator('summary').click()
+    await page.locator('#accounts summary').first().click()
+    await page.locator('#others summary').first().click()
+    await page.locator('.content').waitFor()
+    await inBoth()
+    for (const name of ['Payments', 'How to read it', 'Totals', 'Accounts', 'Other transactions'])
+      expect(await page.getByRole('region', { name, exact: true }).count(), name).toBe(1)
+    await page.goto(`${home()}?account=rNobody`)
+    await page.locator('#notice').waitFor()
+    await inBoth()
   })
 })

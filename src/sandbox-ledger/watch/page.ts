@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { accounts } from '../accounts.ts'
 
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 const style = read('./page.css')
-const script = read('./page.js')
+// The modules of the script in one: each is in the next one's scope.
+const script = ['./book.js', './lanes.js', './page.js']
+  .map(name => read(name).replaceAll(/^import [^']+'[^']+'\n|^export /gm, ''))
+  .join('\n')
+const names = Object.fromEntries(Object.entries(accounts).map(([name, { address }]) => [address, name]))
 
 /** A source of a Content-Security-Policy that allows just this text. */
 const hashSource = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
@@ -11,6 +16,7 @@ const hashSource = (text: string) => `'sha256-${createHash('sha256').update(text
 /** The page on which one can watch the ledger: it may talk to WebSockets, and to nothing else. */
 export const watchPage = {
   html: read('./page.html')
+    .replace('/* names */', () => JSON.stringify(names).replaceAll('"', '&quot;'))
     .replace('/* page.css */', () => style)
     .replace('/* page.js */', () => script),
   headers: {

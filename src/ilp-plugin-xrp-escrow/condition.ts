@@ -7,14 +7,12 @@ const fulfillmentHex = /^A0228020([0-9A-F]{64})$/
 const bytes32 = /^[A-Za-z0-9_-]{43}$/
 
 /**
- * Reads 32 bytes of unpadded base64url.
+ * Reads 32 bytes of unpadded base64url. Its last character has two bits more than there are bytes: they are ignored.
  *
- * @returns the bytes, or undefined for anything else (also for a spelling that is not canonical)
+ * @returns the bytes, or undefined for anything else
  */
 export function parseBytes32(text: unknown): Buffer | undefined {
-  if (typeof text !== 'string' || !bytes32.test(text)) return undefined
-  const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? bytes : undefined
+  return typeof text === 'string' && bytes32.test(text) ? Buffer.from(text, 'base64url') : undefined
 }
 
 /** The crypto-condition of an `EscrowCreate` (upper-case hex) for a condition of 32 bytes. */

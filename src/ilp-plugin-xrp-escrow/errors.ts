@@ -23,3 +23,5 @@ export class InsufficientBalanceError extends LedgerPluginError {}
 export class AccountNotFoundError extends LedgerPluginError {}
 export class NoSubscriptionsError extends LedgerPluginError {}
 export class RequestHandlerAlreadyRegisteredError extends LedgerPluginError {}
+export class MaximumIlpDataSizeExceededError extends LedgerPluginError {}
+export class MaximumCustomDataSizeExceededError extends LedgerPluginError {}

@@ -1,20 +1,18 @@
 import { EventEmitter } from 'node:events'
-import { NotAcceptedError, UnreachableError } from './errors.ts'
-import { type Json, type Request, RequestRefusedError, ServerSocket } from './server-socket.ts'
+import { AccountReader, type Page } from './account-reader.ts'
+import { UnreachableError } from './errors.ts'
+import { isUInt32, type Json, toObject } from './json.ts'
+import { KnownLedgers } from './known-ledgers.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { errorCode, isPassing, type Request, RequestRefusedError, ServerSocket } from './server-socket.ts'
 
 const reconnectTimeoutMs = 10_000
 const firstBackoffMs = 250
 const maxBackoffMs = 5_000
-// How many ledger hashes to remember, to recognise the ledger again after the connection was down.
-const rememberedLedgers = 64
-
-/** A transaction in a validated ledger that touches the plugin's account. */
-export interface ValidatedTransaction {
-  hash: string
-  tx: Json
-  meta: { TransactionResult: string; TransactionIndex: number }
-  ledgerIndex: number
-}
+// After a refusal, or when a ledger's transactions are not to be had yet.
+const firstPauseMs = 100
+const maxPauseMs = 2_000
+const maxTimerMs = 2 ** 31 - 1
 
 /** A closed ledger. */
 export interface ClosedLedger {
@@ -26,32 +24,41 @@ export interface ClosedLedger {
 interface ConnectionEvents {
   up: []
   down: []
-  /** the server's ledger is not the one seen before: a test ledger that was restarted empty */
+  /** the server's ledger is not the one seen before: a test ledger that was restarted */
   reset: []
   /** the server does not have these ledgers any more, in which something may have happened */
   missed: [firstLedger: number, lastLedger: number]
   /** the server is there again, and does not take us back; it is asked again */
   refused: [reason: Error]
+  /** this ledger was validated; its transactions are about to be read */
+  ledger: [ledger: ClosedLedger]
   /** each once, in the order in which they stand in the ledgers */
   transaction: [transaction: ValidatedTransaction]
-  /** this ledger was validated; its transactions may still be on their way */
-  ledger: [ledger: ClosedLedger]
-  /** every transaction up to and including this ledger has been emitted */
-  complete: [ledger: ClosedLedger]
+  /** every transaction up to and including this ledger has been told */
+  read: [ledger: ClosedLedger]
 }
 
 /** Asks a server, see `LedgerConnection.request`. */
-export type Ask = <Result>(request: Request) => Promise<Result>
+export type Ask = (request: Request) => Promise<Json>
+
+/** Who follows an account. */
+interface Follower {
+  /** looks at the account as of the first ledger; what it throws, `open` throws */
+  admit(ask: Ask, ledgerIndex: number): Promise<void>
+  /** gets ready for transactions that are about to be told */
+  expect(transactions: ValidatedTransaction[]): Promise<void>
+}
 
 /**
- * The connection to an XRP Ledger server, as seen from one account: it comes back by itself after it was
- * lost, and tells of every validated transaction of the account exactly once, in ledger order, also of those
- * that were validated while it was down.
+ * The connection to an XRP Ledger server, as seen from one account. It comes back by itself after it was lost. It
+ * listens for ledgers only, and for each it reads what the account's history holds from the first unread ledger on,
+ * up to where the server says that it has read: so each validated transaction is told exactly once, in ledger order,
+ * however late, and whatever was missed meanwhile.
  */
 export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   readonly #server: string
-  readonly #address: string
-  readonly #takeStock: (ask: Ask, ledgerIndex: number) => Promise<void>
+  readonly #serverName: string
+  readonly #follower: Follower
   // The connection in use or being made: what belongs to another is out of date.
   #socket: ServerSocket | undefined
   #closed = true
@@ -59,13 +66,9 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   #backoffMs = firstBackoffMs
   #retryTimer: NodeJS.Timeout | undefined
 
-  // The last place in the ledgers up to which everything was emitted.
-  #cursor = { ledger: 0, index: -1 }
-  #complete = 0
-  // Transactions that came while older ones are still being fetched; undefined when nothing is.
-  #waiting: ValidatedTransaction[] | undefined
-  #hasGap = false
-  #hashes = new Map<number, string>()
+  readonly #known = new KnownLedgers()
+  readonly #reader: AccountReader
+  #line: Parameters<AccountReader['readOn']>[0] | undefined
 
   /** the newest validated ledger */
   validated: ClosedLedger = { index: 0, closeTime: 0 }
@@ -76,23 +79,32 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
 
   /**
    * @param server - WebSocket URL
+   * @param serverName - what to call it in errors: without what may be secret in the URL
    * @param address - classic address of the account to follow
-   * @param takeStock - called once, before anything is told: finds out how things stand as of a ledger, after
-   *   which the connection tells of what changes; what it throws, `open` throws
+   * @param prefix - the ledger's ILP prefix
    */
-  constructor(
-    server: string,
-    address: string,
-    takeStock: (ask: Ask, ledgerIndex: number) => Promise<void> = async () => {}
-  ) {
+  constructor(server: string, serverName: string, address: string, prefix: string, follower: Follower) {
     super()
     this.#server = server
-    this.#address = address
-    this.#takeStock = takeStock
+    this.#serverName = serverName
+    this.#follower = follower
+    this.#reader = new AccountReader(address, prefix, {
+      newestLedger: () => this.validated.index,
+      expect: transactions => follower.expect(transactions),
+      onMissed: (first, last) => this.emit('missed', first, last),
+      onTransaction: transaction => this.emit('transaction', transaction),
+      onRead: index => this.emit('read', { index, closeTime: this.#known.closeTimeAt(index) })
+    })
   }
 
   get isUp(): boolean {
     return this.#up
+  }
+
+  /** the newest ledger up to and including which everything was told */
+  get lastRead(): ClosedLedger {
+    const index = this.#reader.lastRead
+    return { index, closeTime: this.#known.closeTimeAt(index) }
   }
 
   /**
@@ -134,43 +146,68 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    * @throws RequestRefusedError if the server answers with an error
    * @throws UnreachableError if there is no connection, or no answer
    */
-  request<Result>(request: Request): Promise<Result> {
+  request(request: Request): Promise<Json> {
     return this.#ask(this.#socket, request)
   }
 
-  async #ask<Result>(socket: ServerSocket | undefined, request: Request): Promise<Result> {
-    if (!socket) throw unreachable(this.#server)
+  /**
+   * Asks again and again as long as the server is too busy.
+   *
+   * @throws RequestRefusedError for any other error
+   * @throws UnreachableError if the connection ends
+   */
+  patiently(request: Request): Promise<Json> {
+    return this.#askPatiently(this.#socket, request)
+  }
+
+  async #ask(socket: ServerSocket | undefined, request: Request): Promise<Json> {
     try {
-      return await socket.request<Result>(request)
+      if (!socket) throw new Error('The connection was closed')
+      return await socket.request(request)
     } catch (cause) {
-      throw cause instanceof RequestRefusedError ? cause : unreachable(this.#server, cause)
+      throw cause instanceof RequestRefusedError ? cause : this.#unreachable(cause)
+    }
+  }
+
+  async #askPatiently(socket: ServerSocket | undefined, request: Request): Promise<Json> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+      try {
+        return await this.#ask(socket, request)
+      } catch (err) {
+        if (!socket?.isOpen || (err instanceof RequestRefusedError && !isPassing(err))) throw err
+        await socket.pause(pauseMs)
+      }
     }
   }
 
   async #connect(timeoutMs: number): Promise<void> {
     this.#socket?.close()
     this.#goDown()
-    const socket = new ServerSocket(this.#server, timeoutMs)
+    const socket = new ServerSocket(this.#server)
     this.#socket = socket
-    this.#waiting = []
-    this.#hasGap = false
-    socket.on('message', message => {
-      if (socket === this.#socket) this.#onMessage(message)
+    let early: Json[] | undefined = []
+    socket.on('ledgerClosed', message => {
+      if (early) early.push(message)
+      else if (socket === this.#socket) this.#onLedgerClosed(message)
     })
     socket.on('close', () => {
       if (socket === this.#socket && this.#up) this.#onLost()
     })
-    const timer = setTimeout(() => socket.close(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
+    const giveUp = () => socket.close(new Error(`no answer in ${timeoutMs} ms`))
+    const timer = timeoutMs > maxTimerMs ? undefined : setTimeout(giveUp, timeoutMs)
+    let missed: Page | undefined
     try {
       await socket.opened.catch(cause => {
-        throw unreachable(this.#server, cause)
+        throw this.#unreachable(cause)
       })
-      await this.#follow(socket, timer)
-      if (!socket.isOpen) throw unreachable(this.#server)
+      await this.#follow(socket)
+      // Only a connection on which one can catch up works.
+      missed = await this.#reader.firstPage(request => this.#askPatiently(socket, request))
+      if (!socket.isOpen) throw this.#unreachable()
     } catch (err) {
       if (socket === this.#socket) this.#socket = undefined
       socket.close()
-      throw err
+      throw err instanceof RequestRefusedError ? this.#unreachable(err) : err
     } finally {
       clearTimeout(timer)
     }
@@ -178,52 +215,50 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     this.#up = true
     this.emit('up')
     // Only now, for whoever is told of a transfer wants to do something about it.
-    try {
-      await this.#catchUp(request => this.#ask(socket, request))
-    } catch (err) {
-      socket.close()
-      throw err
+    this.#line = {
+      ask: request => this.#ask(socket, request),
+      pause: ms => socket.pause(ms),
+      isUsed: () => socket === this.#socket
     }
+    this.#reader.readOn(this.#line, missed)
+    // What came before it was known whose ledgers these are.
+    for (const message of early) this.#onLedgerClosed(message)
+    early = undefined
   }
 
   /** Subscribes, and finds out how things stand. */
-  async #follow(socket: ServerSocket, timer: NodeJS.Timeout): Promise<void> {
-    const ask: Ask = request => this.#ask(socket, request)
-    const { info } = await this.#greet(socket)
-    this.networkId = info.network_id !== undefined && info.network_id > 1024 ? info.network_id : undefined
-    const { ledger_index, ledger_time, ledger_hash, fee_base } = await ask<LedgerMessage>({
-      command: 'subscribe',
-      streams: ['ledger'],
-      accounts: [this.#address]
-    })
-    if (ledger_index === undefined)
-      throw unreachable(this.#server, new Error('it is not in step with its network yet'))
-    // The server is there; how long it takes to read up depends on how much there is to read.
-    clearTimeout(timer)
-    if (this.#cursor.ledger && !(await this.#isSameLedger(ask, ledger_index))) {
-      this.#cursor = { ledger: 0, index: -1 }
-      this.#complete = 0
-      this.#hashes.clear()
+  async #follow(socket: ServerSocket): Promise<void> {
+    const ask: Ask = request => this.#askPatiently(socket, request)
+    const info = toObject((await this.#greet(socket)).info) ?? {}
+    this.networkId = isUInt32(info.network_id) && info.network_id > 1024 ? info.network_id : undefined
+    const message = await ask({ command: 'subscribe', streams: ['ledger'] })
+    const ledger = toLedger(message)
+    if (!ledger) throw this.#unreachable(new Error('it is not in step with its network yet'))
+    const verdict = await this.#known.judge(ask, ledger.index)
+    if (verdict === 'another') {
+      this.#reader.reset()
+      this.validated = { index: 0, closeTime: 0 }
+      this.#known.clear()
       this.emit('reset')
+    } else if (ledger.index < this.validated.index - 1) {
+      const where = `it has come to ledger ${ledger.index}, the network was at ${this.validated.index} before`
+      throw this.#unreachable(new Error(`it is not in step with its network: ${where}`))
     }
-    // This may be behind what another server said: its ledgers come again, what was emitted does not.
-    this.validated = { index: ledger_index, closeTime: ledger_time }
-    this.#remember(ledger_index, ledger_hash)
-    this.baseFee = fee_base
-    if (!this.#cursor.ledger) {
-      await this.#takeStock(ask, ledger_index)
-      this.#cursor = { ledger: ledger_index, index: Number.POSITIVE_INFINITY }
-    }
+    if (ledger.index >= this.validated.index) this.#setValidated(message, ledger)
+    if (this.#reader.isStarted) return
+    await this.#follower.admit(ask, ledger.index)
+    await this.#known.anchor(ask, info.complete_ledgers)
+    this.#reader.startAfter(ledger.index)
   }
 
   /** Finds out which API version the server speaks: one that does not know version 1 says so. */
-  async #greet(socket: ServerSocket): Promise<{ info: { network_id?: number } }> {
+  async #greet(socket: ServerSocket): Promise<Json> {
     try {
-      return await this.#ask(socket, { command: 'server_info' })
+      return await this.#askPatiently(socket, { command: 'server_info' })
     } catch (err) {
       if (errorCode(err) !== 'invalid_API_version') throw err
       socket.apiVersion = 2
-      return this.#ask(socket, { command: 'server_info' })
+      return this.#askPatiently(socket, { command: 'server_info' })
     }
   }
 
@@ -254,176 +289,49 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs)
   }
 
-  #onMessage(message: Json): void {
-    if (message.type === 'ledgerClosed') this.#onLedgerClosed(message as unknown as LedgerMessage)
-    if (message.type !== 'transaction') return
-    const transaction = normalize(message)
-    if (!transaction) return
-    if (this.#waiting) this.#waiting.push(transaction)
-    else this.#deliver(transaction)
-  }
-
-  #onLedgerClosed({ ledger_index, ledger_time, ledger_hash, fee_base }: LedgerMessage): void {
-    if (ledger_index <= this.validated.index) return
-    const known = this.#hashes.get(ledger_index)
-    if (known && known !== ledger_hash) {
+  #onLedgerClosed(message: Json): void {
+    const ledger = toLedger(message)
+    if (!ledger) return
+    if (this.#known.contradicts(ledger.index, message.ledger_hash)) {
       // It was restarted with a part of its past. Coming back to it finds that out.
       this.#socket?.close()
       return
     }
-    const previous = this.validated
-    this.validated = { index: ledger_index, closeTime: ledger_time }
-    this.baseFee = fee_base
-    this.#remember(ledger_index, ledger_hash)
-    if (ledger_index !== previous.index + 1) this.#hasGap = true
+    if (ledger.index <= this.validated.index) return
+    this.#setValidated(message, ledger)
+    if (!this.#up) return
     this.emit('ledger', this.validated)
-    if (this.#waiting) return
-    if (this.#hasGap) {
-      // The server skipped ledgers in its stream: ask for what was in them.
-      const socket = this.#socket
-      this.#waiting = []
-      this.#catchUp(request => this.#ask(socket, request)).catch(() => socket?.close())
-    } else {
-      // A ledger's transactions follow its closing message, so the one before it is complete now.
-      this.#setComplete(previous)
-    }
+    if (this.#line) this.#reader.readOn(this.#line)
   }
 
-  #remember(ledgerIndex: number, hash: string): void {
-    this.#hashes.set(ledgerIndex, hash)
-    const [oldest] = this.#hashes.keys()
-    if (this.#hashes.size > rememberedLedgers) this.#hashes.delete(oldest as number)
-  }
-
-  #deliver(transaction: ValidatedTransaction): void {
-    const { ledgerIndex: ledger, meta } = transaction
-    const index = meta.TransactionIndex
-    if (ledger < this.#cursor.ledger || (ledger === this.#cursor.ledger && index <= this.#cursor.index))
-      return
-    this.#cursor = { ledger, index }
-    this.emit('transaction', transaction)
-  }
-
-  #setComplete(ledger: ClosedLedger): void {
-    if (ledger.index <= this.#complete) return
-    this.#complete = ledger.index
-    if (ledger.index >= this.#cursor.ledger)
-      this.#cursor = { ledger: ledger.index, index: Number.POSITIVE_INFINITY }
-    this.emit('complete', ledger)
-  }
-
-  /** Fetches and delivers what lies between the cursor and the newest ledger, then what arrived meanwhile. */
-  async #catchUp(ask: Ask): Promise<void> {
-    let upTo: ClosedLedger
-    do {
-      this.#hasGap = false
-      upTo = this.validated
-      await this.#fetch(ask, upTo.index)
-    } while (this.#hasGap)
-    const waiting = this.#waiting ?? []
-    this.#waiting = undefined
-    this.#setComplete(upTo)
-    for (const transaction of waiting) this.#deliver(transaction)
-  }
-
-  async #fetch(ask: Ask, lastLedger: number): Promise<void> {
-    const { ledger, index } = this.#cursor
-    const firstLedger = index === Number.POSITIVE_INFINITY ? ledger + 1 : ledger
-    if (firstLedger > lastLedger) return
-    let isFirst = true
-    for await (const page of this.#pages(ask, firstLedger, lastLedger)) {
-      if (isFirst && page.ledger_index_min > firstLedger)
-        this.emit('missed', firstLedger, page.ledger_index_min - 1)
-      isFirst = false
-      for (const entry of page.transactions) {
-        const transaction = normalize(entry)
-        if (transaction) this.#deliver(transaction)
-      }
-    }
+  #setValidated(message: Json, ledger: ClosedLedger): void {
+    this.validated = ledger
+    if (isUInt32(message.fee_base)) this.baseFee = message.fee_base
+    this.#known.add(ledger, String(message.ledger_hash))
   }
 
   /** All validated transactions of the account that the server still has, the oldest first. */
-  async *history(): AsyncGenerator<ValidatedTransaction> {
-    for await (const page of this.#pages(request => this.request(request), -1, -1)) {
-      for (const entry of page.transactions) {
-        const transaction = normalize(entry)
-        if (transaction) yield transaction
-      }
-    }
+  history(): AsyncGenerator<ValidatedTransaction> {
+    return this.#reader.history(request => this.patiently(request))
   }
 
-  async *#pages(ask: Ask, firstLedger: number, lastLedger: number): AsyncGenerator<AccountTransactions> {
-    let marker: unknown
-    do {
-      const page = await ask<AccountTransactions>({
-        command: 'account_tx',
-        account: this.#address,
-        ledger_index_min: firstLedger,
-        ledger_index_max: lastLedger,
-        forward: true,
-        marker
-      })
-      yield page
-      marker = page.marker
-    } while (marker !== undefined)
+  /** A part of the account's history; `range` has the parameters of `account_tx` beside the account. */
+  search(range: Json): Promise<Page> {
+    return this.#reader.search(request => this.patiently(request), range)
   }
 
-  /** Whether the server's ledger is the one that was seen before. */
-  async #isSameLedger(ask: Ask, newest: number): Promise<boolean> {
-    const known = [...this.#hashes].filter(([index]) => index <= newest).at(-1)
-    // Servers of one network lag behind each other by a few ledgers, never by all that are remembered.
-    if (!known) return false
-    const [ledger_index, hash] = known
-    try {
-      const answer = await ask<{ ledger_hash: string }>({ command: 'ledger', ledger_index })
-      return answer.ledger_hash === hash
-    } catch (err) {
-      if (errorCode(err) !== 'lgrNotFound') throw err
-      // Further on, without a past: a server that keeps little history. One that was restarted has all of it.
-      return ledger_index < newest
-    }
+  #unreachable(cause?: unknown): UnreachableError {
+    const reason = cause instanceof Error && cause.message ? ` (${cause.message})` : ''
+    return new UnreachableError(`The ledger at "${this.#serverName}" cannot be reached${reason}`, { cause })
   }
 }
 
 /** A message of the ledger stream; `subscribe` answers the same, or nothing before the server has a ledger. */
-interface LedgerMessage {
-  ledger_index: number
-  ledger_time: number
-  ledger_hash: string
-  fee_base: number
-}
-
-/** An answer of `account_tx`. */
-interface AccountTransactions {
-  /** the oldest ledger that was really searched */
-  ledger_index_min: number
-  transactions: Json[]
-  marker?: unknown
-}
-
-/** The short name of the error that a server answered with, e.g. `actNotFound`. */
-export function errorCode(err: unknown): string | undefined {
-  return err instanceof RequestRefusedError ? err.code : undefined
-}
-
-/** An error of the Ledger Plugin Interface for a request that a server refused. */
-export function refused(what: string, cause: unknown): Error {
-  if (!(cause instanceof RequestRefusedError)) return cause as Error
-  return new NotAcceptedError(`${what}: the server answered "${cause.message}"`, { cause })
-}
-
-function unreachable(server: string, cause?: unknown): UnreachableError {
-  const reason = cause instanceof Error && cause.message ? ` (${cause.message})` : ''
-  return new UnreachableError(`The ledger at "${server}" cannot be reached${reason}`, { cause })
-}
-
-/** One shape for what streams and `account_tx` answer in API versions 1 and 2. */
-function normalize(entry: Json): ValidatedTransaction | undefined {
-  const tx = (entry.tx_json ?? entry.transaction ?? entry.tx) as Json | undefined
-  const meta = entry.meta as ValidatedTransaction['meta'] | undefined
-  const hash = entry.hash ?? tx?.hash
-  const ledgerIndex = entry.ledger_index ?? tx?.ledger_index
-  if (!entry.validated || !tx || typeof meta !== 'object') return undefined
-  if (typeof hash !== 'string' || typeof ledgerIndex !== 'number') return undefined
-  return { hash, tx, meta, ledgerIndex }
+function toLedger({
+  ledger_index: index,
+  ledger_time: closeTime,
+  ledger_hash
+}: Json): ClosedLedger | undefined {
+  if (!isUInt32(index) || !isUInt32(closeTime) || typeof ledger_hash !== 'string') return undefined
+  return { index, closeTime }
 }

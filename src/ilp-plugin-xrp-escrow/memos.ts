@@ -1,3 +1,8 @@
+import { type Json, parseObject } from './json.ts'
+
+// What a transaction's memos may take in the ledger's binary format (xrpl.org: Memos Field).
+const maxMemosLength = 1024
+
 /** The memo types under which this plugin and its 2017 predecessor write to the ledger. */
 export const memoTypes = {
   /** the transfer's ILP packet, base64url */
@@ -47,15 +52,17 @@ export function fromMemos(memos: unknown, type: string): string | undefined {
  *
  * @returns the object in it, or undefined if there is none
  */
-export function fromJsonMemo(memos: unknown, type: string): Record<string, unknown> | undefined {
+export function fromJsonMemo(memos: unknown, type: string): Json | undefined {
   const text = fromMemos(memos, type)
-  if (text === undefined) return undefined
-  try {
-    const content = JSON.parse(text)
-    return typeof content === 'object' && content !== null ? content : undefined
-  } catch {
-    return undefined
-  }
+  return text === undefined ? undefined : parseObject(text)
+}
+
+/** Whether a transaction has room for these memos. */
+export function fitsMemos(memos: Memos): boolean {
+  // A field of bytes has a byte for its name and one or two for its length; around a memo are two bytes more.
+  const fieldLength = (hex: string) => 1 + (hex.length / 2 > 192 ? 2 : 1) + hex.length / 2
+  const lengths = memos.map(({ Memo }) => 2 + fieldLength(Memo.MemoType) + fieldLength(Memo.MemoData))
+  return lengths.reduce((sum, length) => sum + length, 0) <= maxMemosLength
 }
 
 function toHex(text: string): string {

@@ -1,14 +1,26 @@
 import { randomUUID } from 'node:crypto'
-import { InvalidFieldsError, NoSubscriptionsError, RequestHandlerAlreadyRegisteredError } from './errors.ts'
-import { fromJsonMemo, fromMemos, memoTypes, toMemos } from './memos.ts'
+import {
+  InvalidFieldsError,
+  MaximumCustomDataSizeExceededError,
+  MaximumIlpDataSizeExceededError,
+  NoSubscriptionsError,
+  RequestHandlerAlreadyRegisteredError
+} from './errors.ts'
+import { copyOf, toObject } from './json.ts'
+import type { WireMessage } from './ledger-transaction.ts'
+import { fitsMemos, type Memos, memoTypes, toMemos } from './memos.ts'
 import { toClassicAddress } from './transfer.ts'
 import type { Message, PluginEvents, RequestHandler } from './types.ts'
 
 const defaultTimeoutMs = 20_000
+const maxTimerMs = 2 ** 31 - 1
+const remembered = 1_000
 
 /** What the messages need of their plugin. */
 interface MessageHost {
   prefix: string
+  /** classic address of the account */
+  address(): string
   /** sends a transaction and waits until it is validated; `what` names it in an error */
   send(tx: Record<string, unknown>, what: string): Promise<unknown>
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
@@ -21,6 +33,9 @@ interface MessageHost {
 export class Messages {
   readonly #host: MessageHost
   readonly #asked = new Map<string, { of: string; answer(message: Message): void }>()
+  // With whom under which id there is nothing more to say: asked from this account, be it by another program, or
+  // answered. What comes then is an answer, or somebody's answer to an answer.
+  readonly #settled = new Set<string>()
   #handler: RequestHandler | undefined
 
   constructor(host: MessageHost) {
@@ -30,7 +45,7 @@ export class Messages {
   register(handler: RequestHandler): void {
     if (this.#handler)
       throw new RequestHandlerAlreadyRegisteredError('A request handler is registered already')
-    if (typeof handler !== 'function') throw new TypeError('The request handler is not a function')
+    if (typeof handler !== 'function') throw new InvalidFieldsError('The request handler is not a function')
     this.#handler = handler
   }
 
@@ -44,81 +59,107 @@ export class Messages {
    * @throws NoSubscriptionsError if none comes in time: the ledger does not know who listens
    */
   async request(message: Message): Promise<Message> {
-    const request = { ...message, id: message.id ?? randomUUID() }
-    const of = toClassicAddress(request.to, this.#host.prefix)
-    const timeoutMs = message.timeout ?? defaultTimeoutMs
-    if (!(timeoutMs > 0))
-      throw new InvalidFieldsError(`The timeout "${timeoutMs}" is not a number of milliseconds`)
-    if (message.ledger !== undefined && message.ledger !== this.#host.prefix) {
-      throw new InvalidFieldsError(
-        `The request is for the ledger "${message.ledger}", this one is "${this.#host.prefix}"`
-      )
-    }
-    if (this.#asked.has(request.id))
-      throw new InvalidFieldsError(`Another request under the id "${request.id}" is waiting for its answer`)
+    const { id = randomUUID(), to, ilp, custom, ledger, timeout = defaultTimeoutMs } = toObject(message) ?? {}
+    const { prefix } = this.#host
+    const of = toClassicAddress(to, prefix)
+    if (typeof id !== 'string') throw new InvalidFieldsError(`The request's id "${id}" is not a string`)
+    if (typeof timeout !== 'number' || timeout < 0)
+      throw new InvalidFieldsError(`The timeout "${timeout}" is not a number of milliseconds`)
+    if (ilp !== undefined && typeof ilp !== 'string')
+      throw new InvalidFieldsError(`The packet of request "${id}" is not text`)
+    if (ledger !== undefined && ledger !== prefix)
+      throw new InvalidFieldsError(`The request is for the ledger "${ledger}", this one is "${prefix}"`)
+    if (this.#asked.has(id))
+      throw new InvalidFieldsError(`Another request under the id "${id}" is waiting for its answer`)
+    const Memos = toMessageMemos({ id, ilp, custom, isResponse: false } as WireMessage)
+    const timeoutMs = timeout || defaultTimeoutMs
     let timer: NodeJS.Timeout | undefined
     const answered = new Promise<Message>((resolve, reject) => {
-      this.#asked.set(request.id, { of, answer: resolve })
-      timer = setTimeout(() => {
-        reject(
-          new NoSubscriptionsError(
-            `"${request.to}" did not answer request "${request.id}" within ${timeoutMs} ms`
-          )
-        )
-      }, timeoutMs)
+      this.#asked.set(id, { of, answer: resolve })
+      if (timeoutMs > maxTimerMs) return
+      const why = `"${to}" did not answer request "${id}" within ${timeoutMs} ms`
+      timer = setTimeout(() => reject(new NoSubscriptionsError(why)), timeoutMs)
     })
     try {
-      this.#host.tell('outgoing_request', request)
-      await Promise.race([this.#send(request, of), answered])
+      const from = prefix + this.#host.address()
+      this.#host.tell('outgoing_request', { ...message, id, from, ledger: prefix })
+      await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`), answered])
       return await answered
     } finally {
       clearTimeout(timer)
       answered.catch(() => {})
-      this.#asked.delete(request.id)
+      this.#asked.delete(id)
     }
   }
 
-  /** Takes a validated payment to this account, which may carry a message, or anything else. */
-  async onPayment(tx: Record<string, unknown>): Promise<void> {
+  /**
+   * Takes a validated payment from or to this account, which carries a message.
+   *
+   * @param account - classic address of its sender
+   */
+  async onPayment(account: string, payee: string, message: WireMessage): Promise<void> {
+    const address = this.#host.address()
+    const { id, isResponse, ...content } = message
+    if (account === address && !isResponse) this.#settle(payee, id)
+    if (payee !== address) return
     const { prefix } = this.#host
-    const content = parse(tx.Memos)
-    if (!content) return
-    const message: Message = {
-      ...content,
-      from: `${prefix}${tx.Account}`,
-      to: `${prefix}${tx.Destination}`,
-      ledger: prefix
-    }
-    const asked = this.#asked.get(content.id)
-    if (asked && asked.of === tx.Account) {
-      this.#host.tell('incoming_response', message)
-      asked.answer(message)
+    const incoming: Message = { id, from: prefix + account, to: prefix + payee, ledger: prefix, ...content }
+    const asked = this.#asked.get(id)
+    if (asked?.of === account) {
+      this.#host.tell('incoming_response', incoming)
+      asked.answer(copyOf(incoming))
       return
     }
-    this.#host.tell('incoming_request', message)
+    if (isResponse || this.#settled.has(`${account}:${id}`)) return
+    this.#host.tell('incoming_request', incoming)
     if (!this.#handler) return
+    this.#settle(account, id)
     try {
-      const response = { ...(await this.#handler(message)), id: content.id, to: message.from as string }
-      await this.#send(response, String(tx.Account))
-      this.#host.tell('outgoing_response', response)
+      const { ilp, custom } = (await this.#handler(copyOf(incoming))) ?? {}
+      const Memos = toMessageMemos({ id, ilp, custom, isResponse: true } as WireMessage)
+      await this.#send(account, Memos, `The answer to request "${id}"`)
+      const outgoing = { id, from: prefix + payee, to: prefix + account, ledger: prefix }
+      this.#host.tell('outgoing_response', {
+        ...outgoing,
+        ...(ilp && { ilp }),
+        ...(custom !== undefined && { custom })
+      })
     } catch (err) {
       this.#host.tell('error', err as Error)
     }
   }
 
-  async #send({ id, ilp, custom, to }: Message, destination: string): Promise<void> {
-    const Memos = toMemos([
-      [memoTypes.message, JSON.stringify({ id, ilp, custom })],
-      [memoTypes.messageId, String(id)]
-    ])
-    const tx = { TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }
-    await this.#host.send(tx, `Message "${id}" to "${to}"`)
+  #settle(peer: string, id: string): void {
+    this.#settled.add(`${peer}:${id}`)
+    const [oldest] = this.#settled
+    if (oldest !== undefined && this.#settled.size > remembered) this.#settled.delete(oldest)
+  }
+
+  async #send(destination: string, Memos: Memos, what: string): Promise<void> {
+    await this.#host.send({ TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }, what)
   }
 }
 
-function parse(memos: unknown): { id: string; ilp?: string; custom?: unknown } | undefined {
-  const { ilp, custom, ...content } = fromJsonMemo(memos, memoTypes.message) ?? {}
-  const id = content.id ?? fromMemos(memos, memoTypes.messageId)
-  if (typeof id !== 'string') return undefined
-  return { id, ...(typeof ilp === 'string' && { ilp }), ...(custom !== undefined && { custom }) }
+/** @throws InvalidFieldsError, MaximumIlpDataSizeExceededError, MaximumCustomDataSizeExceededError */
+function toMessageMemos({ id, ilp, custom, isResponse }: WireMessage): Memos {
+  const write = (content: unknown) => {
+    try {
+      return toMemos([
+        [memoTypes.message, JSON.stringify(content)],
+        [memoTypes.messageId, id]
+      ])
+    } catch (cause) {
+      throw new InvalidFieldsError(`The custom data of message "${id}" cannot be written as JSON`, { cause })
+    }
+  }
+  const mark = isResponse ? { isResponse } : {}
+  if (!fitsMemos(write({ id, ilp, ...mark })))
+    throw new MaximumIlpDataSizeExceededError(
+      `The packet of message "${id}" has no room in a memo of the ledger`
+    )
+  const memos = write({ id, ilp, custom, ...mark })
+  if (fitsMemos(memos)) return memos
+  throw new MaximumCustomDataSizeExceededError(
+    `The custom data of message "${id}" has no room in a memo of the ledger`
+  )
 }

@@ -1,12 +1,18 @@
 import { EventEmitter } from 'node:events'
-import { Client, RIPPLED_API_V1, type RIPPLED_API_V2, RippledError } from 'xrpl'
+import { type ClientOptions, WebSocket } from 'ws'
+import { type Json, parseObject } from './json.ts'
 
-// One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again. A ping goes
-// out as often, so that a server that has fallen silent is given up after one to two of these.
+// One unanswered request must not hold up the ones behind it for long; nothing is lost by asking again.
 const requestTimeoutMs = 5_000
+// A server that has said nothing for so long is asked whether it is still there.
+const silenceMs = 5_000
+const watchEveryMs = 500
 const closeTimeoutMs = 1_000
 
-export type Json = Record<string, unknown>
+const webSocketOptions: ClientOptions & { closeTimeout: number } = {
+  perMessageDeflate: false,
+  closeTimeout: closeTimeoutMs
+}
 
 /** A command of the XRP Ledger's public API. */
 export interface Request {
@@ -21,60 +27,59 @@ export class RequestRefusedError extends Error {
   /** the whole answer */
   readonly answer: Json
 
-  constructor(answer: Json, cause: Error) {
-    super(String(answer.error_message ?? answer.error_exception ?? answer.error), { cause })
+  constructor(answer: Json) {
+    super(String(answer.error_message ?? answer.error_exception ?? answer.error))
     this.name = 'RequestRefusedError'
     this.code = String(answer.error)
     this.answer = answer
   }
 }
 
-/** xrpl.js's client, that leaves it to others to greet the server and prints nothing when that goes wrong. */
-class QuietClient extends Client {
-  override apiVersion: typeof RIPPLED_API_V1 | typeof RIPPLED_API_V2 = RIPPLED_API_V1
-
-  override async getServerInfo(): Promise<void> {}
+interface Pending {
+  resolve(result: Json): void
+  reject(reason: Error): void
+  deadline: number
 }
 
 /**
- * One connection to an XRP Ledger server, from its opening to its end. The client of xrpl.js would open another one
- * after it, but only tries once, and without the subscriptions: this one does not.
+ * One connection to an XRP Ledger server, from its opening to its end. What a server sends that makes no sense is
+ * passed over: a request of ours that it should have answered runs into its timeout.
  */
-export class ServerSocket extends EventEmitter<{ message: [message: Json]; close: [] }> {
-  readonly #client: QuietClient
+export class ServerSocket extends EventEmitter<{ ledgerClosed: [message: Json]; close: [] }> {
+  readonly #socket: WebSocket
+  // The oldest first.
+  readonly #pending = new Map<number, Pending>()
+  readonly #watch: NodeJS.Timeout
+  #lastId = 0
+  #heardAt = performance.now()
+  #isAsking = false
   #failure: Error | undefined
 
+  /** version of the API to speak: 1 is what all servers have spoken so far */
+  apiVersion: 1 | 2 = 1
   /** resolves when requests can be sent */
   readonly opened: Promise<void>
 
-  /** @param timeoutMs - how long whoever opens it means to wait for the server */
-  constructor(url: string, timeoutMs: number) {
+  constructor(url: string) {
     super()
-    this.#client = new QuietClient(url, {
-      timeout: requestTimeoutMs,
-      connectionTimeout: timeoutMs + closeTimeoutMs
+    this.setMaxListeners(0)
+    this.#socket = new WebSocket(url, webSocketOptions)
+    this.#socket.on('message', (data, isBinary) => {
+      if (!isBinary) this.#onMessage(String(data))
     })
-    // What makes no sense is passed over: a request of ours that it answers runs into its timeout.
-    this.#client.on('error', () => {})
-    this.#client.on('ledgerClosed', message => this.emit('message', message as unknown as Json))
-    this.#client.on('transaction', message => this.emit('message', message as unknown as Json))
-    this.#client.on('disconnected', () => this.#end(new Error('The connection was closed')))
-    this.#client.connection.reconnect = () => this.close(new Error('The server has fallen silent'))
-    this.opened = this.#client.connect().catch(err => {
-      this.#end(err)
-      throw this.#failure
+    this.#socket.on('error', err => this.#end(err))
+    this.#socket.on('close', () => this.#end(new Error('The connection was closed')))
+    this.#watch = setInterval(() => this.#onWatch(), watchEveryMs)
+    this.opened = new Promise((resolve, reject) => {
+      this.#socket.on('open', resolve)
+      this.on('close', () => reject(this.#failure))
     })
     // Whoever waits for it is told; nobody may be waiting any more.
     this.opened.catch(() => {})
   }
 
   get isOpen(): boolean {
-    return this.#client.isConnected() && !this.#failure
-  }
-
-  /** Speaks another version of the API than 1, which is what all servers have spoken so far. */
-  set apiVersion(version: typeof RIPPLED_API_V1 | typeof RIPPLED_API_V2) {
-    this.#client.apiVersion = version
+    return this.#socket.readyState === WebSocket.OPEN && !this.#failure
   }
 
   /**
@@ -83,30 +88,91 @@ export class ServerSocket extends EventEmitter<{ message: [message: Json]; close
    * @returns the answer's `result`
    * @throws RequestRefusedError if the server answers with an error; another Error if it does not answer
    */
-  async request<Result>(request: Request): Promise<Result> {
-    if (!this.isOpen) throw this.#failure ?? new Error('The connection is not open')
-    try {
-      const answer = await this.#client.request(request as unknown as Parameters<Client['request']>[0])
-      return answer.result as Result
-    } catch (err) {
-      throw err instanceof RippledError ? new RequestRefusedError(err.data as Json, err) : err
-    }
+  request(request: Request): Promise<Json> {
+    return new Promise((resolve, reject) => {
+      if (!this.isOpen) throw this.#failure ?? new Error('The connection is not open')
+      const id = ++this.#lastId
+      this.#pending.set(id, { resolve, reject, deadline: performance.now() + requestTimeoutMs })
+      this.#socket.send(JSON.stringify({ id, api_version: this.apiVersion, ...request }))
+    })
+  }
+
+  /** Waits for a while, or until the connection ends. */
+  pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.off('close', done)
+        resolve()
+      }
+      const timer = setTimeout(done, this.#failure ? 0 : ms)
+      this.on('close', done)
+    })
   }
 
   /** Ends the connection: with a farewell, if the server still listens. */
   async close(reason = new Error('The connection was closed')): Promise<void> {
     this.#end(reason)
-    let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>(resolve => {
-      timer = setTimeout(resolve, closeTimeoutMs)
-    })
-    await Promise.race([this.#client.disconnect(), patience])
-    clearTimeout(timer)
+    if (this.#socket.readyState === WebSocket.CLOSED) return
+    await new Promise(resolve => this.#socket.once('close', resolve))
+  }
+
+  #onMessage(text: string): void {
+    this.#heardAt = performance.now()
+    const message = parseObject(text)
+    if (message?.type === 'ledgerClosed') this.emit('ledgerClosed', message)
+    if (message?.type !== 'response') return
+    const { id, status, result } = message
+    const pending = this.#pending.get(id as number)
+    if (!pending) return
+    this.#pending.delete(id as number)
+    if (status === 'success' && typeof result === 'object' && result !== null) pending.resolve(result as Json)
+    else if (typeof message.error === 'string') pending.reject(new RequestRefusedError(message))
+    else pending.reject(new Error('the server gave an answer that is none'))
+  }
+
+  #onWatch(): void {
+    const now = performance.now()
+    for (const [id, { deadline, reject }] of this.#pending) {
+      if (deadline > now) break
+      this.#pending.delete(id)
+      reject(new Error(`no answer in ${requestTimeoutMs} ms`))
+    }
+    if (this.#isAsking || now - this.#heardAt < silenceMs || !this.isOpen) return
+    this.#isAsking = true
+    this.request({ command: 'ping' })
+      .catch(err => {
+        if (!(err instanceof RequestRefusedError)) this.close(new Error('The server has fallen silent'))
+      })
+      .finally(() => {
+        this.#isAsking = false
+      })
   }
 
   #end(reason: Error): void {
     if (this.#failure) return
     this.#failure = reason
+    clearInterval(this.#watch)
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.terminate()
+    else this.#socket.close()
+    for (const { reject } of this.#pending.values()) reject(reason)
+    this.#pending.clear()
     this.emit('close')
   }
+}
+
+// A server that cannot answer just now; what Clio says when the rippled behind it cannot is among it.
+const passing = new Set([
+  ...['tooBusy', 'slowDown', 'noNetwork', 'noCurrent', 'noClosed', 'notReady', 'notSynced'],
+  ...['internal', 'timeout', 'requestError', 'invalidResponse']
+])
+
+/** Whether a server refused for now, so that it can be asked again. */
+export function isPassing(err: unknown): boolean {
+  return err instanceof RequestRefusedError && passing.has(err.code)
+}
+
+/** The short name of the error that a server answered with, e.g. `actNotFound`. */
+export function errorCode(err: unknown): string | undefined {
+  return err instanceof RequestRefusedError ? err.code : undefined
 }

@@ -1,29 +1,31 @@
+import { type Escrow, nameOf } from './ledger-transaction.ts'
 import type { LedgerTransfer } from './types.ts'
-
-/** The name of an escrow on the ledger: who locked the money, in which transaction. */
-export interface Escrow {
-  owner: string
-  sequence: number
-}
 
 /** What is known of a transfer, in one of its two directions. */
 export interface TransferRecord {
   transfer: LedgerTransfer
   /** what the ledger keeps of it, see `termsOf` */
   terms: string
-  state: 'sending' | 'prepared' | 'executed' | 'fulfilled' | 'cancelled' | 'rejected' | 'failed'
-  /** the escrow's owner and sequence, once it is on the ledger */
+  /** lost: it is over, in ledgers that no server told of */
+  state: 'sending' | 'prepared' | 'executed' | 'fulfilled' | 'cancelled' | 'rejected' | 'failed' | 'lost'
+  /** of the transaction that made it, and where that is, once it is on the ledger */
+  hash?: string
+  ledgerIndex?: number
   escrow?: Escrow
   /** ledger time after which only a cancel is possible */
   cancelAfter: number
+  /** whether an earlier run of the program has made another transfer under its id */
+  hasDouble?: boolean
   /** base64url */
   fulfillment?: string
   /** the outcome of sending it */
   sent?: Promise<void>
   /** the outcome of fulfilling it, while that is under way */
   fulfilling?: Promise<void>
-  /** whether it is being sent back */
+  /** whether it is being sent back, and in which ledger that may be tried again */
   cancelling?: boolean
+  cancelAgainIn?: number
+  cancelsFailed?: number
   /** whether its receiver has sent word that it will not take it */
   isRefused?: boolean
 }
@@ -31,9 +33,9 @@ export interface TransferRecord {
 /** The transfers of one direction: all that are under way, and the last of those that are over. */
 export class TransferLog {
   readonly #remembered: number
-  #byId = new Map<string, TransferRecord>()
-  #byEscrow = new Map<string, TransferRecord>()
-  #over = new Set<TransferRecord>()
+  readonly #byId = new Map<string, TransferRecord>()
+  readonly #byEscrow = new Map<string, TransferRecord>()
+  readonly #over = new Set<TransferRecord>()
 
   /** @param remembered - how many of those that are over to remember, for those who ask for their outcome */
   constructor(remembered: number) {
@@ -44,30 +46,25 @@ export class TransferLog {
     return this.#byId.get(id)
   }
 
-  ofEscrow(owner: unknown, sequence: unknown): TransferRecord | undefined {
-    return this.#byEscrow.get(`${owner}:${sequence}`)
+  /** The transfer in an escrow that is open. */
+  ofEscrow(name: string): TransferRecord | undefined {
+    return this.#byEscrow.get(name)
   }
 
   /** The transfers that hold money on the ledger. */
-  open(): Iterable<TransferRecord> {
-    return this.#byEscrow.values()
+  open(): TransferRecord[] {
+    return [...this.#byEscrow.values()]
   }
 
   add(record: TransferRecord): void {
     this.#byId.set(record.transfer.id, record)
-    if (record.escrow) this.setEscrow(record, record.escrow)
-  }
-
-  setEscrow(record: TransferRecord, escrow: Escrow): void {
-    record.escrow = escrow
-    this.#byEscrow.set(`${escrow.owner}:${escrow.sequence}`, record)
+    if (record.escrow) this.#byEscrow.set(nameOf(record.escrow), record)
   }
 
   /** The transfer is over, and remembered for a while. */
   close(record: TransferRecord, state: TransferRecord['state']): void {
     record.state = state
-    if (record.escrow) this.#byEscrow.delete(`${record.escrow.owner}:${record.escrow.sequence}`)
-    if (this.#byId.get(record.transfer.id) !== record) return
+    if (record.escrow) this.#byEscrow.delete(nameOf(record.escrow))
     this.#over.add(record)
     const [oldest] = this.#over
     if (oldest && this.#over.size > this.#remembered) this.forget(oldest)

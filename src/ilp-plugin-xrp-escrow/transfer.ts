@@ -1,7 +1,8 @@
 import { isValidClassicAddress } from 'xrpl'
 import { fromXrplCondition, parseBytes32, toXrplCondition } from './condition.ts'
-import { InvalidFieldsError } from './errors.ts'
-import { fromMemos, memoTypes, toMemos } from './memos.ts'
+import { InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
+import { isUInt32, type Json, toObject } from './json.ts'
+import { fitsMemos, fromMemos, memoTypes, toMemos } from './memos.ts'
 import type { LedgerTransfer, Transfer } from './types.ts'
 
 // Ledger time counts seconds from 2000-01-01T00:00Z.
@@ -72,9 +73,10 @@ export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
  * @param address - classic address of the sender
  * @param prefix - the ledger's ILP prefix
  * @throws InvalidFieldsError with the field and its value
+ * @throws MaximumIlpDataSizeExceededError
  */
-export function toTransaction(transfer: Transfer, address: string, prefix: string): Record<string, unknown> {
-  const { id, from, to, ledger, amount, ilp, executionCondition, expiresAt } = transfer
+export function toTransaction(transfer: Transfer, address: string, prefix: string): Json {
+  const { id, from, to, ledger, amount, ilp, executionCondition, expiresAt } = toObject(transfer) ?? {}
   if (typeof id !== 'string' || !uuidShape.test(id)) {
     throw new InvalidFieldsError(`The transfer's id "${id}" is not a UUID`)
   }
@@ -91,15 +93,16 @@ export function toTransaction(transfer: Transfer, address: string, prefix: strin
   if (ilp !== undefined && (typeof ilp !== 'string' || !base64urlShape.test(ilp))) {
     throw new InvalidFieldsError(`The packet "${ilp}" of transfer "${id}" is not base64url`)
   }
-  const common = {
-    Destination: destination,
-    Amount: amount,
-    // The 2017 plugin stumbles over a transfer without the packet's memo, so it is always there.
-    Memos: toMemos([
-      [memoTypes.ilp, ilp ?? ''],
-      [memoTypes.id, id]
-    ])
-  }
+  // The 2017 plugin stumbles over a transfer without the packet's memo, so it is always there.
+  const Memos = toMemos([
+    [memoTypes.ilp, ilp ?? ''],
+    [memoTypes.id, id]
+  ])
+  if (!fitsMemos(Memos))
+    throw new MaximumIlpDataSizeExceededError(
+      `The packet of transfer "${id}" has no room in a memo of the ledger`
+    )
+  const common = { Destination: destination, Amount: amount, Memos }
   if (executionCondition === undefined) return { TransactionType: 'Payment', ...common }
   const condition = parseBytes32(executionCondition)
   if (!condition) {
@@ -128,11 +131,11 @@ export function toTransaction(transfer: Transfer, address: string, prefix: strin
  * @returns undefined for a transaction that is no Interledger transfer: one without the memo of an id, one
  *   that is not paid in XRP, or an escrow that nobody could fulfill or cancel as a transfer
  */
-export function fromTransaction(tx: Record<string, unknown>, prefix: string): LedgerTransfer | undefined {
+export function fromTransaction(tx: Json, prefix: string): LedgerTransfer | undefined {
   const id = fromMemos(tx.Memos, memoTypes.id)
   // API version 2 calls a Payment's amount DeliverMax.
   const amount = tx.Amount ?? tx.DeliverMax
-  if (!id || !uuidShape.test(id) || typeof amount !== 'string') return undefined
+  if (!id || !uuidShape.test(id) || typeof amount !== 'string' || !/^\d{1,20}$/.test(amount)) return undefined
   const ilp = fromMemos(tx.Memos, memoTypes.ilp) ?? ''
   const transfer: LedgerTransfer = {
     id,
@@ -148,8 +151,7 @@ export function fromTransaction(tx: Record<string, unknown>, prefix: string): Le
     return Number(tx.Flags ?? 0) & tfPartialPayment ? undefined : transfer
   }
   const executionCondition = fromXrplCondition(tx.Condition)
-  if (!executionCondition || typeof tx.CancelAfter !== 'number' || tx.FinishAfter !== undefined)
-    return undefined
+  if (!executionCondition || !isUInt32(tx.CancelAfter) || tx.FinishAfter !== undefined) return undefined
   return { ...transfer, executionCondition, expiresAt: new Date(toUnixMs(tx.CancelAfter)).toISOString() }
 }
 
@@ -158,7 +160,7 @@ export function fromTransaction(tx: Record<string, unknown>, prefix: string): Le
  *
  * @param tx - an `EscrowCreate` or `Payment` of this plugin
  */
-export function termsOf(tx: Record<string, unknown>): string {
+export function termsOf(tx: Json): string {
   const { TransactionType, Destination, Amount, DeliverMax, Condition, CancelAfter, Memos } = tx
   const ilp = fromMemos(Memos, memoTypes.ilp)
   return JSON.stringify([TransactionType, Destination, Amount ?? DeliverMax, Condition, CancelAfter, ilp])

@@ -65,7 +65,7 @@ export interface Message {
   /** ILP packet, base64url */
   ilp?: string
   custom?: unknown
-  /** milliseconds that `sendRequest` waits for the answer */
+  /** milliseconds that `sendRequest` waits for the answer; 0 for the default, Infinity for no limit */
   timeout?: number
 }
 
@@ -77,6 +77,8 @@ export interface PluginEvents {
   disconnect: []
   error: [error: Error]
   info_change: [info: LedgerInfo]
+  /** beyond the interface: how many open escrows of earlier there are, and how many of them have been read by now */
+  reading: [progress: { escrows: number; read: number }]
   incoming_transfer: [transfer: LedgerTransfer]
   incoming_prepare: [transfer: LedgerTransfer]
   /** the fulfillment is base64url */
@@ -116,4 +118,13 @@ export interface PluginOptions {
   sendRejections?: boolean
   /** how many transfers that are over are remembered, for each direction, default 1000 */
   rememberedTransfers?: number
+  /** where to note each transfer before it is sent, so that no later run of the program sends it again */
+  _store?: Store
+}
+
+/** What keeps texts for a host, by their names: the plugins of the interface share it. */
+export interface Store {
+  get(key: string): Promise<string | undefined>
+  put(key: string, value: string): Promise<unknown>
+  del(key: string): Promise<unknown>
 }

@@ -92,11 +92,11 @@ describe('a request', () => {
 
   test.each([
     ['an address that is none', { to: 'shop' }],
-    ['a timeout that is none', { timeout: Number.NaN }],
+    ['a timeout that is none', { timeout: 'soon' }],
     ['another ledger', { ledger: 'g.crypto.' }]
   ])('with %s is refused', async (_what, fields) => {
     const { asking, to } = await useBoth()
-    await expect(asking.sendRequest({ to, ...fields })).rejects.toThrow(
+    await expect(asking.sendRequest({ to, ...fields } as Message)).rejects.toThrow(
       expect.objectContaining({ name: 'InvalidFieldsError' })
     )
   })

@@ -50,7 +50,6 @@ describe('conditions', () => {
     ['31 bytes', Buffer.alloc(31).toString('base64url')],
     ['33 bytes', Buffer.alloc(33).toString('base64url')],
     ['padding', `${Buffer.alloc(32).toString('base64url')}=`],
-    ['bits that are not in the bytes', `${'A'.repeat(42)}B`],
     ['plain base64', `${'/'.repeat(42)}8`]
   ])('and fulfillments with %s are not 32 bytes of base64url', (_what, text) => {
     expect(parseBytes32(text)).toBeUndefined()

@@ -1,0 +1,37 @@
+/** An object of JSON, from anyone: what is in it has to be looked at before it is believed. */
+export type Json = Record<string, unknown>
+
+/**
+ * Reads text that should be an object of JSON.
+ *
+ * @returns undefined for anything else; what would pass for the object's prototype is left out
+ */
+export function parseObject(text: string): Json | undefined {
+  try {
+    return toObject(JSON.parse(text, withoutPrototype))
+  } catch {
+    return undefined
+  }
+}
+
+/** What is an object, and neither a list nor nothing. */
+export function toObject(value: unknown): Json | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined
+}
+
+/** A whole number of 32 bits without a sign, as most numbers of the ledger are. */
+export function isUInt32(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32
+}
+
+/** A copy for a host, which may do with it what it likes: of objects and lists; all else is shared. */
+export function copyOf<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copyOf) as T
+  const object = toObject(value)
+  if (!object || ![Object.prototype, null].includes(Object.getPrototypeOf(object))) return value
+  return Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, copyOf(inner)])) as T
+}
+
+function withoutPrototype(key: string, value: unknown): unknown {
+  return key === '__proto__' ? undefined : value
+}

@@ -1,0 +1,179 @@
+import { isUInt32, toObject } from './json.ts'
+import type { ClosedLedger, LedgerConnection } from './ledger-connection.ts'
+import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
+import { RequestRefusedError } from './server-socket.ts'
+
+const objectsPerPage = 400
+// Escrows that were made within so many ledgers are looked for together.
+const ledgersAtOnce = 20
+// What cannot be read is asked for again, ever less often.
+const maxLedgersToWait = 256
+const lookupsAtOnce = 20
+
+/** An escrow that is open as of some ledger. */
+interface OpenEscrow {
+  /** of the transaction that made it, and where that is */
+  hash: string
+  ledgerIndex: number
+  isOwn: boolean
+}
+
+/** What is done with the escrows that are found. */
+interface Listener {
+  begin(): void
+  /** takes up the transaction that made an escrow */
+  takeUp(transaction: ValidatedTransaction): Promise<void>
+  /** hears of all that were open as of a ledger, by the transactions that have made them */
+  compare(hashes: Set<string>, ledger: ClosedLedger): void
+  end(): void
+  onProgress(progress: { escrows: number; read: number }): void
+}
+
+/**
+ * Finds the escrows from and to an account that are open on the ledger: at first, and whenever ledgers were missed.
+ * Those of others may be any number: they are read in the background, after the account's own.
+ */
+export class Stock {
+  readonly #connection: LedgerConnection
+  readonly #address: string
+  readonly #prefix: string
+  readonly #listener: Listener
+  #isComplete = false
+  #isTaking = false
+  // Those that the server could not tell of, and when to ask again.
+  readonly #unread = new Map<string, OpenEscrow>()
+  #askAgainIn = 0
+  #patience = 1
+
+  /** resolves when the account's own escrows are known */
+  readonly ownKnown: Promise<void>
+  #resolveOwn: () => void = () => {}
+
+  constructor(connection: LedgerConnection, address: string, prefix: string, listener: Listener) {
+    this.#connection = connection
+    this.#address = address
+    this.#prefix = prefix
+    this.#listener = listener
+    this.ownKnown = new Promise(resolve => {
+      this.#resolveOwn = resolve
+    })
+  }
+
+  /** Something may have changed that nobody told of: everything has to be looked at again. */
+  invalidate(): void {
+    this.#isComplete = false
+    this.#listener.begin()
+  }
+
+  /**
+   * Looks at what is open, if that is not known.
+   *
+   * @param ledger - one up to which everything was told
+   */
+  async onRead(ledger: ClosedLedger): Promise<void> {
+    if (this.#isTaking) return
+    this.#isTaking = true
+    try {
+      if (!this.#isComplete) await this.#take(ledger)
+      else if (this.#unread.size > 0 && ledger.index >= this.#askAgainIn) await this.#lookUpUnread(ledger)
+    } catch {
+      // Without a connection, or without that ledger: the next one is as good.
+    } finally {
+      this.#isTaking = false
+    }
+  }
+
+  async #take(ledger: ClosedLedger): Promise<void> {
+    this.#isComplete = true
+    try {
+      const all = await this.#list(ledger.index)
+      const byAge = (a: OpenEscrow, b: OpenEscrow) => a.ledgerIndex - b.ledgerIndex
+      const own = all.filter(({ isOwn }) => isOwn).sort(byAge)
+      const others = all.filter(({ isOwn }) => !isOwn).sort(byAge)
+      this.#listener.compare(new Set(all.map(({ hash }) => hash)), ledger)
+      const progress = { escrows: all.length, read: 0 }
+      await this.#read(own, progress)
+      if (this.#unread.size > 0) await this.#lookUpUnread(ledger)
+      this.#resolveOwn()
+      await this.#read(others, progress)
+      this.#patience = 1
+      await this.#lookUpUnread(ledger)
+    } catch (err) {
+      this.#isComplete = false
+      throw err
+    }
+  }
+
+  /** The escrows that are open as of a ledger. */
+  async #list(ledger_index: number): Promise<OpenEscrow[]> {
+    const all: OpenEscrow[] = []
+    let marker: unknown
+    do {
+      const page = await this.#connection.patiently({
+        command: 'account_objects',
+        account: this.#address,
+        type: 'escrow',
+        ledger_index,
+        limit: objectsPerPage,
+        marker
+      })
+      if (!Array.isArray(page.account_objects)) throw new Error('The server answers what it was not asked')
+      for (const object of page.account_objects) {
+        // An escrow is never changed, so the last transaction that touched it is the one that made it.
+        const { PreviousTxnID: hash, PreviousTxnLgrSeq: ledgerIndex, Account } = toObject(object) ?? {}
+        if (typeof hash === 'string' && isUInt32(ledgerIndex))
+          all.push({ hash, ledgerIndex, isOwn: Account === this.#address })
+      }
+      marker = page.marker
+      this.#listener.onProgress({ escrows: all.length, read: 0 })
+    } while (marker !== undefined)
+    return all
+  }
+
+  /** Finds the transactions that made escrows in the account's history: those of many at a time. */
+  async #read(escrows: OpenEscrow[], progress: { escrows: number; read: number }): Promise<void> {
+    while (escrows.length > 0) {
+      const first = (escrows[0] as OpenEscrow).ledgerIndex
+      const next = escrows.findIndex(({ ledgerIndex }) => ledgerIndex >= first + ledgersAtOnce)
+      const some = escrows.splice(0, next < 0 ? escrows.length : next)
+      const wanted = new Map(some.map(escrow => [escrow.hash, escrow]))
+      const last = (some.at(-1) as OpenEscrow).ledgerIndex
+      let marker: unknown
+      do {
+        const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
+        const page = await this.#connection.search(range).catch(passOver)
+        for (const transaction of page?.transactions ?? []) {
+          if (wanted.delete(transaction.hash)) await this.#listener.takeUp(transaction)
+        }
+        this.#listener.onProgress({ ...progress, read: progress.read + some.length - wanted.size })
+        marker = page?.marker
+      } while (marker !== undefined && wanted.size > 0)
+      progress.read += some.length
+      for (const [hash, escrow] of wanted) this.#unread.set(hash, escrow)
+    }
+  }
+
+  /** Asks for what was not in the history, one by one. */
+  async #lookUpUnread({ index }: ClosedLedger): Promise<void> {
+    for (const hash of [...this.#unread.keys()].slice(0, lookupsAtOnce)) {
+      const answer = await this.#connection.patiently({ command: 'tx', transaction: hash }).catch(passOver)
+      const transaction = parseTransaction(answer, this.#prefix)
+      // Whoever cannot be told of now comes last the next time.
+      const escrow = this.#unread.get(hash) as OpenEscrow
+      this.#unread.delete(hash)
+      if (transaction?.hash === hash) await this.#listener.takeUp(transaction)
+      else this.#unread.set(hash, escrow)
+    }
+    if (this.#unread.size === 0) {
+      this.#listener.end()
+      return
+    }
+    this.#askAgainIn = index + this.#patience
+    this.#patience = Math.min(2 * this.#patience, maxLedgersToWait)
+  }
+}
+
+/** What a server refuses to tell is asked for in another way, or later. */
+function passOver(err: unknown): undefined {
+  if (!(err instanceof RequestRefusedError)) throw err
+}

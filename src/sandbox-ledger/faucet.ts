@@ -34,6 +34,9 @@ export function genesisPayment(ledger: Ledger, destination: string, drops: numbe
 /** A request to the faucet that cannot be met; the message says why. */
 export class FaucetError extends Error {}
 
+/** A value as an error repeats it. */
+const quoted = (value: unknown) => JSON.stringify(value).slice(0, 100)
+
 /**
  * Gives play money to an account, existing or not, as the faucet of the test network does.
  *
@@ -41,15 +44,17 @@ export class FaucetError extends Error {}
  * Source: xrpl.js, Wallet/fundWallet.ts.
  */
 export function fundFromFaucet(ledger: Ledger, body: unknown) {
-  const { destination, xrpAmount } = (typeof body === 'object' && body !== null ? body : {}) as {
+  const { destination, xrpAmount = DEFAULT_XRP } = (
+    typeof body === 'object' && body !== null ? body : {}
+  ) as {
     destination?: unknown
     xrpAmount?: unknown
   }
-  const amount = Number(xrpAmount ?? DEFAULT_XRP)
+  const amount = typeof xrpAmount === 'string' || typeof xrpAmount === 'number' ? Number(xrpAmount) : 0
   if (!(amount > 0 && amount <= MAX_XRP))
-    throw new FaucetError(`Invalid amount "${xrpAmount}": ask for up to ${MAX_XRP} XRP`)
+    throw new FaucetError(`Invalid amount ${quoted(xrpAmount)}: ask for up to ${MAX_XRP} XRP`)
   if (destination !== undefined && (typeof destination !== 'string' || !isValidClassicAddress(destination)))
-    throw new FaucetError(`Invalid destination "${destination}": it must be a classic address (r…)`)
+    throw new FaucetError(`Invalid destination ${quoted(destination)}: it must be a classic address (r…)`)
   const seed = destination === undefined ? encodeSeed(randomBytes(16), 'ed25519') : undefined
   const address = seed ? deriveAddress(deriveKeypair(seed).publicKey) : (destination as string)
   const payment = genesisPayment(ledger, address, Math.round(amount * DROPS_PER_XRP))

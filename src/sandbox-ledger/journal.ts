@@ -1,43 +1,125 @@
-import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  writeFileSync
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { toHex } from './ledger/hashes.ts'
-import type { Applied, LedgerContents, LedgerHeader } from './ledger/history.ts'
-import type { Ledger } from './ledger/ledger.ts'
+import { blobOf, type ClosedLedger, type LedgerContents } from './ledger/history.ts'
+import type { Ledger, Snapshot } from './ledger/ledger.ts'
 import { parseTransaction } from './ledger/transaction.ts'
+
+/** The beginnings of a line: of a ledger, and of the state that a compacted journal begins with. */
+const BEGINNINGS = ['{"closeTime":', '{"snapshot":']
+
+/** What a compacted journal keeps of the history, at most. */
+const KEPT_LEDGERS = 256
+const KEPT_TRANSACTIONS = 256
+/** A journal is compacted once it is this many times as long as it has to be. */
+const COMPACTION_FACTOR = 10
+
+const lineOf = (closeTime: number, blobs: Buffer[]) =>
+  `${JSON.stringify({ closeTime, transactions: blobs.map(toHex) })}\n`
+
+/**
+ * The file that a journal is to be kept in: the one at the end of all links, if it is a link.
+ *
+ * Throws an Error that says what to do if nothing can be kept there.
+ */
+export function journalFile(file: string): string {
+  const isThere = existsSync(file)
+  if (!isThere && !existsSync(dirname(file)))
+    throw new Error(`There is no folder "${dirname(file)}" for the state file "${file}": make it first`)
+  if (!isThere) return file
+  if (!statSync(file).isFile()) throw new Error(`"${file}" is no file: name one to keep the state in`)
+  return realpathSync(file)
+}
 
 /**
  * Reads the ledgers in a journal one by one, oldest first; none if there is no file. What a crash has left of a
  * line that was being written is cut off: that ledger has been told to nobody.
+ *
+ * Throws an Error, with the file as it was, if it is no journal.
  */
-export function* readJournal(file: string): Generator<LedgerContents> {
+export function* readJournal(file: string): Generator<LedgerContents | Snapshot> {
   if (!existsSync(file)) return
   const text = readFileSync(file, 'utf8')
   const end = text.lastIndexOf('\n') + 1
+  const rest = text.slice(end)
+  const isCutOff = BEGINNINGS.some(beginning => rest.startsWith(beginning) || beginning.startsWith(rest))
+  if (text !== '' && (end === 0 || !isCutOff)) throw notJournal(file)
   for (let start = 0; start < end; ) {
     const next = text.indexOf('\n', start) + 1
     yield parseLine(file, text.slice(start, next))
     start = next
   }
-  if (end < text.length) truncateSync(file, Buffer.byteLength(text.slice(0, end)))
+  if (rest !== '') truncateSync(file, Buffer.byteLength(text) - Buffer.byteLength(rest))
 }
 
-function parseLine(file: string, line: string): LedgerContents {
+const notJournal = (file: string, cause?: unknown) =>
+  new Error(`"${file}" holds no state of a sandbox ledger: name another file, or remove it`, { cause })
+
+function parseLine(file: string, line: string): LedgerContents | Snapshot {
   try {
-    const { closeTime, transactions } = JSON.parse(line) as { closeTime: number; transactions: string[] }
+    const { snapshot, closeTime, transactions } = JSON.parse(line)
+    if (snapshot) {
+      const { header, entries } = snapshot
+      return { header: { ...header, totalDrops: BigInt(header.totalDrops) }, entries }
+    }
+    if (!Number.isInteger(closeTime)) throw new Error('This is no line of a journal')
     const parse = (blob: string) => parseTransaction(Buffer.from(blob, 'hex'), { trusted: true })
     return { closeTime, transactions: transactions.map(parse) }
   } catch (cause) {
-    throw new Error(`"${file}" holds no state of a sandbox ledger: name another file, or remove it`, {
-      cause
-    })
+    throw notJournal(file, cause)
   }
 }
 
 /** Adds every ledger to the journal when it closes, before anybody hears of it. */
 export function keepJournal(ledger: Ledger, file: string) {
-  const append = ({ closeTime }: LedgerHeader, applied: Applied[]) => {
-    const line = { closeTime, transactions: applied.map(({ transaction }) => toHex(transaction.blob)) }
-    appendFileSync(file, `${JSON.stringify(line)}\n`)
+  if (!existsSync(file) || statSync(file).size === 0)
+    appendFileSync(file, lineOf(ledger.closedHeader.closeTime, []))
+  ledger.on('close', ({ ledger: { header }, applied }) =>
+    appendFileSync(
+      file,
+      lineOf(
+        header.closeTime,
+        applied.map(({ transaction }) => transaction.blob)
+      )
+    )
+  )
+}
+
+/** The newest ledgers, as many as a compacted journal keeps. */
+function newest({ history }: Ledger): ClosedLedger[] {
+  const kept: ClosedLedger[] = []
+  let transactions = 0
+  for (let index = history.last.header.ledgerIndex; kept.length < KEPT_LEDGERS; index--) {
+    const ledger = history.ledger(index)
+    transactions += ledger?.transactions.length ?? 0
+    if (!ledger || (transactions > KEPT_TRANSACTIONS && kept.length > 0)) break
+    kept.push(ledger)
   }
-  if (!existsSync(file) || statSync(file).size === 0) append(ledger.closedHeader, [])
-  ledger.on('close', ({ ledger: { header }, applied }) => append(header, applied))
+  return kept.reverse()
+}
+
+/**
+ * Writes a journal anew that has become ten times as long as it has to be: the state after one of the newest
+ * ledgers, and the ledgers since.
+ */
+export function compactJournal(ledger: Ledger, file: string) {
+  const [first, ...rest] = newest(ledger) as [ClosedLedger, ...ClosedLedger[]]
+  const { header, entries } = ledger.snapshot(first)
+  const snapshot = { header: { ...header, totalDrops: String(header.totalDrops) }, entries }
+  const lines = rest.map(({ header, transactions }) => lineOf(header.closeTime, transactions.map(blobOf)))
+  const text = [`${JSON.stringify({ snapshot })}\n`, ...lines].join('')
+  const { size, mode } = statSync(file)
+  if (size <= COMPACTION_FACTOR * Buffer.byteLength(text)) return
+  const written = `${file}.${Date.now()}`
+  writeFileSync(written, text, { flag: 'wx', mode, flush: true })
+  renameSync(written, file)
 }

@@ -12,9 +12,17 @@ function fail(message: string): never {
 }
 
 function readOptions() {
+  // A negative number is a wrong value, not another option.
+  const args = process.argv
+    .slice(2)
+    .join('\0')
+    .replace(/\0(?=-\d)/g, '=')
+    .split('\0')
   try {
     return parseArgs({
+      args: args[0] === '' ? [] : args,
       options: {
+        help: { type: 'boolean', short: 'h' },
         port: { type: 'string', default: '6006' },
         'close-interval': { type: 'string', default: '1000' },
         delay: { type: 'string', default: '0' },
@@ -35,6 +43,10 @@ function wholeNumber(name: string, value: string, max: number): number {
 }
 
 const options = readOptions()
+if (options.help) {
+  console.log(`Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; README.md says more`)
+  process.exit(0)
+}
 const port = wholeNumber('port', options.port, 65_535)
 const closeIntervalMs = wholeNumber('close-interval', options['close-interval'], 3_600_000)
 const delayMs = wholeNumber('delay', options.delay, 60_000)

@@ -6,13 +6,19 @@ import { accounts } from './accounts.ts'
 import { answerText, MAX_REQUEST_LENGTH } from './api/requests.ts'
 import type { Json } from './api/rpc.ts'
 import { publishClosed, publishProposed } from './api/streams.ts'
-import { Connection, seededRandom } from './connection.ts'
+import { Connection, relieve, seededRandom } from './connection.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
-import { keepJournal, readJournal } from './journal.ts'
+import { compactJournal, journalFile, keepJournal, readJournal } from './journal.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { isFromHere } from './visitors.ts'
 import { watchPage } from './watch/page.ts'
 
 const MAX_FRAME_LENGTH = 4 * 1024 * 1024
+
+/** Each takes some memory, whatever it does. */
+const MAX_CONNECTIONS = 2_000
+
+const NOT_FROM_HERE = "The sandbox ledger serves its own machine's programs and pages only"
 
 const DROPS_PER_XRP = 1_000_000
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1'])
@@ -64,19 +70,25 @@ export const defaultFunding = [
   { address: accounts.customer.address, xrp: 10_000 }
 ]
 
-async function readBody(request: IncomingMessage): Promise<string> {
+/** The JSON in the body of a request; without one, an empty object. */
+async function readJson(request: IncomingMessage): Promise<unknown> {
   let body = ''
-  for await (const chunk of request) {
+  for await (const chunk of request.setEncoding('utf8')) {
     if (body.length <= MAX_REQUEST_LENGTH) body += chunk
   }
   if (body.length > MAX_REQUEST_LENGTH) throw new FaucetError('The request is too long')
-  return body
+  try {
+    return body === '' ? {} : JSON.parse(body)
+  } catch (cause) {
+    throw new FaucetError('The request is not JSON', { cause })
+  }
 }
 
 async function respond(request: IncomingMessage, response: ServerResponse, ledger: Ledger) {
   const reply = (status: number, body: Json) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   }
+  if (!isFromHere(request.headers)) return reply(403, { error: NOT_FROM_HERE })
   const path = request.url?.split('?')[0] ?? ''
   if (request.method === 'GET' && ['/', '/index.html'].includes(path))
     return response.writeHead(200, watchPage.headers).end(watchPage.html)
@@ -84,10 +96,9 @@ async function respond(request: IncomingMessage, response: ServerResponse, ledge
     return reply(404, { error: 'This is a sandbox XRP Ledger: connect with a WebSocket' })
   if (request.method !== 'POST') return reply(405, { error: 'The faucet takes POST requests' })
   try {
-    const body = await readBody(request)
-    reply(200, fundFromFaucet(ledger, body === '' ? {} : JSON.parse(body)))
+    reply(200, fundFromFaucet(ledger, await readJson(request)))
   } catch (error) {
-    if (!(error instanceof FaucetError || error instanceof SyntaxError)) throw error
+    if (!(error instanceof FaucetError)) throw error
     reply(400, { error: error.message })
   }
 }
@@ -98,7 +109,9 @@ async function listen(port: number, host: string): Promise<Server> {
     throw new Error(
       `The sandbox ledger listens on the loopback only, not on "${host}": everybody knows its keys; leave the host out`
     )
-  const http = createServer().listen(port, host === 'localhost' ? '127.0.0.1' : host)
+  const http = createServer()
+  http.maxConnections = MAX_CONNECTIONS
+  http.listen(port, host === 'localhost' ? '127.0.0.1' : host)
   try {
     await once(http, 'listening')
     return http
@@ -117,16 +130,18 @@ function openLedger({
   stateFile,
   now = Date.now
 }: SandboxOptions): Ledger {
+  const journal = stateFile ? journalFile(stateFile) : undefined
   const ledger = new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId,
     historyLimit,
     now,
     openLedgerLimit,
-    past: stateFile ? readJournal(stateFile) : []
+    past: journal ? readJournal(journal) : []
   })
-  const isNew = ledger.history.first === ledger.history.last
-  if (stateFile) keepJournal(ledger, stateFile)
+  const isNew = ledger.openIndex === 3
+  if (journal) keepJournal(ledger, journal)
+  if (journal) compactJournal(ledger, journal)
   if (isNew) {
     for (const { address, xrp } of funding) {
       ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
@@ -168,15 +183,21 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
   http.on('request', (request, response) => {
     respond(request, response, ledger).catch(error => response.destroy(error))
   })
-  const sockets = new WebSocketServer({ server: http, maxPayload: MAX_FRAME_LENGTH })
+  const sockets = new WebSocketServer({
+    server: http,
+    maxPayload: MAX_FRAME_LENGTH,
+    verifyClient: ({ req }, done) => done(isFromHere(req.headers), 403, NOT_FROM_HERE)
+  })
   let connected = 0
-  sockets.on('connection', socket => {
+  sockets.on('connection', (socket, { headers }) => {
     const random = delaySeed === undefined ? Math.random : seededRandom(delaySeed + connected++)
-    const connection = new Connection(socket, { maxMs: delayMs, random })
+    const connection = new Connection(socket, { maxMs: delayMs, random }, () => relieve(connections))
+    const isProgram = headers.origin === undefined
     connections.add(connection)
     events.emit('clients', connections.size)
     socket.on('message', data => {
-      const answer = answerText(data.toString(), { ledger, subscriber: connection, startedAt, stop })
+      const surroundings = { ledger, subscriber: connection, startedAt, isProgram, stop }
+      const answer = answerText(data.toString(), surroundings)
       connection.send(JSON.stringify(answer))
     })
     socket.on('error', () => socket.terminate()) // ws has told the client why with a close code

@@ -1,9 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import {
+  appendFileSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -84,7 +93,11 @@ describe('npm run ledger', () => {
 
   test.each([
     [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
-    [['--close-interval', '-1'], 'Usage: npm run ledger'],
+    [
+      ['--close-interval', '-5'],
+      '--close-interval must be a whole number from 0 to 3600000, not "-5". Usage: '
+    ],
+    [['--state', '/'], '"/" is no file'],
     [['--delay', 'x'], '--delay must be a whole number from 0 to 60000, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: "],
     [['extra'], 'Usage: npm run ledger']
@@ -92,6 +105,11 @@ describe('npm run ledger', () => {
     const { code, said } = await ended(ledgerCommand(...args))
     expect([code, said]).toEqual([1, expect.stringContaining(sentence)])
     expect(said.split('\n')).toHaveLength(1)
+  })
+
+  test('says how it is used when it is asked', async () => {
+    const { code, said } = await ended(ledgerCommand('--help'))
+    expect([code, said]).toEqual([0, expect.stringContaining('[--state FILE]')])
   })
 
   test('says so when the port is in use', async () => {
@@ -214,12 +232,59 @@ describe('with a state file', () => {
     await again.stop()
   })
 
-  test('a file that holds something else is refused', async () => {
+  test.each([
+    ['with a newline', 'Dear diary\n'],
+    ['without one', 'Dear diary'],
+    ['of JSON', '{"closeTime":1}\n'],
+    ['that somebody has written into', '{"closeTime":1,"transactions":[]}\nDear diary']
+  ])('a file %s that is not its own is refused and left alone', async (_, text) => {
     const file = temporaryFile()
-    appendFileSync(file, 'Dear diary\n')
-    await expect(Bench.start({ stateFile: file })).rejects.toThrow(
-      `"${file}" holds no state of a sandbox ledger`
-    )
-    expect(readFileSync(file, 'utf8')).toBe('Dear diary\n')
+    writeFileSync(file, text)
+    const link = `${file}.link`
+    symlinkSync(file, link)
+    for (const name of [file, link])
+      await expect(Bench.start({ stateFile: name })).rejects.toThrow('holds no state of a sandbox ledger')
+    expect(readFileSync(file, 'utf8')).toBe(text)
+  })
+
+  test.each([
+    ['a folder', (file: string) => dirname(file), 'is no file'],
+    ['in no folder', (file: string) => join(file, 'state'), 'There is no folder']
+  ])('a state file that is %s is refused', async (_, place, sentence) => {
+    await expect(Bench.start({ stateFile: place(temporaryFile()) })).rejects.toThrow(sentence)
+  })
+
+  test('a file that has become ten times as long as its content is compacted at the start', async () => {
+    const [file, link] = [temporaryFile(), temporaryFile()]
+    symlinkSync(file, link)
+    const first = await Bench.start({ stateFile: link })
+    const { ledger } = first.sandbox
+    const { tx_json } = await first.createEscrow(customer, shop, {
+      Condition: lock('old').Condition,
+      CancelAfter: NEVER
+    })
+    for (let count = 0; count < 4_000; count++) ledger.close()
+    const payment = await first.pay(customer, shop, 1)
+    ledger.close()
+    const { closedHeader } = ledger
+    await first.stop()
+    const before = statSync(file).size
+
+    for (const name of [link, file]) {
+      const again = await Bench.start({ stateFile: name })
+      expect(again.sandbox.ledger.closedHeader).toEqual(closedHeader)
+      expect(await again.result(payment)).toBe('tesSUCCESS')
+      expect(await again.account(customer)).toMatchObject({ OwnerCount: 1, Sequence: 6 })
+      await again.stop()
+    }
+    expect(statSync(file).size).toBeLessThan(before / 10)
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+
+    const last = await Bench.start({ stateFile: file })
+    const { Condition, Fulfillment } = lock('old')
+    await last.finishEscrow(shop, customer, tx_json.Sequence, { Condition, Fulfillment })
+    await last.close()
+    expect(await last.account(customer)).toMatchObject({ OwnerCount: 0 })
+    await last.stop()
   })
 })

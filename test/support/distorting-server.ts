@@ -168,7 +168,13 @@ export class DistortingServer {
   /** Answers a request as the undistorted server would. What is submitted to one server reaches all. */
   ask(request: Json, ledger: Ledger, subscriber: Line): Json {
     const ask = (of: Ledger) =>
-      answerText(JSON.stringify(request), { ledger: of, subscriber, startedAt: 0, stop() {} })
+      answerText(JSON.stringify(request), {
+        ledger: of,
+        subscriber,
+        startedAt: 0,
+        isProgram: true,
+        stop() {}
+      })
     const answer = ask(ledger)
     if (request.command === 'submit' && ledger !== this.#main.ledger) ask(this.#main.ledger)
     return answer

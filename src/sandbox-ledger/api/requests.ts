@@ -4,6 +4,9 @@ import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 export const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
 
+/** Commands of an administrator, which every program of this machine is here. */
+const ofPrograms = new Set(['ledger_accept', 'stop'])
+
 function isDeeperThan(levels: number, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   return levels === 0 || Object.values(value).some(inner => isDeeperThan(levels - 1, inner))
@@ -48,6 +51,7 @@ function answer(request: Json, surroundings: Surroundings): Json {
   try {
     const run = commands.get(name)
     if (!run) throw rpcError('unknownCmd')
+    if (ofPrograms.has(name) && !surroundings.isProgram) throw rpcError('noPermission')
     const result = run({ ...surroundings, params: request, apiVersion: api_version })
     return { ...head, result, status: 'success', type: 'response' }
   } catch (error) {

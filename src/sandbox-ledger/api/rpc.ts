@@ -23,6 +23,8 @@ export interface Request {
   subscriber: Subscriber
   /** When the server started, in milliseconds of Unix time. */
   startedAt: number
+  /** Whether it is a program that asks; a web page may not do everything. */
+  isProgram: boolean
   /** Ends the server after the answer. */
   stop(): void
 }
@@ -41,8 +43,10 @@ const errors = {
   lgrIdxsInvalid: [57, 'Ledger indexes invalid.'],
   lgrNotFound: [21, 'ledgerNotFound'],
   malformedStream: [71, 'Stream malformed.'],
+  noPermission: [6, "You don't have permission for this command."],
   notImpl: [74, 'Not implemented.'],
   notSupported: [75, 'Operation not supported.'],
+  slowDown: [10, 'You are placing too much load on the server.'],
   txnNotFound: [29, 'Transaction not found.'],
   unknownCmd: [32, 'Unknown method.']
 } satisfies Record<string, [number, string]>

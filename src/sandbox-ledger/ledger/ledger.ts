@@ -52,8 +52,14 @@ export interface LedgerOptions {
   now: () => number
   /** How many transactions the open ledger takes before they have to pay more. */
   openLedgerLimit: number
-  /** The ledgers of an earlier run, to begin with. */
-  past?: Iterable<LedgerContents>
+  /** The ledgers of an earlier run, to begin with; the first may be a snapshot. */
+  past?: Iterable<LedgerContents | Snapshot>
+}
+
+/** The whole state after a ledger. */
+export interface Snapshot {
+  header: LedgerHeader
+  entries: Record<string, LedgerEntry>
 }
 
 export interface SubmitOutcome {
@@ -148,7 +154,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.now = now
     let started = false
     for (const entry of past) {
-      if (started) this.close(entry)
+      if ('entries' in entry) this.#restore(entry)
+      else if (started) this.close(entry)
       else this.#start(entry.closeTime)
       started = true
     }
@@ -163,6 +170,20 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   /** All entries of the last closed ledger. */
   entries(): Iterable<LedgerEntry> {
     return this.#entries.values()
+  }
+
+  /** The whole state as it was after a ledger of the history. */
+  snapshot(after: ClosedLedger): Snapshot {
+    const state = this.history.stateAfter(after, this.validated)
+    const indexes = new Set(this.#entries.keys())
+    for (let newer = after.header.ledgerIndex + 1; newer < this.openIndex; newer++)
+      for (const index of this.history.ledger(newer)?.undo.keys() ?? []) indexes.add(index)
+    const entries: Snapshot['entries'] = {}
+    for (const index of indexes) {
+      const entry = state.read(index)
+      if (entry) entries[index] = entry
+    }
+    return { header: after.header, entries }
   }
 
   /** The state of the open ledger. */
@@ -199,6 +220,18 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: 0, totalDrops: TOTAL_DROPS }
     this.#seal(view, parent, closeTime, [])
     this.#openView = new View(this.validated)
+  }
+
+  #restore({ header, entries }: Snapshot) {
+    for (const [index, entry] of Object.entries(entries)) this.#put(index, entry)
+    this.history.add({ header, transactions: [], undo: new Map() })
+    this.#openView = new View(this.validated)
+  }
+
+  #put(index: string, entry: LedgerEntry) {
+    this.#entries.set(index, entry)
+    const key = Buffer.from(index, 'hex')
+    this.#stateTree.set(index, sha512Half(hashPrefix.stateNode, serialize(entry), key))
   }
 
   /** The wall clock as ledgers tell the time. */
@@ -410,9 +443,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       if (before === after) continue
       undo.set(index, before)
       if (after) {
-        this.#entries.set(index, after)
-        const key = Buffer.from(index, 'hex')
-        this.#stateTree.set(index, sha512Half(hashPrefix.stateNode, serialize(after), key))
+        this.#put(index, after)
       } else {
         this.#entries.delete(index)
         this.#stateTree.delete(index)

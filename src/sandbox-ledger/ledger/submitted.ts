@@ -3,6 +3,7 @@ import type { Transaction } from './transaction.ts'
 // Source: rippled 2.3.0, app/ledger/TransactionMaster.cpp.
 const REMEMBERED_MS = 30 * 60 * 1000
 const MAX_REMEMBERED = 10_000
+const MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
 
 interface Entry {
   transaction: Transaction
@@ -17,6 +18,7 @@ interface Entry {
 export class Submitted {
   /** The longest unasked first. */
   readonly #entries = new Map<string, Entry>()
+  #bytes = 0
   readonly #now: () => number
 
   constructor(now: () => number) {
@@ -25,14 +27,16 @@ export class Submitted {
 
   #find(hash: string): Entry | undefined {
     for (const [oldest, { askedAt }] of this.#entries) {
-      if (this.#entries.size <= MAX_REMEMBERED && askedAt >= this.#now() - REMEMBERED_MS) break
-      this.#entries.delete(oldest)
+      const isFull = this.#entries.size > MAX_REMEMBERED || this.#bytes > MAX_REMEMBERED_BYTES
+      if (!isFull && askedAt >= this.#now() - REMEMBERED_MS) break
+      this.delete(oldest)
     }
     return this.#entries.get(hash)
   }
 
   #put(transaction: Transaction, malformed: boolean) {
-    this.#entries.delete(transaction.hash)
+    this.delete(transaction.hash)
+    this.#bytes += transaction.blob.length
     this.#entries.set(transaction.hash, { transaction, malformed, askedAt: this.#now() })
   }
 
@@ -48,6 +52,7 @@ export class Submitted {
 
   /** What is validated is a matter of history. */
   delete(hash: string) {
+    this.#bytes -= this.#entries.get(hash)?.transaction.blob.length ?? 0
     this.#entries.delete(hash)
   }
 

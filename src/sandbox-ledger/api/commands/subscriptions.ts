@@ -2,6 +2,9 @@ import { isValidClassicAddress } from 'ripple-address-codec'
 import { type Command, type Json, type Request, rpcError } from '../rpc.ts'
 import { ledgerStatus, streamNames } from '../streams.ts'
 
+/** How many accounts a connection can listen to. */
+const MAX_ACCOUNTS = 10_000
+
 function readStreams({ streams }: Json): string[] {
   if (streams === undefined) return []
   if (!Array.isArray(streams)) throw rpcError('invalidParams')
@@ -31,6 +34,13 @@ function readTargets({ params }: Request) {
 export const subscribe: Command = request => {
   const { subscriber, apiVersion, ledger } = request
   const { streams, accounts, accountsProposed } = readTargets(request)
+  const all = new Set([
+    ...subscriber.accounts,
+    ...subscriber.accountsProposed,
+    ...accounts,
+    ...accountsProposed
+  ])
+  if (all.size > MAX_ACCOUNTS) throw rpcError('slowDown')
   subscriber.apiVersion = apiVersion
   for (const name of streams) subscriber.streams.add(name)
   for (const account of accounts) subscriber.accounts.add(account)

@@ -1,0 +1,144 @@
+import { once } from 'node:events'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { RawClient } from './client.ts'
+import { Bench } from './support.ts'
+
+let bench: Bench
+beforeAll(async () => {
+  bench = await Bench.start()
+})
+afterAll(() => bench.stop())
+
+/** Connects as a browser does for a page. */
+async function connect(headers: Record<string, string>): Promise<RawClient> {
+  const socket = new WebSocket(bench.sandbox.url, { headers })
+  await once(socket, 'open')
+  return new RawClient(socket)
+}
+
+const post = (headers: Record<string, string>, body = '{}') =>
+  // fetch would not let a test name another host.
+  import('node:http').then(
+    ({ request }) =>
+      new Promise<number>((resolve, reject) => {
+        const { port } = bench.sandbox
+        request({ host: '127.0.0.1', port, path: '/accounts', method: 'POST', headers }, response => {
+          response.resume()
+          response.once('end', () => resolve(response.statusCode as number))
+        })
+          .on('error', reject)
+          .end(body)
+      })
+  )
+
+describe('a page of somebody else', () => {
+  const strangers: [string, Record<string, string>][] = [
+    ['of another site', { origin: 'https://example.com' }],
+    ['of a site that is named like this machine', { origin: 'http://localhost.example.com' }],
+    ['of a site with a port like ours', { origin: 'http://example.com:6006' }],
+    ['in a frame without a name', { origin: 'null' }],
+    ['in a file', { origin: 'file://' }],
+    ['of an extension', { origin: 'chrome-extension://localhost' }],
+    [
+      'that has let its own name point to this machine',
+      { host: 'example.com:6006', origin: 'http://example.com:6006' }
+    ],
+    ['that reads what it has let its own name point to', { host: 'example.com:6006' }]
+  ]
+
+  test.each(strangers)('%s gets no connection and no money', async (_, headers) => {
+    const socket = new WebSocket(bench.sandbox.url, { headers })
+    const [error] = await once(socket, 'error')
+    expect(error.message).toContain('403')
+    const before = bench.sandbox.ledger.openTransactions.size
+    expect(await post(headers)).toBe(403)
+    expect(bench.sandbox.ledger.openTransactions.size).toBe(before)
+  })
+})
+
+describe('a page of this machine', () => {
+  test.each(['localhost', '127.0.0.1', '[::1]'])('at %s may ask and ask for money', async host => {
+    const origin = `http://${host}:${bench.sandbox.port}`
+    const page = await connect({ origin, host: `${host}:${bench.sandbox.port}` })
+    expect(await page.ask({ command: 'ping' })).toMatchObject({ status: 'success' })
+    page.close()
+    expect(await post({ origin })).toBe(200)
+    await bench.close()
+  })
+
+  test('may not close ledgers, nor stop all', async () => {
+    const page = await connect({ origin: `http://localhost:${bench.sandbox.port}` })
+    for (const command of ['ledger_accept', 'stop'])
+      expect(await page.ask({ command })).toMatchObject({ error: 'noPermission', error_code: 6 })
+    page.close()
+    await bench.close()
+  })
+})
+
+test('whatever the faucet is sent, it answers 200 or 400, and the ledger lives', async () => {
+  const odd = fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom({ toString: 1 }, { valueOf: 1 }, [[]], -0, '0x10', '1e-9', 'NaN', null, true)
+  )
+  const body = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 50 }),
+    odd.map(value => JSON.stringify(value)),
+    fc.record({ destination: odd, xrpAmount: odd }, { requiredKeys: [] }).map(value => JSON.stringify(value)),
+    fc.constantFrom(
+      '[]',
+      'null',
+      '['.repeat(900_000),
+      `{"destination":${'9'.repeat(400)}}`,
+      '{"__proto__":1}'
+    )
+  )
+  await fc.assert(
+    fc.asyncProperty(body, async text => {
+      expect([200, 400]).toContain(await post({}, text))
+    }),
+    { numRuns: 60, seed: 3 }
+  )
+  expect(await bench.client.ask({ command: 'ping' })).toMatchObject({ status: 'success' })
+})
+
+test('a connection listens to ten thousand accounts and no more', async () => {
+  const { encodeAccountID } = await import('ripple-address-codec')
+  const address = (number: number) => {
+    const id = Buffer.alloc(20)
+    id.writeUInt32BE(number)
+    return encodeAccountID(id)
+  }
+  const list = (from: number) => Array.from({ length: 6_000 }, (_, at) => address(from + at))
+  const client = await RawClient.connect(bench.sandbox.url)
+  const subscribe = (accounts: string[]) => client.ask({ command: 'subscribe', accounts })
+  expect(await subscribe(list(1))).toMatchObject({ status: 'success' })
+  expect(await subscribe(list(1))).toMatchObject({ status: 'success' })
+  expect(await subscribe(list(6_001))).toMatchObject({ error: 'slowDown' })
+  client.close()
+})
+
+test('many who ask and never read are cut off before they fill the memory together', async () => {
+  const own = await Bench.start()
+  const request = JSON.stringify({ command: 'no such command', padding: 'x'.repeat(900_000) })
+  const greedy = await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const socket = new WebSocket(own.sandbox.url)
+      await once(socket, 'open')
+      socket.pause()
+      return socket
+    })
+  )
+  let gone = 0
+  for (const socket of greedy) socket.on('error', () => {}).on('close', () => gone++)
+  // Fifteen megabytes for each: none is too slow alone.
+  for (const socket of greedy) for (let count = 0; count < 16; count++) socket.send(request)
+  const cutOff = once(own.sandbox.events, 'clients')
+  await cutOff
+  for (const socket of greedy) socket.resume()
+  expect(await own.client.ask({ command: 'ping' })).toMatchObject({ status: 'success' })
+  expect(gone).toBeLessThan(greedy.length)
+  for (const socket of greedy) socket.terminate()
+  await own.stop()
+})

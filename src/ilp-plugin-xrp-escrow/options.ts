@@ -1,6 +1,8 @@
-import { isValidClassicAddress, Wallet } from 'xrpl'
+import { isValidClassicAddress } from 'ripple-address-codec'
+import { deriveAddress, deriveKeypair } from 'ripple-keypairs'
 import { InvalidFieldsError } from './errors.ts'
 import { toObject } from './json.ts'
+import type { Wallet } from './sign.ts'
 import type { PluginOptions } from './types.ts'
 
 const defaultPrefix = 'test.crypto.xrp.'
@@ -58,18 +60,17 @@ export function toSettings(options: PluginOptions): Settings {
     throw new InvalidFieldsError('The option "_store" has not the methods "get", "put" and "del"')
   const wallet = toWallet(secret)
   for (const expected of [address, account]) {
-    if (expected === undefined || expected === wallet.classicAddress) continue
+    if (expected === undefined || expected === wallet.address) continue
     const other = isValidClassicAddress(expected) ? `"${expected}"` : 'what the options name'
-    throw new InvalidFieldsError(
-      `The secret belongs to the account "${wallet.classicAddress}", not to ${other}`
-    )
+    throw new InvalidFieldsError(`The secret belongs to the account "${wallet.address}", not to ${other}`)
   }
   return { wallet, server, serverName: `${protocol}//${host}`, maxFeeDrops }
 }
 
 function toWallet(secret: string): Wallet {
   try {
-    return Wallet.fromSeed(secret)
+    const keys = deriveKeypair(secret)
+    return { ...keys, address: deriveAddress(keys.publicKey) }
   } catch {
     // No cause: the library's error quotes what it was given.
     throw new InvalidFieldsError(

@@ -45,7 +45,7 @@ export class Session {
     const { options, tell } = host
     const { prefix, rememberedTransfers: remembered, sendRejections = false, _store } = options
     const { wallet, server, serverName, maxFeeDrops } = toSettings(options)
-    const address = wallet.classicAddress
+    const address = wallet.address
     const connection = new LedgerConnection(server, serverName, address, prefix, {
       admit: (ask, ledgerIndex) => this.#admit(ask, ledgerIndex),
       expect: transactions => this.#recall(transactions)

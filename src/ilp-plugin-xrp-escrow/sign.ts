@@ -8,10 +8,16 @@ const transactionPrefix = '54584E00'
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const halfOfOrder = Buffer.from((order / 2n).toString(16), 'hex')
 
-/** The keys of an account, as ripple-keypairs derives them: hex, with `ED` before those of Ed25519. */
+/** Keys as ripple-keypairs derives them: hex, with `ED` before those of Ed25519. */
 export interface KeyPair {
   publicKey: string
   privateKey: string
+}
+
+/** An account, and what it signs with. */
+export interface Wallet extends KeyPair {
+  /** classic address */
+  address: string
 }
 
 /** A transaction ready to be sent, in binary (hex), and its hash. */

@@ -1,11 +1,10 @@
-import type { Wallet } from 'xrpl'
 import { UnreachableError } from './errors.ts'
 import { type Job, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import type { ClosedLedger, LedgerConnection } from './ledger-connection.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
 import { errorCode } from './server-socket.ts'
-import { type SignedTransaction, signer } from './sign.ts'
+import { type SignedTransaction, signer, type Wallet } from './sign.ts'
 
 // A transaction may be validated in this many ledgers after the newest one, and never later.
 const ledgersToLive = 20
@@ -59,7 +58,7 @@ export class Submitter {
 
   constructor(connection: LedgerConnection, wallet: Wallet, maxFeeDrops: number, prefix: string) {
     this.#connection = connection
-    this.#address = wallet.classicAddress
+    this.#address = wallet.address
     this.#prefix = prefix
     this.#sign = signer(wallet)
     this.#maxFeeDrops = maxFeeDrops

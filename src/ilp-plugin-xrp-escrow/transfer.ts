@@ -1,4 +1,4 @@
-import { isValidClassicAddress } from 'xrpl'
+import { isValidClassicAddress } from 'ripple-address-codec'
 import { fromXrplCondition, parseBytes32, toXrplCondition } from './condition.ts'
 import { InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
 import { isUInt32, type Json, toObject } from './json.ts'

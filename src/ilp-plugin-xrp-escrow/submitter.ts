@@ -41,7 +41,9 @@ export class Submitter {
   // Those of an earlier run whose sequence another has taken here meanwhile: one of the two will be in a ledger.
   readonly #rivals = new Set<Job>()
 
-  // The lowest sequence that the account has not used, as far as is known; undefined: ask the server.
+  // Whether any of them may have to be sent again.
+  #mayBeStale = false
+  // No lower sequence is free, as far as is known; undefined: ask the server.
   #firstFree: number | undefined
   // The lowest that the ledgers which were read leave free.
   #lowestFree = 0
@@ -103,7 +105,7 @@ export class Submitter {
   onUp(): void {
     this.#firstFree = undefined
     this.#pausedUntil = 0
-    for (const job of this.#live.values()) job.sentIn = Number.NEGATIVE_INFINITY
+    for (const job of this.#live.values()) this.#markLost(job)
     this.#pump()
   }
 
@@ -126,6 +128,7 @@ export class Submitter {
   /** A ledger was validated. */
   onLedger(): void {
     this.#feeFactor = 1
+    this.#mayBeStale = true
     this.#pump()
   }
 
@@ -205,12 +208,19 @@ export class Submitter {
     }
   }
 
+  #markLost(job: Job): void {
+    job.sentIn = Number.NEGATIVE_INFINITY
+    this.#mayBeStale = true
+  }
+
   #firstStale(): Job | undefined {
+    if (!this.#mayBeStale) return undefined
     let first: Job | undefined
     for (const job of this.#live.values()) {
       const isStale = job.sentIn + ledgersBeforeResend <= this.#connection.validated.index
       if (isStale && !(first && first.sequence < job.sequence)) first = job
     }
+    this.#mayBeStale = first !== undefined
     return first
   }
 
@@ -303,7 +313,7 @@ export class Submitter {
       this.#firstFree = undefined
       for (const earlier of this.#live.values()) {
         const mayBeLost = earlier.sentIn < this.#connection.validated.index
-        if (earlier.sequence < job.sequence && mayBeLost) earlier.sentIn = Number.NEGATIVE_INFINITY
+        if (earlier.sequence < job.sequence && mayBeLost) this.#markLost(earlier)
       }
     } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
       this.#payMore(job, hash)
@@ -317,7 +327,7 @@ export class Submitter {
   /** Nothing more is sent before the next ledger, and then this is sent again. */
   #sendLater(job: Job): void {
     this.#pausedUntil = this.#connection.validated.index + 1
-    if (this.#live.get(job.sequence) === job) job.sentIn = Number.NEGATIVE_INFINITY
+    if (this.#live.get(job.sequence) === job) this.#markLost(job)
   }
 
   /** Keeps a transaction at the head of the queue until the next ledger, for a limited number of them. */
@@ -365,6 +375,7 @@ export class Submitter {
     let sequence = Math.max(this.#firstFree, this.#lowestFree)
     const taken = new Set([...this.#rivals].map(rival => rival.sequence))
     while (this.#live.has(sequence) || taken.has(sequence)) sequence++
+    this.#firstFree = sequence
     return sequence
   }
 
@@ -428,6 +439,8 @@ export class Submitter {
   }
 
   #fail(job: Job, engineResult: string, message: string): void {
+    // Its sequence, if it had one, is the next one's.
+    if (this.#firstFree && job.sequence) this.#firstFree = Math.min(this.#firstFree, job.sequence)
     this.#forget(job)
     job.reject(new TransactionFailedError(engineResult, message))
   }
@@ -451,7 +464,7 @@ export class Submitter {
       }
     }
     this.#queue.unshift(...again)
-    if (again.length) this.#firstFree = undefined
+    this.#firstFree = undefined
   }
 
   /** Takes a transaction out of everything; none of its versions matters any more. */

@@ -36,6 +36,9 @@ export class TransferLog {
   readonly #byId = new Map<string, TransferRecord>()
   readonly #byEscrow = new Map<string, TransferRecord>()
   readonly #over = new Set<TransferRecord>()
+  // Those that hold money though their time is over, and a time before which no other's is.
+  readonly #expired = new Set<TransferRecord>()
+  #nextExpiry = Number.POSITIVE_INFINITY
 
   /** @param remembered - how many of those that are over to remember, for those who ask for their outcome */
   constructor(remembered: number) {
@@ -56,15 +59,35 @@ export class TransferLog {
     return [...this.#byEscrow.values()]
   }
 
+  /**
+   * The transfers that hold money on the ledger though their time is over. A ledger that none of them expires in looks
+   * at none of the others.
+   *
+   * @param closeTime - the ledger's
+   */
+  expired(closeTime: number): TransferRecord[] {
+    if (closeTime > this.#nextExpiry) {
+      this.#nextExpiry = Number.POSITIVE_INFINITY
+      for (const record of this.#byEscrow.values()) {
+        if (record.cancelAfter < closeTime) this.#expired.add(record)
+        else this.#nextExpiry = Math.min(this.#nextExpiry, record.cancelAfter)
+      }
+    }
+    return [...this.#expired]
+  }
+
   add(record: TransferRecord): void {
     this.#byId.set(record.transfer.id, record)
-    if (record.escrow) this.#byEscrow.set(nameOf(record.escrow), record)
+    if (!record.escrow) return
+    this.#byEscrow.set(nameOf(record.escrow), record)
+    this.#nextExpiry = Math.min(this.#nextExpiry, record.cancelAfter)
   }
 
   /** The transfer is over, and remembered for a while. */
   close(record: TransferRecord, state: TransferRecord['state']): void {
     record.state = state
     if (record.escrow) this.#byEscrow.delete(nameOf(record.escrow))
+    this.#expired.delete(record)
     this.#over.add(record)
     const [oldest] = this.#over
     if (oldest && this.#over.size > this.#remembered) this.forget(oldest)
@@ -79,6 +102,7 @@ export class TransferLog {
   clear(): void {
     this.#byId.clear()
     this.#byEscrow.clear()
+    this.#expired.clear()
     this.#over.clear()
   }
 }

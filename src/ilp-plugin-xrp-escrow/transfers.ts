@@ -83,12 +83,10 @@ export class Transfers {
 
   /** Everything up to a ledger is known: what has expired by then is over, or is fetched back. */
   onRead({ index, closeTime }: ClosedLedger): void {
-    for (const record of this.outgoing.open()) {
-      if (record.cancelAfter < closeTime && (record.cancelAgainIn ?? 0) <= index) this.#cancel(record, index)
+    for (const record of this.outgoing.expired(closeTime)) {
+      if ((record.cancelAgainIn ?? 0) <= index) this.#cancel(record, index)
     }
-    for (const record of this.incoming.open()) {
-      if (record.cancelAfter < closeTime) this.#expireIncoming(record)
-    }
+    for (const record of this.incoming.expired(closeTime)) this.#expireIncoming(record)
   }
 
   /** The ledger is gone, and with it all that it held. */

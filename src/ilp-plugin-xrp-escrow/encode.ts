@@ -85,10 +85,15 @@ function account(address: string): string {
   return blob(Buffer.from(decodeAccountID(address)).toString('hex').toUpperCase())
 }
 
-/** Bytes with their number in front: up to 12,480, of which a transaction may have a tenth in memos. */
+/** Bytes with their number in front (xrpl.org: Serialization Format, Length Prefixing). */
 function blob(digits: string): string {
-  const length = digits.length / 2
-  return (length <= 192 ? hex(length, 1) : hex(193 * 256 + length - 193, 2)) + digits
+  return lengthPrefix(digits.length / 2) + digits
+}
+
+function lengthPrefix(length: number): string {
+  if (length <= 192) return hex(length, 1)
+  if (length <= 12_480) return hex(193 * 2 ** 8 + length - 193, 2)
+  return hex(241 * 2 ** 16 + length - 12_481, 3)
 }
 
 function hex(value: number | bigint, bytes: number): string {

@@ -89,6 +89,12 @@ test.each([
   expect(() => signer(Wallet.fromSeed(shop.secret))(tx)).toThrow()
 })
 
+test.each([192, 193, 12_480, 12_481, 100_000])('A memo of %i bytes has their number in front', length => {
+  const tx = { TransactionType: 'Payment', Memos: [memo('xrpIlp', 'a'.repeat(length))] }
+  const { blob } = signer(Wallet.fromSeed(shop.secret))(tx)
+  expect(encode(decode(blob))).toBe(blob)
+})
+
 test('A transaction signed with Ed25519 is the one that xrpl.js makes, with its hash', () => {
   const wallet = Wallet.fromSeed(shop.secret)
   const tx = {

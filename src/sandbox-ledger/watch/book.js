@@ -7,6 +7,7 @@ const LONG_QUIET = 5
 const MAX_OTHERS = 20
 const MAX_ACCOUNTS = 30
 const MAX_MEMO_LENGTH = 2000
+const PACKET_MEMO = '/rel/xrpIlp'
 export const RIPPLE_EPOCH = 946_684_800 // 2000-01-01, the ledger's year zero, in Unix time
 
 /**
@@ -69,10 +70,12 @@ export function readEntry(/** @type {any} */ message) {
   // Its entry on the ledger names an escrow, whether a sequence or a ticket made it.
   const node = escrowKind && nodes.find(({ LedgerEntryType }) => LedgerEntryType === 'Escrow')
   const escrow = node?.FinalFields ?? fields
+  /** @type {{ type: string, data: string }[]} */
   const memos = (fields.Memos ?? []).map((/** @type {any} */ { Memo }) => ({
     type: textOf(Memo.MemoType),
     data: textOf(Memo.MemoData)
   }))
+  const packet = readPacket(memos.find(({ type }) => type.endsWith(PACKET_MEMO))?.data)
   return {
     hash: String(message.hash ?? fields.hash),
     ledgerIndex: Number(message.ledger_index ?? fields.ledger_index),
@@ -91,8 +94,8 @@ export function readEntry(/** @type {any} */ message) {
     condition: /** @type {string | undefined} */ (escrow.Condition),
     fulfillment: /** @type {string | undefined} */ (fields.Fulfillment),
     expiry: /** @type {number | undefined} */ (escrow.CancelAfter),
-    memos: /** @type {{ type: string, data: string }[]} */ (memos),
-    packet: readPacket(memos.find((/** @type {any} */ { type }) => type.endsWith('/rel/xrpIlp'))?.data),
+    memos: packet ? memos.filter(({ type }) => !type.endsWith(PACKET_MEMO)) : memos,
+    packet,
     roots: nodes.filter(({ LedgerEntryType }) => LedgerEntryType === 'AccountRoot')
   }
 }

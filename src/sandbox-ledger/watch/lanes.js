@@ -92,7 +92,8 @@ function factList(/** @type {Fact[]} */ facts) {
 /** @returns {Fact[]} */
 const entryFacts = (/** @type {Entry} */ entry) => [
   ['Ledger', `${number(entry.ledgerIndex)} at ${clock(entry.time)}`],
-  ['Sent by', `${whole(entry.account)} for a fee of ${count(entry.fee, 'drop')}`],
+  ['Sent by', whole(entry.account)],
+  ['Fee', count(entry.fee, 'drop')],
   ['Fulfillment', shortForm(entry.fulfillment)],
   ['ILP packet', entry.packet && `${number(entry.packet.amount)} for ${entry.packet.address}`],
   ...entry.memos.map(({ type, data }) => /** @type {Fact} */ (['Memo', `${type}\n${data}`])),
@@ -283,10 +284,8 @@ class LaneList {
       lane.draw(axis, payments)
       this.lanes.set(key, lane)
     }
-    arrange(
-      this.list,
-      [...this.lanes.values()].map(({ item }) => item)
-    )
+    const items = [...this.lanes.values()].map(({ item }) => item)
+    arrange(this.list, items)
   }
 }
 
@@ -364,27 +363,29 @@ function drawFigures(/** @type {Book} */ book) {
   const locked = payments.filter(({ ended }) => !ended)
   figure('locked', count(locked.length, 'payment'), amountText(sumOf(locked)))
 
-  // The pace since the first payment of the columns, by the ledgers' time.
-  const ledgers = [...book.ledgers.values()].sort((a, b) => a.index - b.index)
-  const start = ledgers.find(({ made }) => made > 0)
+  // The pace since the first payment of the last ledgers, by the ledgers' time.
+  const recent = [...book.ledgers.values()].filter(({ index }) => index > book.last.index - COLUMNS)
+  const start = recent.sort((a, b) => a.index - b.index).find(({ made }) => made > 0)
   const seconds = book.last.time - Number(start?.time)
-  const made = ledgers.reduce((sum, { made }) => sum + made, 0) - Number(start?.made)
-  const pace = `${number(Math.round((made / seconds) * 10) / 10)} a second`
-  figure('rhythm', seconds > 0 ? pace : '–', seconds > 0 ? `in the last ${number(seconds)} seconds` : '')
+  const made = recent.reduce((sum, { made }) => sum + made, 0) - Number(start?.made)
+  if (seconds > 0)
+    figure(
+      'rhythm',
+      `${number(Number((made / seconds).toFixed(1)))} a second`,
+      `in ${count(seconds, 'second')}`
+    )
+  else figure('rhythm', '–')
 
   const took = ledgersTaken(payments.filter(({ ended }) => ended?.kind === 'fulfilled'))
   const [least = 0, most = least, middle] = [took[0], took.at(-1), took[took.length >> 1]]
-  const range = least === most ? 'each' : `${number(least)} to ${number(most)}`
+  const range = least === most ? 'each of' : `${number(least)} to ${number(most)} in`
   if (middle === undefined) figure('latency', '–')
-  else figure('latency', count(middle, 'ledger'), `${range}, of the last ${number(took.length)}`)
+  else figure('latency', count(middle, 'ledger'), `${range} the last ${number(took.length)}`)
 
   const fees = book.totals.made.fees + book.totals.fulfilled.fees + book.totals.returned.fees
-  const paid = book.totals.fulfilled.drops
-  figure(
-    'price',
-    paid > 0n ? count(Number((fees * 10n) / paid) / 10, 'drop') : '–',
-    `${count(fees, 'drop')} in all`
-  )
+  const price = Number(fees) / Number(book.totals.fulfilled.drops)
+  const drops = Number.isFinite(price) ? count(Number(price.toPrecision(2)), 'drop') : '–'
+  figure('price', drops, `${count(fees, 'drop')} in all`)
 }
 
 function drawTotals(/** @type {Book} */ book) {
@@ -399,35 +400,28 @@ function drawTotals(/** @type {Book} */ book) {
 /** @type {Map<string, HTMLElement>} */
 const accountItems = new Map()
 
-function drawAccounts(/** @type {Book} */ book, /** @type {(accounts: string[]) => string} */ linkTo) {
-  for (const { address, balance, first, isMissing } of book.accounts.values()) {
-    let item = accountItems.get(address)
-    if (!item) {
-      const only = element('a', '', 'Only its payments')
-      only.href = linkTo([address])
-      const cells = [
-        element('span', 'who', nameOf(address)),
-        ' ',
-        element('span', 'amount'),
-        ' ',
-        element('span', 'amount')
-      ]
-      const summary = element('summary', '', ...cells)
-      item = element(
-        'li',
-        '',
-        element('details', '', summary, element('p', 'key', address), element('p', '', only))
-      )
-      accountItems.set(address, item)
-    }
+function accountItem(/** @type {string} */ address, /** @type {string} */ link) {
+  const only = element('a', '', 'Only its payments')
+  only.href = link
+  const [balance, change] = [element('span', 'amount'), element('span', 'amount')]
+  const summary = element('summary', '', element('span', 'who', nameOf(address)), ' ', balance, ' ', change)
+  const content = [element('p', 'key', address), element('p', '', only)]
+  return element('li', '', element('details', '', summary, ...content))
+}
+
+function drawAccounts(
+  /** @type {Book} */ { accounts },
+  /** @type {(accounts: string[]) => string} */ linkTo
+) {
+  const items = [...accounts.values()].map(({ address, balance, first = balance, isMissing }) => {
+    const item = accountItems.get(address) ?? accountItem(address, linkTo([address]))
+    accountItems.set(address, item)
     const [money, change] = item.querySelectorAll('.amount')
     write(money, balance === undefined ? (isMissing ? 'not on this ledger' : '…') : xrp(balance))
-    write(change, balance === undefined ? '' : signed(balance - (first ?? balance)))
-  }
-  arrange(
-    find('accounts'),
-    [...book.accounts.keys()].flatMap(address => accountItems.get(address) ?? [])
-  )
+    write(change, balance === undefined ? '' : signed(balance - (first ?? 0n)))
+    return item
+  })
+  arrange(find('accounts'), items)
 }
 
 /** @type {WeakMap<Entry, HTMLElement>} */
@@ -439,9 +433,18 @@ function otherItem(/** @type {Entry} */ entry) {
   if (result !== 'tesSUCCESS') what.append(element('span', 'key returned', result))
   const summary = element('summary', '', what, ' ', element('span', 'amount', amountText(amount)))
   const facts = factList([['To', whole(to)], ...entryFacts(entry)])
-  const item = otherItems.get(entry) ?? element('li', '', element('details', '', summary, facts))
-  otherItems.set(entry, item)
-  return item
+  return element('li', '', element('details', '', summary, facts))
+}
+
+function drawOthers(/** @type {Book} */ { others }) {
+  find('no-others').hidden = others.length > 0
+  if (isHeld(find('others'))) return
+  const items = others.map(entry => {
+    const item = otherItems.get(entry) ?? otherItem(entry)
+    otherItems.set(entry, item)
+    return item
+  })
+  arrange(find('others'), items)
 }
 
 /** Draws what lanes will look like, for a page without any. */
@@ -468,8 +471,7 @@ export function drawBook(/** @type {Book} */ book, /** @type {(accounts: string[
   drawPayments(book, axis)
   drawTotals(book)
   drawAccounts(book, linkTo)
-  find('no-others').hidden = book.others.length > 0
-  if (!isHeld(find('others'))) arrange(find('others'), book.others.map(otherItem))
+  drawOthers(book)
 }
 
 /** Closes what is open in the list, so that it goes on. */

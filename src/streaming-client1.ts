@@ -1,28 +1,23 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
-import { xrp } from '../plugins.ts'
-import { askShop, bodyOf, checkOffer, findShop } from './client/offer.ts'
+import { checkOffer, fetchLetter, findShop, toShopUrl } from './client/offer.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
-import { beforeEnd, end, seeThrough } from './terminal/ending.ts'
-import { printable } from './terminal/printable.ts'
+import { seeThrough, withoutPlugins } from './terminal/ending.ts'
 
-const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
+const shopUrl = toShopUrl(process.env.SHOP_URL ?? 'http://localhost:8000/')
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
 const expiresInMs = 1_000_000 // then a payment that nobody took comes back
 const maxPrice = 100 // drops for one letter
 
+const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
 const plugin = xrp.Customer()
 await plugin.connect()
 seeThrough(plugin)
-const payments = await Payments.watch(plugin, intervalMs)
-beforeEnd(async () => console.log(`\n${await payments.summary()}`))
+const payments = new Payments(plugin, intervalMs, xrp)
 
 const res = await findShop(shopUrl)
-if (res.status === 200) {
-  await end(1, `This shop streams its letters: it belongs to streaming-client2 (npm run streaming-client2)`)
-}
 const parts = await checkOffer(res, 402, maxPrice, plugin.getInfo().prefix)
 const sharedSecret = Buffer.from(parts[3], 'base64')
 
@@ -56,20 +51,11 @@ if (parts[0] === 'interledger-psk') {
   }, intervalMs)
 }
 
-plugin.on('outgoing_fulfill', async function (transfer) {
+plugin.on('outgoing_fulfill', async function (transfer, fulfillmentBase64) {
   if (!payments.taken(transfer)) return
-  try {
-    const res = await askShop(shopUrl, {
-      headers: {
-        'Pay-Token': base64url(sharedSecret)
-      }
-    })
-    const body = await bodyOf(res)
-    if (res.status !== 200)
-      await end(1, `The shop took a payment and gave no letter: ${res.status} ${printable(body)}`)
-    console.log(printable(body))
-    payments.received(1)
-  } catch (err) {
-    await end(1, `The shop went away: ${(err as Error).message}`)
+  const headers = {
+    'Pay-Token': base64url(sharedSecret)
   }
+  const body = await fetchLetter(shopUrl, { headers }, fulfillmentBase64)
+  if (payments.received(body.slice(-1))) console.log(body)
 })

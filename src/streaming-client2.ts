@@ -1,30 +1,23 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
-import { xrp } from '../plugins.ts'
-import { checkOffer, findShop } from './client/offer.ts'
+import { checkOffer, findShop, toShopUrl } from './client/offer.ts'
 import { lettersOnly, Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
-import { beforeEnd, end, seeThrough } from './terminal/ending.ts'
+import { end, seeThrough, withoutPlugins } from './terminal/ending.ts'
 
-const shopUrl = process.env.SHOP_URL ?? 'http://localhost:8000/'
+const shopUrl = toShopUrl(process.env.SHOP_URL ?? 'http://localhost:8000/')
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
 const expiresInMs = 1_000_000 // then a payment that nobody took comes back
 const maxPrice = 100 // drops for one letter
 
+const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
 const plugin = xrp.Customer()
 await plugin.connect()
 seeThrough(plugin)
-const payments = await Payments.watch(plugin, intervalMs)
-beforeEnd(async () => console.log(`\n${await payments.summary()}`))
+const payments = new Payments(plugin, intervalMs, xrp)
 
 const res = await findShop(shopUrl)
-if (res.status === 402) {
-  await end(
-    1,
-    `This shop wants one request for each letter: it belongs to streaming-client1 (npm run streaming-client1)`
-  )
-}
 const parts = await checkOffer(res, 200, maxPrice, plugin.getInfo().prefix)
 
 if (parts[0] === 'interledger-psk') {

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fetch, { type RequestInit, type Response } from 'node-fetch'
 import { end } from '../terminal/ending.ts'
@@ -6,6 +5,8 @@ import { printable } from '../terminal/printable.ts'
 
 const retryMs = 1_000
 const answerTimeoutMs = 10_000
+// A shop that wants to be asked again does not decide for how long the client sleeps.
+const maxRetryAfterSeconds = 60
 // More than any answer but a stream of letters can have to say.
 const maxBodyBytes = 10_000
 const sharedSecretShape = /^[A-Za-z0-9_-]{43}$/
@@ -13,53 +14,88 @@ const amountShape = /^[1-9]\d{0,18}$/
 // <ledger prefix><account>.<clientId>, with room for a paymentId in the 1023 characters of an ILP address.
 const addressShape = /^[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)+$/
 const maxAddressLength = 1_000
-
-/**
- * Asks the shop, and gives up on one that does not begin to answer.
- *
- * @throws Error if there is no answer within ten seconds
- */
-export async function askShop(shopUrl: string, init: RequestInit = {}): Promise<Response> {
-  const patience = new AbortController()
-  const timer = setTimeout(() => patience.abort(), answerTimeoutMs)
-  try {
-    // A redirect would take the shared secret, and with it the client's credit, to somewhere else.
-    return await fetch(shopUrl, { redirect: 'manual', ...init, signal: patience.signal })
-  } finally {
-    clearTimeout(timer)
-  }
+// Which client a shop is for, by the status of its first answer.
+const clients: Record<number, { does: string; client: string }> = {
+  200: { does: 'streams its letters', client: 'streaming-client2' },
+  402: { does: 'wants one request for each letter', client: 'streaming-client1' }
 }
 
-/** Reads a short answer; rejects when it is not short, or does not end. */
-export async function bodyOf(res: Response): Promise<string> {
-  let body = ''
-  const timer = setTimeout(
-    () => (res.body as Readable | null)?.destroy(new Error('its answer has no end')),
-    answerTimeoutMs
-  )
-  try {
-    for await (const chunk of res.body ?? []) {
-      body += chunk
-      if (body.length > maxBodyBytes) throw new Error('its answer is far too long')
-    }
-    return body
-  } finally {
-    clearTimeout(timer)
-  }
+/** Reads where the shop is, or ends the script with a sentence. */
+export function toShopUrl(text: string): string {
+  if (/^https?:/.test(text) && URL.canParse(text)) return text
+  throw new Error(`SHOP_URL="${text}" is not a web address: write it like SHOP_URL=http://localhost:8000/`)
 }
+
+// A redirect would take the shared secret, and with it the client's credit, to somewhere else.
+const redirect = 'manual'
 
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function findShop(shopUrl: string): Promise<Response> {
-  for (let isFirst = true; ; isFirst = false) {
+  let hasSaidSo = false
+  const waitFor = async (what: string, ms: number) => {
+    if (!hasSaidSo) console.log(what)
+    hasSaidSo = true
+    await delay(ms)
+  }
+  for (;;) {
+    const patience = new AbortController()
+    const timer = setTimeout(() => patience.abort(), answerTimeoutMs)
     try {
-      return await askShop(shopUrl)
+      const res = await fetch(shopUrl, { redirect, signal: patience.signal })
+      const seconds = retryAfterSeconds(res)
+      if (!seconds) return res
+      await waitFor(`The shop at ${shopUrl} is full: asking again until there is room`, seconds * 1000)
     } catch (err) {
       if (!isRefused(err))
         return end(1, `The shop at ${shopUrl} gives no proper answer: ${(err as Error).message}`)
-      if (isFirst) console.log(`Waiting for the shop at ${shopUrl} - start it in another terminal`)
-      await delay(retryMs)
+      await waitFor(`Waiting for the shop at ${shopUrl} - start it in another terminal`, retryMs)
+    } finally {
+      clearTimeout(timer)
     }
   }
+}
+
+/**
+ * Fetches a letter that was paid for, or ends the script if there is none. For how long to wait for the answer is
+ * decided by how many letters are missing, see `Payments`.
+ *
+ * @param fulfillment - of the payment: what a shop of 2017 knows it by, if it does not know the `Pay-Token`
+ * @returns what the shop answered, made safe to print
+ */
+export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillment: string): Promise<string> {
+  let url = shopUrl
+  try {
+    for (;;) {
+      const res = await fetch(url, { redirect, ...init })
+      const body = printable(await bodyOf(res))
+      if (res.status === 200) return body
+      const seconds = retryAfterSeconds(res)
+      if (seconds) await delay(seconds * 1000)
+      else if (res.status === 402 && url === shopUrl) url = new URL(fulfillment, shopUrl).href
+      else return end(1, `The shop took a payment and gave no letter: ${res.status} ${body}`)
+    }
+  } catch (err) {
+    return end(1, `The shop went away: ${(err as Error).message}`)
+  }
+}
+
+/** When a shop that cannot answer just now wants to be asked again; undefined if it does not say that. */
+function retryAfterSeconds(res: Response): number | undefined {
+  const header = res.headers.get('Retry-After')
+  if (res.status !== 503 || header === null) return undefined
+  // It may be a date as well (RFC 9110, 10.2.3): it is not worth to be exact about.
+  const seconds = Number(header) > 0 ? Number(header) : 1
+  return Math.min(seconds, maxRetryAfterSeconds)
+}
+
+/** Reads a short answer; rejects when it is not short. */
+async function bodyOf(res: Response): Promise<string> {
+  let body = ''
+  for await (const chunk of res.body ?? []) {
+    body += chunk
+    if (body.length > maxBodyBytes) throw new Error('its answer is far too long')
+  }
+  return body
 }
 
 /**
@@ -81,13 +117,21 @@ export async function checkOffer(
 ): Promise<[scheme: string, amount: string, address: string, sharedSecret: string]> {
   const pay = res.headers.get('Pay')
   if (pay === null) {
+    const { url, status: answered } = res
     return end(
       1,
-      `The shop does not say what to pay: its answer (${res.status}) has no Pay header. Is it a letter shop?`
+      `No letter shop: ${url} answered ${answered} without a Pay header. Is SHOP_URL the address of a shop?`
     )
   }
-  if (res.status !== status)
-    return end(1, `The shop answered ${res.status} instead of ${status}: that is no letter shop`)
+  if (res.status !== status) {
+    const other = clients[res.status]
+    return end(
+      1,
+      other
+        ? `This shop ${other.does}: it belongs to ${other.client} (npm run ${other.client})`
+        : `The shop answered ${res.status} instead of ${status}: that is no letter shop`
+    )
+  }
   const [scheme = '', amount = '', address = '', sharedSecret = '', ...rest] = pay.split(' ')
   const isPsk =
     scheme === 'interledger-psk' &&

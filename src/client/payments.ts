@@ -1,9 +1,20 @@
 import { Transform } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
-import { describe, end } from '../terminal/ending.ts'
+import { beforeEnd, describe, end, isEnding } from '../terminal/ending.ts'
+import { tellStory } from './story.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
+// How long it then waits for the shop to go on before it gives up, and when it says so.
+const patienceSeconds = 3 * maxSecondsAtRisk
+const sayAfterSeconds = maxSecondsAtRisk / 3
+// A ledger that has locked nothing for so long stands still: they close every 3 to 5 seconds.
+const standstillSeconds = maxSecondsAtRisk / 2
+// How long the end waits for what is under way.
+const leaveMs = 1_400
+// What comes back with one ledger is told in one line.
+const sameLedgerMs = 200
 
 /** Reads the time between two payments, or ends the script with a sentence. */
 export function toIntervalMs(text: string): number {
@@ -15,37 +26,59 @@ export function toIntervalMs(text: string): number {
   )
 }
 
+/** A payment that is neither taken by the shop nor come back. */
+interface OpenPayment {
+  /** counts from 0, as the paymentId does */
+  number: number
+  transfer: Transfer
+  /** on its way to the ledger, locked there, or nobody knows */
+  state: 'sent' | 'locked' | 'unknown'
+  /** drops that it has cost so far, if the plugin tells */
+  fee: bigint | undefined
+}
+
+/** What the events of `ilp-plugin-xrp-escrow` tell besides the Ledger Plugin Interface. */
+type PaidTransfer = Transfer & { feeDrops?: string }
+
 /** A client's own account of what it pays and what it gets for it. */
 export class Payments {
   readonly #plugin: PluginXrpEscrow
+  readonly #intervalMs: number
   readonly #maxAtRisk: number
-  readonly #balanceBefore: bigint
-  // Sent, and neither taken by the shop nor come back; and those of them whose money has left the account.
-  readonly #open = new Map<string, Transfer>()
-  readonly #inEscrow = new Set<Transfer>()
-  #sent = 0
+  readonly #escrowsEnd: boolean
+  readonly #open = new Map<string, OpenPayment>()
+  #made = 0
   #taken = 0
+  #returned = 0
   #letters = 0
-  // Drops that an earlier run had left in escrow and that came back during this one.
-  #returned = 0n
+  // Drops.
+  #paid = 0n
+  #fees: bigint | undefined = 0n
+  // Why no payments are made just now.
+  #pause = ''
+  // How long the ledger has locked nothing of what is on its way, and how long the shop has been waited for. Counted
+  // by the ticks of the payments: that the machine was asleep, or out of reach of the ledger, is nobody's fault.
+  #standstillMs = 0
+  #waitedMs = 0
+  #isOver = false
+  // Payments of an earlier run that came back, and are to be told of.
+  #earlier = { count: 0, drops: 0n }
 
-  /** Begins to watch the payments that a connected plugin makes every so many milliseconds. */
-  static async watch(plugin: PluginXrpEscrow, intervalMs: number): Promise<Payments> {
-    return new Payments(plugin, intervalMs, await plugin.getBalance())
-  }
-
-  private constructor(plugin: PluginXrpEscrow, intervalMs: number, balance: string) {
+  /**
+   * Watches the payments that a connected plugin makes every so many milliseconds, and sees to it that they end with
+   * an account of themselves.
+   *
+   * @param xrp - what plugins.ts exports: its `escrowsEnd` says that the ledger does not last for the money in escrow
+   *   to be fetched back
+   */
+  constructor(plugin: PluginXrpEscrow, intervalMs: number, xrp: object = {}) {
     this.#plugin = plugin
-    this.#maxAtRisk = Math.max(1, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
-    this.#balanceBefore = BigInt(balance)
-    plugin.on('outgoing_prepare', ({ id }) => {
-      const transfer = this.#open.get(id)
-      if (transfer) this.#inEscrow.add(transfer)
-    })
-    plugin.on('outgoing_cancel', ({ id, amount }) => {
-      if (this.#close(id)) this.#sent--
-      else this.#returned += BigInt(amount)
-    })
+    this.#intervalMs = intervalMs
+    this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
+    this.#escrowsEnd = (xrp as { escrowsEnd?: boolean }).escrowsEnd ?? false
+    plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
+    plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
+    beforeEnd(() => this.#leave())
   }
 
   /**
@@ -54,14 +87,21 @@ export class Payments {
    * @param sending - what `sendTransfer` gave: a payment that cannot be made ends the script
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
-    this.#open.set(transfer.id, transfer)
-    this.#sent++
+    const number = this.#made++
+    const payment: OpenPayment = { number, transfer, state: 'sent', fee: 0n }
+    this.#open.set(transfer.id, payment)
+    tellStory({ payment: number, amount: transfer.amount, step: 'sent' })
     try {
       await sending
     } catch (err) {
-      if (this.#close(transfer.id)) this.#sent--
       const { name } = err as Error
-      if (name === 'UnreachableError') return
+      // If it is on the ledger after all, an event will tell.
+      if (name === 'UnreachableError') {
+        payment.state = 'unknown'
+        return
+      }
+      if (this.#open.delete(transfer.id)) this.#made--
+      tellStory({ payment: number, step: 'failed' })
       const advice =
         name === 'InsufficientBalanceError'
           ? '\nFund the account, or wait for what is in escrow to come back'
@@ -73,64 +113,158 @@ export class Payments {
   /**
    * Takes note that a payment was fulfilled.
    *
-   * @returns false for a payment of another run of this account
+   * @returns false for a payment of another run of this account, and when it is too late
    */
   taken(transfer: Transfer): boolean {
-    const isOurs = this.#close(transfer.id)
-    if (isOurs) this.#taken++
-    return isOurs
+    const payment = this.#close(transfer)
+    if (!payment) return false
+    this.#taken++
+    this.#paid += BigInt(payment.transfer.amount)
+    tellStory({ payment: payment.number, step: 'fulfilled' })
+    return true
   }
 
   /**
    * Takes note of letters that came.
    *
-   * @returns false if they are far more than could have been paid for: that ends the script
+   * @returns whether to show them: not when it is too late, and not if they are far more than could have been paid
+   *   for, which ends the script
    */
-  received(letters: number): boolean {
-    this.#letters += letters
-    if (this.#letters <= this.#sent + this.#maxAtRisk) return true
-    end(1, 'The shop sends far more than was paid for: that is no letter shop')
-    return false
+  received(letters: string): boolean {
+    if (this.#isOver) return false
+    this.#letters += letters.length
+    this.#waitedMs = 0
+    if (this.#letters > this.#made + this.#maxAtRisk) {
+      end(1, 'The shop sends far more than was paid for: that is no letter shop')
+      return false
+    }
+    for (const letter of letters) tellStory({ step: 'letter', letter })
+    return true
   }
 
   /**
-   * Whether to pay once more: not while the ledger is out of reach, and never again once the shop takes no payments,
-   * or gives no letters for them. The latter ends the script.
+   * Whether to pay once more. Not while the ledger is out of reach or stands still, nor while the shop takes no
+   * payments or gives no letters for them; if the latter goes on while ledgers close, it ends the script.
    */
   mayPay(): boolean {
-    if (!this.#plugin.isConnected()) return false
-    const atRisk = this.#sent - Math.min(this.#taken, this.#letters)
-    if (atRisk < this.#maxAtRisk) return true
-    const fault = this.#taken <= this.#letters ? 'has not taken' : 'has given no letters for'
-    end(1, `Stopped paying: the shop ${fault} the payments of the last ${maxSecondsAtRisk} seconds`)
+    if (isEnding() || !this.#plugin.isConnected()) return false
+    const [sent, locked] = [this.#count('sent'), this.#count('locked')]
+    const owed = Math.max(0, this.#taken - this.#letters)
+    const atRisk = sent + locked + owed
+    this.#standstillMs = sent > 0 ? this.#standstillMs + this.#intervalMs : 0
+    if (this.#standstillMs > standstillSeconds * 1000)
+      return this.#waitFor('The ledger stands still: waiting for it to go on')
+    if (atRisk < (this.#pause ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
+      if (this.#pause) console.log('\nPaying again')
+      this.#pause = ''
+      this.#waitedMs = 0
+      return true
+    }
+    // What is on its way, the shop cannot have taken.
+    if (sent === 0) this.#waitedMs += this.#intervalMs
+    const fault = owed > 0 ? 'has given no letters for' : 'has not taken'
+    if (this.#waitedMs > patienceSeconds * 1000)
+      end(1, `Stopped paying: the shop ${fault} the last ${count(atRisk, 'payment')}`)
+    else if (this.#waitedMs > sayAfterSeconds * 1000)
+      this.#waitFor(`The shop ${fault} the last ${count(atRisk, 'payment')}: waiting for it`)
     return false
   }
 
-  /** What it all came to, in one line. */
-  async summary(): Promise<string> {
+  #waitFor(what: string): false {
+    if (!this.#pause) console.log(`\n${what}`)
+    this.#pause = what
+    return false
+  }
+
+  #count(state: OpenPayment['state']): number {
+    let number = 0
+    for (const payment of this.#open.values()) if (payment.state === state) number++
+    return number
+  }
+
+  #onLocked(transfer: PaidTransfer): void {
+    const payment = this.#open.get(transfer.id)
+    if (!payment || this.#isOver) return
+    payment.state = 'locked'
+    this.#standstillMs = 0
+    this.#addFee(payment, transfer)
+    tellStory({ payment: payment.number, step: 'locked' })
+  }
+
+  #onReturned(transfer: PaidTransfer): void {
+    const payment = this.#close(transfer)
+    if (!payment) {
+      if (this.#earlier.count === 0) setTimeout(() => this.#tellOfEarlier(), sameLedgerMs)
+      this.#earlier.count++
+      this.#earlier.drops += BigInt(transfer.amount)
+      return
+    }
+    this.#returned++
+    tellStory({ payment: payment.number, step: 'returned' })
+  }
+
+  #tellOfEarlier(): void {
+    const { count: number, drops } = this.#earlier
+    this.#earlier = { count: 0, drops: 0n }
+    if (!this.#isOver)
+      console.log(`\n${count(number, 'payment')} of an earlier run came back: ${drops} drops`)
+  }
+
+  #close(transfer: PaidTransfer): OpenPayment | undefined {
+    const payment = this.#open.get(transfer.id)
+    if (!payment || this.#isOver) return undefined
+    this.#open.delete(transfer.id)
+    this.#addFee(payment, transfer)
+    this.#standstillMs = 0
+    this.#waitedMs = 0
+    return payment
+  }
+
+  #addFee(payment: OpenPayment, { feeDrops }: PaidTransfer): void {
+    if (feeDrops === undefined || this.#fees === undefined || payment.fee === undefined) {
+      this.#fees = undefined
+      return
+    }
+    this.#fees += BigInt(feeDrops) - payment.fee
+    payment.fee = BigInt(feeDrops)
+  }
+
+  /** Waits a moment for what is under way, then says what it all came to. */
+  async #leave(): Promise<void> {
+    const deadline = performance.now() + leaveMs
+    const isUnderWay = () => this.#count('sent') + this.#count('locked') > 0 || this.#letters < this.#taken
+    while (isUnderWay() && performance.now() < deadline) await delay(20)
+    this.#isOver = true
+    if (this.#made > 0) console.log(`\n${this.summary()}`)
+  }
+
+  /** What became of the payments, and what they cost, in two lines; and a third on money that is still in escrow. */
+  summary(): string {
     const open = [...this.#open.values()]
-    const inEscrow = [...this.#inEscrow].reduce((sum, { amount }) => sum + BigInt(amount), 0n)
-    const spent = await this.#plugin.getBalance().then(
-      balance => this.#toUnits(this.#balanceBefore + this.#returned - BigInt(balance) - inEscrow),
-      () => 'an unknown amount (the ledger cannot be asked)'
-    )
-    const last = Math.max(...open.map(({ expiresAt }) => Date.parse(expiresAt ?? '')))
-    const waiting = open.length
-      ? `; ${count(open.length, 'payment')} still in escrow: what the shop does not take, the next run of a client ` +
-        `fetches back after ${new Date(last).toLocaleTimeString()}`
-      : ''
-    return `${count(this.#sent, 'payment')}, ${count(this.#letters, 'letter')}, ${spent} spent with fees${waiting}`
+    // Without the ledger nobody knows what has become of them since.
+    const inEscrow = this.#plugin.isConnected() ? this.#count('locked') : 0
+    const fates = [
+      [this.#taken, 'fulfilled'],
+      [this.#returned, 'returned'],
+      [inEscrow, 'in escrow'],
+      [open.length - inEscrow, 'undecided']
+    ] as const
+    const became = fates.filter(([number]) => number > 0).map(([number, fate]) => `${number} ${fate}`)
+    const spent = this.#paid + (this.#fees ?? 0n)
+    const lines = [
+      `${count(this.#made, 'payment')}, ${count(this.#letters, 'letter')}: ${became.join(', ')}`,
+      `${Number(spent) / 1e6} XRP spent: ${this.#paid} drops on letters, ` +
+        (this.#fees === undefined ? 'and fees that the plugin does not tell' : `${this.#fees} in fees`)
+    ]
+    if (open.length > 0) lines.push(this.#outlook(open))
+    return lines.join('\n')
   }
 
-  #close(id: string): boolean {
-    const transfer = this.#open.get(id)
-    if (transfer) this.#inEscrow.delete(transfer)
-    return this.#open.delete(id)
-  }
-
-  #toUnits(drops: bigint): string {
-    const { currencyCode, currencyScale } = this.#plugin.getInfo()
-    return `${Number(drops) / 10 ** currencyScale} ${currencyCode}`
+  #outlook(open: OpenPayment[]): string {
+    if (this.#escrowsEnd)
+      return 'The sandbox ledger forgets what is in escrow a minute after the last script has ended'
+    const last = Math.max(...open.map(({ transfer }) => Date.parse(transfer.expiresAt ?? '')))
+    return `What the shop does not take, the next run of a client fetches back after ${new Date(last).toLocaleTimeString()}`
   }
 }
 
@@ -138,7 +272,8 @@ export class Payments {
 export function lettersOnly(payments: Payments): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      if (payments.received(chunk.length)) this.push(chunk.toString('latin1').replace(/[^A-Z]/g, '?'))
+      const letters = chunk.toString('latin1').replace(/[^A-Z]/g, '?')
+      if (payments.received(letters)) this.push(letters)
       done()
     }
   })

@@ -6,11 +6,16 @@ const deadlineMs = 1_800
 
 const lastActs: (() => unknown)[] = []
 const unfinished = new Set<Promise<unknown>>()
-let isEnding = false
+let ending = false
 
 /** Has something done before the script ends: the last one asked for first, as far as two seconds go. */
 export function beforeEnd(act: () => unknown): void {
   lastActs.unshift(act)
+}
+
+/** Whether the script is ending. */
+export function isEnding(): boolean {
+  return ending
 }
 
 /** Has the end wait for something that was begun, as far as two seconds go. Returns it. */
@@ -23,12 +28,10 @@ export function finishBeforeEnd<Result>(task: Promise<Result>): Promise<Result> 
 
 /** Tells about a plugin's connection while the script runs, and takes leave of it in the end. */
 export function seeThrough(plugin: PluginXrpEscrow): void {
-  plugin.on(
-    'disconnect',
-    () => isEnding || console.log('\nThe ledger is out of reach: waiting for it to come back')
-  )
-  plugin.on('connect', () => console.log('\nThe ledger is back'))
-  plugin.on('error', err => console.error(`\n${describe(err)}`))
+  const say = (text: string) => ending || console.log(`\n${text}`)
+  plugin.on('disconnect', () => say('The ledger is out of reach: waiting for it to come back'))
+  plugin.on('connect', () => say('The ledger is back'))
+  plugin.on('error', err => ending || console.error(`\n${describe(err)}`))
   beforeEnd(async () => {
     await Promise.allSettled(unfinished)
     await plugin.disconnect()
@@ -42,8 +45,8 @@ export function seeThrough(plugin: PluginXrpEscrow): void {
  * @param message - what happened, then what to do
  */
 export async function end(code: number, message?: string): Promise<never> {
-  if (isEnding) return new Promise(() => {})
-  isEnding = true
+  if (ending) return new Promise(() => {})
+  ending = true
   if (message) console.error(`\n${message}`)
   const finish = (async () => {
     for (const act of lastActs) {
@@ -65,8 +68,28 @@ export function describe(err: unknown): string {
   return isFault ? `${err.stack}` : err.message
 }
 
-process.on('SIGINT', () => end(0))
-process.on('SIGTERM', () => end(0))
-process.on('uncaughtException', err => end(1, describe(err)))
+/** Ends a script that has no plugins.ts, in place of the error that the import gave; other errors stay. */
+export function withoutPlugins(err: unknown): Promise<never> {
+  const { code, message } = err as NodeJS.ErrnoException
+  if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("plugins.ts' imported")) throw err
+  return end(
+    1,
+    'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
+  )
+}
+
+/** What to do about an error that a script cannot begin with. */
+function adviceFor(err: Error): string {
+  if (err.name !== 'UnreachableError') return ''
+  return /"wss?:\/\/(localhost|127\.|\[::1\])/.test(err.message)
+    ? ': is it running? The server is named in plugins.ts'
+    : ': check your internet connection, and the server in plugins.ts'
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))
+process.on('uncaughtException', err => end(1, describe(err) + adviceFor(err)))
+// Whoever started this script, if it holds a channel to it, has gone.
+process.on('disconnect', () => end(0))
+process.channel?.unref()
 // Whoever reads the output has gone, for example "head".
 process.stdout.on('error', () => process.exit(0))

@@ -6,11 +6,13 @@ import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
 const ledgers = {
   /** An XRP Ledger of this machine's own, with play money: nothing to prepare, no internet needed. */
   async sandbox() {
+    const server = await sandboxLedger()
     return {
-      server: await sandboxLedger(),
+      server,
       shop: accounts.shop,
       customer: accounts.customer,
-      explorer: 'http://localhost:6006/?account='
+      explorer: `${server.replace('ws:', 'http:')}/?account=`,
+      escrowsEnd: true
     }
   },
 
@@ -28,20 +30,32 @@ const ledgers = {
     if (!existsSync(secrets))
       throw new Error('There is no .env with your secrets: run "npm run testnet-accounts" first')
     process.loadEnvFile(secrets)
+    const server = 'wss://s.altnet.rippletest.net:51233'
+    console.log(`XRP test network: at ${server}`)
     return {
-      server: 'wss://s.altnet.rippletest.net:51233',
-      shop: { secret: process.env.XRP_SHOP_SECRET ?? '' },
-      customer: { secret: process.env.XRP_CUSTOMER_SECRET ?? '' },
-      explorer: 'https://testnet.xrpl.org/accounts/'
+      server,
+      shop: { secret: fromEnv('XRP_SHOP_SECRET') },
+      customer: { secret: fromEnv('XRP_CUSTOMER_SECRET') },
+      explorer: 'https://testnet.xrpl.org/accounts/',
+      escrowsEnd: false
     }
   }
+}
+
+function fromEnv(name: string): string {
+  const secret = process.env[name]
+  if (!secret)
+    throw new Error(
+      `There is no ${name} in .env: write it there, or move .env away and run "npm run testnet-accounts"`
+    )
+  return secret
 }
 
 // The plugin's modules load while the ledger is found.
 const loading = import('ilp-plugin-xrp-escrow')
 
 // This is the line to edit.
-const { server, shop, customer, explorer } = await ledgers.sandbox()
+const { server, shop, customer, explorer, escrowsEnd } = await ledgers.sandbox()
 
 const { default: PluginXrpEscrow } = await loading
 function open({ secret }: { secret: string }) {
@@ -55,5 +69,7 @@ function open({ secret }: { secret: string }) {
 
 export const xrp = {
   Customer: () => open(customer),
-  Shop: () => open(shop)
+  Shop: () => open(shop),
+  // Whether what is in escrow ends with the last script, as this ledger does.
+  escrowsEnd
 }

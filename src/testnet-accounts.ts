@@ -1,6 +1,6 @@
 // npm run testnet-accounts: two accounts on the XRP test network, for the shop and the customer.
 import { existsSync, readFileSync } from 'node:fs'
-import { appendFile, chmod } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, Wallet } from 'xrpl'
 import { end } from './terminal/ending.ts'
@@ -49,8 +49,11 @@ for (const name of names) {
 await client.disconnect()
 
 const separator = known && !known.endsWith('\n') ? '\n' : ''
-await appendFile(file, `${separator}${lines.join('\n')}\n`, { mode: 0o600 })
-await chmod(file, 0o600)
+// Nobody else may read them, not even for a moment, nor in a file that was there before.
+const secrets = await open(file, 'a', 0o600)
+await secrets.chmod(0o600)
+await secrets.write(`${separator}${lines.join('\n')}\n`)
+await secrets.close()
 console.log(`Their secrets are in ${file}, for your eyes only.`)
 console.log(
   'Now change ledgers.sandbox() to ledgers.testNetwork() in plugins.ts, and run the scripts as before.'

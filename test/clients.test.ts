@@ -1,10 +1,12 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
 import { pairs } from './support/pairs.ts'
-import { freePort, type Script, type Stage, setStage } from './support/scripts.ts'
+import { freePort, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
 
 const secret = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 const shopAddress = `test.crypto.xrp.${accounts.shop.address}.AAAAAAAAAAA`
@@ -29,16 +31,32 @@ async function openShop(shop: string): Promise<{ script: Script; url: string }> 
   return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
 }
 
-/** Reads the line that a client ends with. */
+/** Reads the lines that a client ends with, and sees that they add up. */
 function summaryOf(client: Script) {
-  const line = /^(\d+) payments?, (\d+) letters?, ([\d.e-]+) XRP spent with fees/m.exec(client.output)
-  if (!line) throw new Error(`No summary in:\n${client.output}`)
+  const shape =
+    /^(\d+) payments?, (\d+) letters?: (.+)\n([\d.]+) XRP spent: (\d+) drops on letters, (\d+) in fees$/m
+  const [, payments, letters, fates = '', xrp, onLetters, fees] = shape.exec(client.output) ?? []
+  if (!payments) throw new Error(`No summary in:\n${client.output}`)
+  const fate = (name: string) => Number(new RegExp(`(\\d+) ${name}`).exec(fates)?.[1] ?? 0)
+  const became = {
+    fulfilled: fate('fulfilled'),
+    returned: fate('returned'),
+    inEscrow: fate('in escrow'),
+    undecided: fate('undecided')
+  }
+  expect(Object.values(became).reduce((sum, count) => sum + count)).toBe(Number(payments))
+  expect(Math.round(Number(xrp) * 1e6)).toBe(Number(onLetters) + Number(fees))
   return {
-    payments: Number(line[1]),
-    letters: Number(line[2]),
-    spentDrops: Math.round(Number(line[3]) * 1e6)
+    payments: Number(payments),
+    letters: Number(letters),
+    ...became,
+    onLetters: Number(onLetters),
+    fees: Number(fees)
   }
 }
+
+/** What a run that never began does not end with. */
+const anySummary = /^\d+ payments?,/m
 
 describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
   const hasLetters = (count: number) => (output: string) => lettersIn(output).length >= count
@@ -53,17 +71,17 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     expect(await run.interrupt()).toBe(0)
     expect(await script.interrupt()).toBe(0)
 
-    const { payments, letters, spentDrops } = summaryOf(run)
+    const { payments, letters, fulfilled, inEscrow, undecided, onLetters, fees } = summaryOf(run)
     expect(letters).toBeGreaterThanOrEqual(10)
     expect(lettersIn(run.output)).toHaveLength(letters)
-    expect(payments - letters).toBeLessThanOrEqual(3)
+    expect(payments - letters).toBeLessThanOrEqual(1)
+    // Each payment: 10 drops and a fee of 10; each taken: 10 drops less a fee of 350.
+    expect(onLetters).toBe(10 * fulfilled)
+    expect(fees).toBe(10 * (fulfilled + inEscrow))
     const made = BigInt(purseBefore) - BigInt(await purse.plugin.getBalance())
     const taken = BigInt(await till.plugin.getBalance()) - BigInt(tillBefore)
-    // Each payment: 10 drops and a fee of 10; each taken: 10 drops less a fee of 350.
-    expect(made % 20n).toBe(0n)
-    expect(taken % 340n).toBe(0n)
-    expect(Number(-taken / 340n)).toBeGreaterThanOrEqual(letters - 2)
-    expect(spentDrops).toBeGreaterThanOrEqual(letters * 20 - 20)
+    if (undecided === 0) expect(made).toBe(BigInt(onLetters + fees + 10 * inEscrow))
+    if (inEscrow + undecided === 0) expect(taken).toBe(-340n * BigInt(fulfilled))
     await purse.disconnect()
     await till.disconnect()
   })
@@ -76,6 +94,29 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     await run.prints(hasLetters(1))
     expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
     expect(await run.interrupt()).toBe(0)
+  })
+
+  test('takes its leave: pays no more, and gets the letters that are under way', async () => {
+    const { url } = await openShop(shop)
+    const run = stage.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS: '50' })
+    await run.prints(hasLetters(3))
+    expect(await run.interrupt()).toBe(0)
+    const { payments, letters, fulfilled } = summaryOf(run)
+    expect([letters, fulfilled]).toEqual([payments, payments])
+    expect(lettersIn(run.output)).toHaveLength(letters)
+    expect(run.output).toMatch(/ in fees\n$/)
+  })
+
+  test('accounts for its own payments where another pays from the same account', async () => {
+    const { url } = await openShop(shop)
+    const runs = [1, 2].map(() => stage.run(client, { ...env(), SHOP_URL: url }))
+    for (const run of runs) await run.prints(hasLetters(3))
+    for (const run of runs) {
+      expect(await run.interrupt()).toBe(0)
+      const { letters, fulfilled, onLetters, fees } = summaryOf(run)
+      expect([onLetters, fees]).toEqual([fulfilled * 10, fulfilled * 10])
+      expect(lettersIn(run.output)).toHaveLength(letters)
+    }
   })
 
   test('stops and says why when the shop goes away', async () => {
@@ -95,7 +136,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const before = performance.now()
     expect(await run.interrupt('SIGTERM')).toBe(0)
     expect(performance.now() - before).toBeLessThan(2_000)
-    expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })
+    expect(run.output).not.toMatch(anySummary)
   })
 
   test('says which client belongs to the other shop', async () => {
@@ -140,7 +181,7 @@ describe('a client of a shop that is none', () => {
     const run = stage.run('src/streaming-client2.ts', { ...env(), SHOP_URL: shop.url })
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(says)
-    expect(summaryOf(run)).toEqual({ payments: 0, letters: 0, spentDrops: 0 })
+    expect(run.output).not.toMatch(anySummary)
     await shop.close()
   })
 })
@@ -149,16 +190,53 @@ test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
   {
     what: 'the ledger cannot be reached',
     change: { TEST_LEDGER: 'ws://localhost:1' },
-    sentence: /cannot be reached/
+    sentence: /^The ledger at "ws:\/\/localhost:1" cannot be reached \(.*\): is it running\? .* plugins\.ts$/
+  },
+  {
+    what: 'a ledger elsewhere cannot be reached',
+    change: { TEST_LEDGER: 'wss://ledger.invalid' },
+    sentence:
+      /^The ledger at "wss:\/\/ledger\.invalid" cannot be reached \(.*\): check your internet connection/
   },
   {
     what: 'its account does not exist',
     change: { CUSTOMER_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
-    sentence: /does not exist on .*: fund it first/
+    sentence: /^The account .* does not exist on .*: fund it first$/
+  },
+  {
+    what: 'the address of the shop lacks its scheme',
+    change: { SHOP_URL: 'localhost:8000' },
+    sentence:
+      /^SHOP_URL="localhost:8000" is not a web address: write it like SHOP_URL=http:\/\/localhost:8000\/$/
+  },
+  {
+    what: 'the time between payments is no number',
+    change: { INTERVAL_MS: '1s' },
+    sentence: /^INTERVAL_MS="1s" is not a number of milliseconds: choose 1 or more/
   }
 ])('a client ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
   const run = stage.run('src/streaming-client1.ts', { ...env(), ...change })
   expect(await run.ends()).toBe(1)
-  expect(run.output).toMatch(sentence)
-  expect(run.output).not.toMatch(/^\s+at /m)
+  expect(run.output.trim()).toMatch(sentence)
+})
+
+test('a client takes no other web server for a shop', async () => {
+  const server = await fakeShop((_req, res) => res.end('<h1>It works!</h1>'))
+  const run = stage.run('src/streaming-client1.ts', { ...env(), SHOP_URL: server.url })
+  expect(await run.ends()).toBe(1)
+  expect(run.output.trim()).toBe(
+    `${server.url} is no letter shop: its answer (200) has no Pay header. Look at SHOP_URL`
+  )
+  await server.close()
+})
+
+test('a client says what to do when there is no plugins.ts', async () => {
+  const bare = await setStage()
+  await rm(join(bare.folder, 'plugins.ts'))
+  const run = bare.run('src/streaming-client2.ts', env(), [], throughTsx)
+  expect(await run.ends()).toBe(1)
+  expect(run.output.trim()).toBe(
+    'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
+  )
+  await bare.strike()
 })

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { pskFulfillment } from '../src/crypto.ts'
+import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
@@ -10,7 +10,7 @@ import { type Script, type Stage, setStage } from './support/scripts.ts'
 const sharedSecret = Buffer.alloc(32, 7)
 const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
 const intervalMs = 100
-const maxSecondsAtRisk = 2
+const maxSecondsAtRisk = 1
 
 let ledger: TestLedger
 let pay: string
@@ -67,11 +67,17 @@ describe.each([
     })
     const buyer = run(client, shop.url)
     expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain(
-      'Stopped paying: the shop has not taken the payments of the last 2 seconds'
+    expect(buyer.output.match(/The shop has not taken the last 10 payments: waiting for it\n/g)).toHaveLength(
+      1
     )
+    expect(buyer.output).toContain('Stopped paying: the shop has not taken the last 10 payments\n')
     expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
-    expect(buyer.output).toMatch(/20 payments still in escrow: .* fetches back after \d/)
+    expect(buyer.output).toContain(
+      '10 payments, 0 letters: 10 in escrow\n0.0001 XRP spent: 0 drops on letters'
+    )
+    expect(buyer.output).toMatch(
+      /What the shop does not take, the next run of a client fetches back after \d/
+    )
     await shop.close()
   })
 
@@ -101,7 +107,7 @@ describe.each([
     expect(await buyer.ends()).toBe(1)
     expect(buyer.output).toMatch(/^The shop /m)
     expect(buyer.output).not.toMatch(/^\s+at /m)
-    expect(paymentsOf(buyer)).toBe(0)
+    expect(buyer.output).not.toContain('payment')
     expect(shop.requests).toHaveLength(1)
     await shop.close()
   })
@@ -113,10 +119,8 @@ describe('streaming-client2', () => {
     const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
     const buyer = run('streaming-client2', shop.url)
     expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain(
-      'Stopped paying: the shop has given no letters for the payments of the last 2 seconds'
-    )
-    expect(paymentsOf(buyer)).toBe(20)
+    expect(buyer.output).toContain('Stopped paying: the shop has given no letters for the last 10 payments\n')
+    expect(paymentsOf(buyer)).toBe(10)
     await till.disconnect()
     await shop.close()
   })
@@ -152,6 +156,52 @@ describe('streaming-client2', () => {
 })
 
 describe('streaming-client1', () => {
+  test('asks again when the shop wants it to', async () => {
+    const till = await openTill()
+    const busy = new Set([1, 2, 4])
+    let asked = 0
+    const shop = await fakeShop((req, res) => {
+      if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
+      else if (busy.has(++asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
+      else res.end('Your letter: Q')
+    })
+    const buyer = run('streaming-client1', shop.url)
+    await buyer.says(/(Your letter: Q\n[\s\S]*){4}/)
+    expect(await buyer.interrupt()).toBe(0)
+    const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
+    expect(letters).toBe(payments)
+    await till.disconnect()
+    await shop.close()
+  })
+
+  test('asks a shop of 2017 by the fulfillment of its payment', async () => {
+    const till = await openTill()
+    const conditions = new Set<string>()
+    till.on('incoming_prepare', ({ executionCondition = '' }) => conditions.add(executionCondition))
+    const shop = await fakeShop((req, res) => {
+      const condition = base64url(sha256(base64url.toBuffer(req.url?.slice(1) ?? '')))
+      if (conditions.delete(condition)) res.end('Your letter: Q')
+      else res.writeHead(402, { Pay: pay }).end('Please send money')
+    })
+    const buyer = run('streaming-client1', shop.url)
+    await buyer.says(/(Your letter: Q\n[\s\S]*){3}/)
+    expect(await buyer.interrupt()).toBe(0)
+    await till.disconnect()
+    await shop.close()
+  })
+
+  test('stops when the shop takes its payments and does not answer', async () => {
+    const till = await openTill()
+    const shop = await fakeShop((req, res) => {
+      if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
+    })
+    const buyer = run('streaming-client1', shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output).toContain('Stopped paying: the shop has given no letters for the last 10 payments\n')
+    await till.disconnect()
+    await shop.close()
+  })
+
   test.each([
     {
       what: 'no letter',

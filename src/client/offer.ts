@@ -117,10 +117,9 @@ export async function checkOffer(
 ): Promise<[scheme: string, amount: string, address: string, sharedSecret: string]> {
   const pay = res.headers.get('Pay')
   if (pay === null) {
-    const { url, status: answered } = res
     return end(
       1,
-      `No letter shop: ${url} answered ${answered} without a Pay header. Is SHOP_URL the address of a shop?`
+      `${res.url} is no letter shop: its answer (${res.status}) has no Pay header. Look at SHOP_URL`
     )
   }
   if (res.status !== status) {

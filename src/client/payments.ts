@@ -1,6 +1,6 @@
 import { Transform } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
+import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
 import { beforeEnd, describe, end, isEnding } from '../terminal/ending.ts'
 import { tellStory } from './story.ts'
 
@@ -11,8 +11,6 @@ const patienceSeconds = 3 * maxSecondsAtRisk
 const sayAfterSeconds = maxSecondsAtRisk / 3
 // A ledger that has locked nothing for so long stands still: they close every 3 to 5 seconds.
 const standstillSeconds = maxSecondsAtRisk / 2
-// How long the end waits for what is under way.
-const leaveMs = 1_400
 // What comes back with one ledger is told in one line.
 const sameLedgerMs = 200
 
@@ -37,9 +35,6 @@ interface OpenPayment {
   fee: bigint | undefined
 }
 
-/** What the events of `ilp-plugin-xrp-escrow` tell besides the Ledger Plugin Interface. */
-type PaidTransfer = Transfer & { feeDrops?: string }
-
 /** A client's own account of what it pays and what it gets for it. */
 export class Payments {
   readonly #plugin: PluginXrpEscrow
@@ -60,6 +55,8 @@ export class Payments {
   // by the ticks of the payments: that the machine was asleep, or out of reach of the ledger, is nobody's fault.
   #standstillMs = 0
   #waitedMs = 0
+  // How long the end waits for what is under way.
+  #leaveMs = 1_400
   #isOver = false
   // Payments of an earlier run that came back, and are to be told of.
   #earlier = { count: 0, drops: 0n }
@@ -115,7 +112,7 @@ export class Payments {
    *
    * @returns false for a payment of another run of this account, and when it is too late
    */
-  taken(transfer: Transfer): boolean {
+  taken(transfer: LedgerTransfer): boolean {
     const payment = this.#close(transfer)
     if (!payment) return false
     this.#taken++
@@ -162,10 +159,11 @@ export class Payments {
     }
     // What is on its way, the shop cannot have taken.
     if (sent === 0) this.#waitedMs += this.#intervalMs
-    const fault = owed > 0 ? 'has given no letters for' : 'has not taken'
-    if (this.#waitedMs > patienceSeconds * 1000)
+    const fault = owed > locked ? 'has given no letters for' : 'has not taken'
+    if (this.#waitedMs > patienceSeconds * 1000) {
+      this.#leaveMs = 0
       end(1, `Stopped paying: the shop ${fault} the last ${count(atRisk, 'payment')}`)
-    else if (this.#waitedMs > sayAfterSeconds * 1000)
+    } else if (this.#waitedMs > sayAfterSeconds * 1000)
       this.#waitFor(`The shop ${fault} the last ${count(atRisk, 'payment')}: waiting for it`)
     return false
   }
@@ -182,7 +180,7 @@ export class Payments {
     return number
   }
 
-  #onLocked(transfer: PaidTransfer): void {
+  #onLocked(transfer: LedgerTransfer): void {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return
     payment.state = 'locked'
@@ -191,7 +189,7 @@ export class Payments {
     tellStory({ payment: payment.number, step: 'locked' })
   }
 
-  #onReturned(transfer: PaidTransfer): void {
+  #onReturned(transfer: LedgerTransfer): void {
     const payment = this.#close(transfer)
     if (!payment) {
       if (this.#earlier.count === 0) setTimeout(() => this.#tellOfEarlier(), sameLedgerMs)
@@ -210,7 +208,7 @@ export class Payments {
       console.log(`\n${count(number, 'payment')} of an earlier run came back: ${drops} drops`)
   }
 
-  #close(transfer: PaidTransfer): OpenPayment | undefined {
+  #close(transfer: LedgerTransfer): OpenPayment | undefined {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return undefined
     this.#open.delete(transfer.id)
@@ -220,7 +218,7 @@ export class Payments {
     return payment
   }
 
-  #addFee(payment: OpenPayment, { feeDrops }: PaidTransfer): void {
+  #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
     if (feeDrops === undefined || this.#fees === undefined || payment.fee === undefined) {
       this.#fees = undefined
       return
@@ -231,7 +229,7 @@ export class Payments {
 
   /** Waits a moment for what is under way, then says what it all came to. */
   async #leave(): Promise<void> {
-    const deadline = performance.now() + leaveMs
+    const deadline = performance.now() + this.#leaveMs
     const isUnderWay = () => this.#count('sent') + this.#count('locked') > 0 || this.#letters < this.#taken
     while (isUnderWay() && performance.now() < deadline) await delay(20)
     this.#isOver = true

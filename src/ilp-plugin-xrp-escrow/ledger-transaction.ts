@@ -15,6 +15,8 @@ export interface ValidatedTransaction {
   account: string
   /** 0 for one that used a ticket in place of a sequence */
   sequence: number
+  /** what it has cost its sender, drops */
+  fee: bigint
   /** what it says or does, if it succeeded and means anything here */
   content?: Content
 }
@@ -78,10 +80,11 @@ export function parseTransaction(entry: unknown, prefix: string): ValidatedTrans
   const hash = outer.hash ?? tx.hash
   const ledgerIndex = outer.ledger_index ?? tx.ledger_index
   const { TransactionIndex: index, TransactionResult: result } = meta
-  const { Account: account, Sequence: sequence } = tx
+  const { Account: account, Sequence: sequence, Fee } = tx
   if (typeof hash !== 'string' || typeof result !== 'string' || typeof account !== 'string') return undefined
   if (!isUInt32(ledgerIndex) || !isUInt32(index) || !isUInt32(sequence)) return undefined
-  const common = { hash, ledgerIndex, index, result, account, sequence }
+  const fee = isText(Fee) && /^\d+$/.test(Fee) ? BigInt(Fee) : 0n
+  const common = { hash, ledgerIndex, index, result, account, sequence, fee }
   const content = result === 'tesSUCCESS' ? contentOf(tx, hash, prefix) : undefined
   return content ? { ...common, content } : common
 }

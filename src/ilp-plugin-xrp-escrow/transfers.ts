@@ -73,11 +73,11 @@ export class Transfers {
         break
       case 'finish':
         this.#closedMeanwhile?.add(content.escrow)
-        this.#onFinish(content.escrow, content.fulfillment)
+        this.#onFinish(transaction, content.escrow, content.fulfillment)
         break
       case 'cancel':
         this.#closedMeanwhile?.add(content.escrow)
-        this.#onCancel(content.escrow)
+        this.#onCancel(transaction, content.escrow)
     }
   }
 
@@ -116,7 +116,10 @@ export class Transfers {
       const known = this.outgoing.get(content.transfer.id)
       if (known?.state === 'sending') known.hasDouble = known.terms !== content.terms
       if (this.#isBeingSent(content)) this.#onSent(transaction, content)
-      else this.#add(this.outgoing, transaction, content)
+      else {
+        const record = this.#add(this.outgoing, transaction, content)
+        if (record) this.#addFee(record, transaction)
+      }
     }
     if (content.payee === this.#host.address) this.#onReceived(transaction, content)
   }
@@ -157,7 +160,7 @@ export class Transfers {
       if (isRolledBack(record) || isOver) throw rolledBack(record, err)
       if (!hasResult(err, 'tecNO_TARGET')) throw err
       // Before it expires, nothing but its fulfillment closes an escrow.
-      this.#onFinish(nameOf({ owner, sequence }), fulfillment)
+      this.#onFinish(undefined, nameOf({ owner, sequence }), fulfillment)
     }
   }
 
@@ -210,6 +213,7 @@ export class Transfers {
       this.outgoing.add(record)
     } else record = this.#add(this.outgoing, transaction, content)
     if (!record) return
+    this.#addFee(record, transaction)
     if (escrow) {
       this.#host.tell('outgoing_prepare', record.transfer)
     } else {
@@ -238,7 +242,14 @@ export class Transfers {
     this.#host.tell('outgoing_reject', record.transfer, reason)
   }
 
-  #onFinish(escrow: string, fulfillment: string): void {
+  /** Adds what a transaction has cost this account, if it was its own. */
+  #addFee({ transfer }: TransferRecord, transaction: ValidatedTransaction | undefined): void {
+    if (transaction?.account !== this.#host.address) return
+    transfer.feeDrops = String(BigInt(transfer.feeDrops ?? 0) + transaction.fee)
+  }
+
+  /** @param transaction - none if it was not seen */
+  #onFinish(transaction: ValidatedTransaction | undefined, escrow: string, fulfillment: string): void {
     const outgoing = this.outgoing.ofEscrow(escrow)
     if (outgoing) {
       outgoing.fulfillment = fulfillment
@@ -248,14 +259,16 @@ export class Transfers {
     const incoming = this.incoming.ofEscrow(escrow)
     if (incoming) {
       incoming.fulfillment = fulfillment
+      this.#addFee(incoming, transaction)
       this.incoming.close(incoming, 'fulfilled')
       this.#host.tell('incoming_fulfill', incoming.transfer, fulfillment)
     }
   }
 
-  #onCancel(escrow: string): void {
+  #onCancel(transaction: ValidatedTransaction, escrow: string): void {
     const outgoing = this.outgoing.ofEscrow(escrow)
     if (outgoing) {
+      this.#addFee(outgoing, transaction)
       this.outgoing.close(outgoing, 'cancelled')
       this.#host.tell('outgoing_cancel', outgoing.transfer, this.#timedOut(outgoing))
     }

@@ -37,6 +37,8 @@ export interface LedgerTransfer extends Transfer {
   from: string
   ledger: string
   ilp: string
+  /** drops that this account's own transactions for it have cost so far; beside the Ledger Plugin Interface */
+  feeDrops?: string
 }
 
 /** Why a receiver does not want a transfer. */

@@ -69,8 +69,11 @@ describe('a transfer', () => {
       executionCondition: transfer.executionCondition,
       expiresAt: `${transfer.expiresAt?.slice(0, 19)}.000Z`
     }
-    expect((await until(payee, 'incoming_fulfill'))[0]).toEqual([onLedger, transfer.fulfillment])
-    expect((await until(payer, 'outgoing_prepare'))[0]?.[0]).toMatchObject({ noteToSelf: { mine: true } })
+    // Each is told what its own transactions have cost.
+    const withFee = { ...onLedger, feeDrops: '350' }
+    expect((await until(payee, 'incoming_fulfill'))[0]).toEqual([withFee, transfer.fulfillment])
+    const [prepared] = (await until(payer, 'outgoing_prepare'))[0] ?? []
+    expect(prepared).toMatchObject({ noteToSelf: { mine: true }, feeDrops: '10' })
     expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(10n + 10n)
     expect(BigInt(shopBefore) - BigInt(await payee.getBalance())).toBe(350n - 10n)
   })
@@ -189,7 +192,10 @@ describe('an expiry', () => {
     const before = await payer.getBalance()
     const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
     const [cancelled] = await until(payer, 'outgoing_cancel')
-    expect(cancelled).toMatchObject([{ id: transfer.id }, { code: 'R00', name: 'Transfer Timed Out' }])
+    expect(cancelled).toMatchObject([
+      { id: transfer.id, feeDrops: '20' },
+      { code: 'R00', name: 'Transfer Timed Out' }
+    ])
     await until(payee, 'incoming_cancel')
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_cancel'])
     expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_cancel'])
@@ -214,7 +220,12 @@ describe('an expiry', () => {
 
     const payer = await usePlugin(ledger.url)
     const [cancelled] = await until(payer, 'outgoing_cancel')
-    expect(cancelled?.[0]).toMatchObject({ id: transfer.id, amount: '10', ilp: transfer.ilp })
+    expect(cancelled?.[0]).toMatchObject({
+      id: transfer.id,
+      amount: '10',
+      ilp: transfer.ilp,
+      feeDrops: '20'
+    })
     // The one that has not expired is taken up as well, by both sides.
     await payee.fulfillCondition(later.id, later.fulfillment)
     expect((await until(payer, 'outgoing_fulfill'))[0]).toMatchObject([{ id: later.id }, later.fulfillment])

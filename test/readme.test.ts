@@ -21,8 +21,8 @@ function blocks(mark: string): { of: string; text: string }[] {
 function normalized(line: string): string {
   return line
     .replace(/[\w-]{43}/, '<32 bytes>')
-    .replace(/(^|\[client\] )[.A-Z]+$/, '$1<letters>')
-    .replace(/letter: [A-Z]$/, 'letter: <letter>')
+    .replace(/^[.A-Z]+$/, '<letters>')
+    .replace(/(letter:?) [A-Z]\b/, '$1 <letter>')
     .replace(/localhost:\d+/g, 'localhost:<port>')
     .replace(/\d[\d.e-]*/g, '<number>')
     .replace(/(payment|letter)s?\b/g, '$1s')
@@ -51,7 +51,6 @@ describe('the outputs in the README', () => {
     const port = await freePort()
     env = { PORT: String(port), SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '500' }
     await stage.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
-    await stage.edit('src/sandbox-ledger/main.ts', "default: '6006'", `default: '${ledgerPort}'`)
   })
 
   afterEach(() => stage.strike())
@@ -72,11 +71,9 @@ describe('the outputs in the README', () => {
 
   test('are what npm start prints', async () => {
     const start = runCommand('npm start')
-    await start.says(/\[client\] [.A-Z]*[A-Z][\s\S]*\[client\] [.A-Z]*[A-Z]/)
-    await start.says(/Payment complete/)
+    await start.says(/payment 1 .* fulfilled/)
     expect(await start.interrupt()).toBe(0)
     expectPrinted('npm start', start)
-    expect(start.output).toMatch(/\[client\] \d+ payments?, \d+ letters?, [\d.]+ XRP spent with fees/)
   })
 
   test.each([

@@ -79,7 +79,7 @@ describe('npm start', () => {
     afterEach(() => terminal.kill())
 
     test.each([
-      { colours: 'with colours', environment: { NO_COLOR: '' }, has: true },
+      { colours: 'with colours', environment: {} as Record<string, string>, has: true },
       { colours: 'without, where NO_COLOR is set', environment: { NO_COLOR: '1' }, has: false }
     ])('lets lines grow, $colours, until Ctrl-C', async ({ environment, has }) => {
       terminal = new Terminal('npm start', stage.folder, { ...env, ...environment })

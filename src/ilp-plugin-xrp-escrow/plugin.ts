@@ -14,7 +14,7 @@ import { Messages } from './messages.ts'
 import { checkedOptions } from './options.ts'
 import { alreadyFulfilled, isRolledBack, refused, rolledBack } from './refusals.ts'
 import { Session, toRecord } from './session.ts'
-import { termsOf, toRippleTime, toTransaction, toUnixMs } from './transfer.ts'
+import { termsOf, toRippleTime, toTransaction } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
 import { plainFeeUnits } from './transfers.ts'
 import type {
@@ -164,7 +164,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   async sendTransfer(transfer: Transfer): Promise<void> {
     const session = this.#connected()
-    const { address, connection, transfers } = session
+    const { address, transfers } = session
     const { prefix } = this.#options
     const tx = toTransaction(transfer, address, prefix)
     const { id, expiresAt } = transfer
@@ -174,13 +174,6 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     if ((known && known.terms !== terms) || (!known && transfers.incoming.get(id)))
       throw new DuplicateIdError(`Another transfer was made under the id "${id}"`)
     if (known) return known.sent && this.#orDisconnected(known.sent)
-    const { closeTime } = connection.validated
-    if (cancelAfter <= closeTime) {
-      const now = new Date(toUnixMs(closeTime)).toISOString()
-      throw new InvalidFieldsError(
-        `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
-      )
-    }
     const record: TransferRecord = toRecord(copyOf(transfer), prefix, address, terms, cancelAfter)
     transfers.outgoing.add(record)
     record.sent = session.send(record, tx)

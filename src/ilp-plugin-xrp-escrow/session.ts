@@ -1,4 +1,10 @@
-import { AccountNotFoundError, DuplicateIdError, NotAcceptedError, UnreachableError } from './errors.ts'
+import {
+  AccountNotFoundError,
+  DuplicateIdError,
+  InvalidFieldsError,
+  NotAcceptedError,
+  UnreachableError
+} from './errors.ts'
 import type { Order } from './job.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import { type Ask, type ClosedLedger, LedgerConnection } from './ledger-connection.ts'
@@ -10,6 +16,7 @@ import { type SentNote, SentNotes } from './sent-notes.ts'
 import { errorCode } from './server-socket.ts'
 import { Stock } from './stock.ts'
 import { Submitter } from './submitter.ts'
+import { toUnixMs } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
 import { finishFeeUnits, plainFeeUnits, Transfers } from './transfers.ts'
 import type { PluginEvents, PluginOptions, Transfer } from './types.ts'
@@ -101,9 +108,12 @@ export class Session {
       })
       if (record.state === 'sending') outgoing.forget(record)
     } catch (err) {
-      const wasSent =
-        !(err instanceof DuplicateIdError) && !hasResult(err, 'notSent') && !hasResult(err, 'expired')
-      if (record.state === 'sending' && !wasSent) outgoing.forget(record)
+      const isUnsent =
+        err instanceof DuplicateIdError ||
+        err instanceof InvalidFieldsError ||
+        hasResult(err, 'notSent') ||
+        hasResult(err, 'expired')
+      if (record.state === 'sending' && isUnsent) outgoing.forget(record)
       // Of one that nobody can tell the outcome of, the id stays taken.
       else if (record.state === 'sending' && !(err instanceof UnreachableError))
         outgoing.close(record, 'failed')
@@ -112,18 +122,25 @@ export class Session {
   }
 
   async #sendNoted(record: TransferRecord, tx: Json): Promise<void> {
-    const order: Order = { tx, feeUnits: plainFeeUnits, pointlessAfter: record.cancelAfter }
+    const { terms, transfer, cancelAfter } = record
+    const { id, noteToSelf, expiresAt } = transfer
+    const order: Order = { tx, feeUnits: plainFeeUnits, pointlessAfter: cancelAfter }
+    const known = await this.#notes.get(id)
+    if (known && known.terms !== terms)
+      throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
+    if (known && known.versions.length === 0) return
+    const { closeTime } = this.connection.validated
+    if (!known && cancelAfter <= closeTime) {
+      const now = new Date(toUnixMs(closeTime)).toISOString()
+      throw new InvalidFieldsError(
+        `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
+      )
+    }
     if (!this.#notes.isKept) {
       await this.submitter.submit(order)
       return
     }
-    const { terms, transfer } = record
-    const { id, noteToSelf } = transfer
-    const known = await this.#notes.get(id)
-    if (known && known.terms !== terms)
-      throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
     order.note = versions => this.#notes.put(id, { terms, versions, noteToSelf })
-    if (known && known.versions.length === 0) return
     try {
       await (known ? this.submitter.resume(order, known.versions) : this.submitter.submit(order))
       await this.#notes.put(id, { terms, versions: [], noteToSelf })

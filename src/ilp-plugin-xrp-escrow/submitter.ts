@@ -85,15 +85,13 @@ export class Submitter {
    *
    * @param versions - all that may still be applied
    */
-  async resume(order: Order, versions: Version[]): Promise<ValidatedTransaction> {
-    for (const { hash } of versions) {
-      const found = await this.#lookUp(hash)
-      if (found) return found
-    }
+  resume(order: Order, versions: Version[]): Promise<ValidatedTransaction> {
     return new Promise((resolve, reject) => {
       const job = toJob(order, resolve, reject)
       job.sequence = versions[0]?.sequence ?? 0
       job.sends = 1
+      // It may be in a ledger from before.
+      job.isDisputed = true
       for (const version of versions) job.versions.set(version.hash, version)
       if (this.#live.has(job.sequence)) this.#rivals.add(job)
       else this.#live.set(job.sequence, job)
@@ -404,10 +402,10 @@ export class Submitter {
    */
   async #review(job: Job, free: number, lastLedger: number): Promise<void> {
     if (job.versions.size === 0) return
-    job.isDisputed = false
     const isUsed = free > job.sequence
     if (!isUsed || job.firstSentIn > this.#lastMissed) {
       // Had it been ours that used the sequence, the ledgers would have told.
+      job.isDisputed = false
       if (isUsed || isOver(job, lastLedger)) this.#tryAnew([job])
       return
     }

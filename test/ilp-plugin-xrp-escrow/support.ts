@@ -175,12 +175,15 @@ export async function useStranger(server: string, secret = genesis.secret) {
     async submitBlob(tx_blob: string): Promise<string> {
       return (await client.request({ command: 'submit', tx_blob })).result.engine_result
     },
+    /** Signs a transaction, complete or not. */
+    async sign(tx: Record<string, unknown>): Promise<{ tx_blob: string; hash: string }> {
+      return wallet.sign(await client.autofill({ Account: wallet.classicAddress, ...tx } as never))
+    },
     /** Signs and submits a transaction, complete or not; returns the preliminary result. */
     async submit(
       tx: Record<string, unknown>
     ): Promise<{ engine_result: string; tx_json: { Sequence?: number } }> {
-      const complete = await client.autofill({ Account: wallet.classicAddress, ...tx } as never)
-      const { tx_blob } = wallet.sign(complete)
+      const { tx_blob } = await this.sign(tx)
       return (await client.request({ command: 'submit', tx_blob })).result as never
     }
   }

@@ -1,0 +1,412 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PluginOptions, Transfer } from 'ilp-plugin-xrp-escrow'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { SandboxLedger, SandboxOptions } from '../../src/sandbox-ledger/index.ts'
+import {
+  DistortingServer,
+  type Distortion,
+  keepsLittleHistory,
+  metadataComesLate,
+  openErrors,
+  publishesLate,
+  submitTakesEffectUnsaid,
+  throttles
+} from '../support/distorting-server.ts'
+import {
+  customer,
+  genesis,
+  memo,
+  next,
+  prefix,
+  shop,
+  someTransfer,
+  storyOf,
+  until,
+  usePlugin,
+  useSandbox,
+  useStranger
+} from './support.ts'
+
+type Json = Record<string, unknown>
+
+const always = () => true
+
+/** A sandbox, and a server of it with distortions. */
+async function useDistortedLedger(distortions: Distortion[] = [], options: SandboxOptions = {}) {
+  const sandbox = await useSandbox({ closeIntervalMs: 20, ...options })
+  const server = await DistortingServer.start(sandbox.ledger, distortions)
+  onTestFinished(() => server.close())
+  return { sandbox, server }
+}
+
+/** What the ledger has of an account's own transactions. */
+function validated({ ledger }: SandboxLedger, address = customer.address): Json[] {
+  const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
+  return ledger.history
+    .accountTransactions(address, range)
+    .transactions.map(({ fieldsJson }) => JSON.parse(fieldsJson))
+    .filter(({ Account }) => Account === address)
+}
+
+/** Waits until so many more ledgers have closed. */
+async function ledgers({ ledger }: SandboxLedger, count: number): Promise<void> {
+  const last = ledger.closedHeader.ledgerIndex + count
+  while (ledger.closedHeader.ledgerIndex < last) await next(ledger, 'close')
+}
+
+/** The time of a ledger so many seconds ahead of the newest one, ISO 8601. */
+function timeIn({ ledger }: SandboxLedger, seconds: number): string {
+  return new Date((ledger.closedHeader.closeTime + 946_684_800 + seconds) * 1000).toISOString()
+}
+
+describe('a submission', () => {
+  test('that took effect and is answered with an error, or with nothing, is carried out once', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(server.url)
+    for (const error of [...openErrors, undefined]) {
+      server.distortions = [submitTakesEffectUnsaid(error, always)]
+      const transfer = someTransfer()
+      await payer.sendTransfer(transfer)
+      expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    }
+    expect(validated(sandbox)).toHaveLength(openErrors.length + 1)
+  })
+
+  test('that a server keeps and never applies is over when its ledgers are, and its sequence is used again', async () => {
+    const blobs: unknown[] = []
+    const { sandbox, server } = await useDistortedLedger([
+      {
+        // The first is held for ever, and told of whenever one asks for it.
+        request({ id, command, tx_blob }) {
+          if (command === 'tx')
+            return { id, type: 'response', status: 'success', result: { validated: false } }
+          if (command !== 'submit') return undefined
+          blobs.push(tx_blob)
+          if (tx_blob !== blobs[0]) return undefined
+          const result = { engine_result: 'terQUEUED', engine_result_message: 'Held' }
+          return { id, type: 'response', status: 'success', result }
+        }
+      }
+    ])
+    const payer = await usePlugin(server.url)
+    const first = sandbox.ledger.closedHeader.ledgerIndex
+    await payer.sendTransfer(someTransfer())
+    expect(sandbox.ledger.closedHeader.ledgerIndex - first).toBeLessThanOrEqual(25)
+    await payer.sendTransfer(someTransfer())
+    const [one, two] = validated(sandbox)
+    expect(two?.Sequence).toBe(Number(one?.Sequence) + 1)
+    expect(validated(sandbox)).toHaveLength(2)
+  })
+
+  test('does not wait for the answer to another', async () => {
+    const { sandbox, server } = await useDistortedLedger([{ delayMs: () => 50 }])
+    const payer = await usePlugin(server.url)
+    const transfers = Array.from({ length: 30 }, () => someTransfer())
+    const before = performance.now()
+    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    // One after the other they would take 30 times 100 ms.
+    expect(performance.now() - before).toBeLessThan(1500)
+    expect(validated(sandbox)).toHaveLength(30)
+  })
+})
+
+describe('a ledger', () => {
+  test.each([1, 2])(
+    'that is published late is read late, in version %i of the API, and told once',
+    async version => {
+      const { server } = await useDistortedLedger([
+        {
+          request: ({ id, api_version }) =>
+            api_version === version
+              ? undefined
+              : { id, type: 'response', status: 'error', error: 'invalid_API_version' }
+        },
+        publishesLate(3)
+      ])
+      const payer = await usePlugin(server.url)
+      const payee = await usePlugin(server.url, { secret: shop.secret })
+      const transfers = Array.from({ length: 5 }, () => someTransfer())
+      for (const transfer of transfers) await payer.sendTransfer(transfer)
+      const prepared = await until(payee, 'incoming_prepare', 5)
+      expect(prepared.map(([told]) => (told as Transfer).id)).toEqual(transfers.map(({ id }) => id))
+      await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
+      for (const { id } of transfers)
+        expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    }
+  )
+})
+
+describe('an escrow', () => {
+  const conditionOf = ({ executionCondition = '' }: Transfer) =>
+    `A0258020${Buffer.from(executionCondition, 'base64url').toString('hex').toUpperCase()}810120`
+
+  test('that was made with a ticket is fulfilled under its ticket', async () => {
+    const sandbox = await useSandbox()
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const stranger = await useStranger(sandbox.url)
+    const before = BigInt(await payee.getBalance())
+    const { tx_json } = await stranger.submit({ TransactionType: 'TicketCreate', TicketCount: 1 })
+    await stranger.nextLedger()
+    const transfer = someTransfer()
+    const create = {
+      TransactionType: 'EscrowCreate',
+      Destination: shop.address,
+      Amount: '1000',
+      Condition: conditionOf(transfer),
+      CancelAfter: sandbox.ledger.closedHeader.closeTime + 1000,
+      Sequence: 0,
+      TicketSequence: Number(tx_json.Sequence) + 1,
+      Memos: [memo('xrpIlp', 'AAAA'), memo('xrpId', transfer.id)]
+    }
+    expect((await stranger.submit(create)).engine_result).toBe('tesSUCCESS')
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(BigInt(await payee.getBalance()) - before).toBe(1000n - 350n)
+  })
+
+  test('that somebody has closed in ledgers that no server tells of is over, and costs one cancel at most', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(transfer)
+    const [{ Sequence } = {}] = validated(sandbox)
+    const isCancel = ({ command, tx_blob }: Json) =>
+      command === 'submit' && String(tx_blob).startsWith('120004')
+    let cancels = 0
+    // Somebody else's cancel is never told, nor is ours sent before that.
+    server.distortions = [
+      {
+        request: request => {
+          if (isCancel(request)) cancels++
+          return isCancel(request) && !cancelled ? 'nothing' : undefined
+        },
+        answer(answer) {
+          const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json }[] }
+          if (!transactions) return undefined
+          const told = transactions.filter(
+            ({ tx }) => tx.TransactionType !== 'EscrowCancel' || tx.Account === customer.address
+          )
+          return { ...answer, result: { ...(answer.result as Json), transactions: told } }
+        }
+      }
+    ]
+    let cancelled = false
+    const stranger = await useStranger(sandbox.url)
+    const cancel = { TransactionType: 'EscrowCancel', Owner: customer.address, OfferSequence: Sequence }
+    while (!cancelled) {
+      cancelled = (await stranger.submit(cancel)).engine_result === 'tesSUCCESS'
+      await stranger.nextLedger()
+    }
+    const [[lost] = []] = await until(payer, 'error')
+    expect((lost as Error).message).toContain(`Transfer "${transfer.id}" is over`)
+    const sent = cancels
+    await ledgers(sandbox, 10)
+    expect(cancels).toBe(sent)
+    expect(
+      validated(sandbox).filter(({ TransactionType }) => TransactionType === 'EscrowCancel')
+    ).toHaveLength(1)
+  })
+
+  test('that was closed in ledgers that were missed is compared with those that are open', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const [kept, closed] = [someTransfer(), someTransfer()]
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    await payer.sendTransfer(kept)
+    await payer.sendTransfer(closed)
+    await payer.disconnect()
+    await payee.fulfillCondition(closed.id, closed.fulfillment)
+    await ledgers(sandbox, 5)
+    server.distortions = [keepsLittleHistory(3)]
+    await payer.connect()
+    const errors = (await until(payer, 'error', 2)).map(([err]) => (err as Error).message)
+    expect(errors[0]).toMatch(/does not have the ledgers \d+ to \d+/)
+    expect(errors[1]).toContain(`Transfer "${closed.id}" is over`)
+    // The other one is still what it was.
+    await payee.fulfillCondition(kept.id, kept.fulfillment)
+    await until(payer, 'outgoing_fulfill')
+    expect(storyOf(payer.told, kept.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+    server.distortions = []
+    expect(await payer.getFulfillment(closed.id)).toBe(closed.fulfillment)
+  })
+})
+
+describe('a server', () => {
+  test('that lags behind is not in step; it is not a ledger that was begun anew', async () => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 10 })
+    const payer = await usePlugin(server.url)
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await ledgers(sandbox, 30)
+    await payer.disconnect()
+    server.behind = 20
+    await expect(payer.connect()).rejects.toThrow(
+      expect.objectContaining({ name: 'UnreachableError', message: expect.stringContaining('not in step') })
+    )
+    server.behind = 0
+    await payer.connect()
+    expect(payer.told.filter(([event]) => event === 'error' || event === 'outgoing_cancel')).toEqual([])
+    await payer.sendTransfer(someTransfer())
+  })
+
+  test('that does not let one read is come back to ever less often, and told of when one can', async () => {
+    const { server } = await useDistortedLedger()
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    let connections = 0
+    server.distortions = [
+      throttles(0, 60_000, 'account_tx'),
+      { request: ({ command }) => void (command === 'server_info' && connections++) }
+    ]
+    server.cut()
+    await until(payee, 'disconnect')
+    await delay(3000)
+    expect(payee.told.filter(([event]) => event === 'connect')).toHaveLength(1)
+    expect(connections).toBeLessThanOrEqual(2)
+    server.distortions = []
+    await until(payee, 'connect', 2)
+    expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
+  })
+
+  test('that takes twenty requests a second lets a shop in that has two hundred open escrows', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const transfers = Array.from({ length: 200 }, () => someTransfer())
+    payer.setMaxListeners(0)
+    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    server.distortions = [throttles(8, 400), metadataComesLate(2)]
+    // One of them is not in the history that the server tells.
+    const all = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
+    const hidden = sandbox.ledger.history.accountTransactions(customer.address, all).transactions[100]?.hash
+    server.distortions.push({
+      answer(answer) {
+        const { transactions } = (answer.result ?? {}) as { transactions?: Json[] }
+        if (!transactions) return undefined
+        const told = transactions.filter(({ tx }) => (tx as Json).hash !== hidden)
+        return { ...answer, result: { ...(answer.result as Json), transactions: told } }
+      }
+    })
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const prepared = await until(payee, 'incoming_prepare', 200)
+    expect(new Set(prepared.map(([told]) => (told as Transfer).id))).toEqual(
+      new Set(transfers.map(({ id }) => id))
+    )
+    expect(payee.told[0]).toEqual(['connect'])
+  })
+
+  test('that says what makes no sense is passed over', async () => {
+    const nonsense = ['null', '7', '[]', '"x"', '{"type":"ledgerClosed"}', '{"type":"response","id":1}', '{']
+    const { server } = await useDistortedLedger([
+      {
+        answer(_answer, _request, line) {
+          for (const text of [...nonsense, '{"type":"error"}', '{"type":"disconnected"}']) line.sendNow(text)
+          return undefined
+        }
+      }
+    ])
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(someTransfer())
+    expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_prepare'])
+  })
+})
+
+describe('a store', () => {
+  /** A host's store, of which a crash can take away the last write, or all that follow. */
+  function makeStore() {
+    const texts = new Map<string, string>()
+    const store: NonNullable<PluginOptions['_store']> = {
+      get: async key => texts.get(key),
+      put: async (key, value) => texts.set(key, value),
+      del: async key => texts.delete(key)
+    }
+    return { texts, store }
+  }
+
+  test.each(['noted', 'submitted', 'validated'])(
+    'keeps a transfer from being paid twice by a program that crashed when it was %s',
+    async moment => {
+      const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
+      const { store } = makeStore()
+      const first = await usePlugin(server.url, { _store: store })
+      const transfer = someTransfer({ noteToSelf: { mine: [1] } })
+      if (moment === 'noted') {
+        server.distortions = [{ request: ({ command }) => (command === 'submit' ? 'nothing' : undefined) }]
+      }
+      const lost = expect(first.sendTransfer(transfer)).rejects.toThrow('disconnected')
+      const isThere = () =>
+        moment === 'noted'
+          ? server.requests.some(({ command }) => command === 'submit')
+          : sandbox.ledger.openTransactions.size > 0
+      while (!isThere()) await new Promise(setImmediate)
+      server.isOpen = false
+      server.cut()
+      await first.disconnect()
+      await lost
+      if (moment === 'validated') sandbox.ledger.close()
+      server.isOpen = true
+      server.distortions = []
+
+      const second = await usePlugin(server.url, { _store: store })
+      const again = second.sendTransfer(transfer)
+      const close = setInterval(() => sandbox.ledger.close(), 10)
+      onTestFinished(() => clearInterval(close))
+      await again
+      await second.sendTransfer(transfer)
+      await expect(second.sendTransfer({ ...transfer, amount: '11' })).rejects.toThrow(
+        expect.objectContaining({ name: 'DuplicateIdError' })
+      )
+      expect(validated(sandbox)).toHaveLength(1)
+      const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+      await until(payee, 'incoming_prepare')
+      await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+      const [[fulfilled] = []] = await until(second, 'outgoing_fulfill')
+      expect(fulfilled).toMatchObject({ id: transfer.id, noteToSelf: { mine: [1] } })
+
+      // And when it is long over.
+      const third = await usePlugin(server.url, { _store: store })
+      await third.sendTransfer(transfer)
+      await expect(third.sendTransfer({ ...transfer, amount: '11' })).rejects.toThrow(
+        expect.objectContaining({ name: 'DuplicateIdError' })
+      )
+      expect(validated(sandbox)).toHaveLength(1)
+    }
+  )
+
+  test('that fails keeps the transfer from being sent', async () => {
+    const sandbox = await useSandbox({ closeIntervalMs: 0 })
+    const { store } = makeStore()
+    const payer = await usePlugin(sandbox.url, {
+      _store: { ...store, put: () => Promise.reject(new Error('The disk is full')) }
+    } as Partial<PluginOptions>)
+    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow('The disk is full')
+    expect(sandbox.ledger.openTransactions.size).toBe(0)
+  })
+})
+
+test('an id that somebody has used before, or could guess, is nobody else’s', async () => {
+  const sandbox = await useSandbox({ closeIntervalMs: 0 })
+  const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+  const [stranger, victim] = [await useStranger(sandbox.url), await useStranger(sandbox.url, customer.secret)]
+  const create = (id: string, amount: string) => ({
+    TransactionType: 'EscrowCreate',
+    Destination: shop.address,
+    Amount: amount,
+    Condition: `A0258020${'AB'.repeat(32)}810120`,
+    CancelAfter: 1_000_000_000,
+    Memos: [memo('xrpIlp', 'AAAA'), memo('xrpId', id)]
+  })
+  const id = randomUUID()
+  const real = await victim.sign(create(id, '1000'))
+  // Whoever sees the transaction before it is in a ledger knows its id, and all that can be made of its hash.
+  const guessed = real.hash.toLowerCase().replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, '$1-$2-8$3-a$4-$5')
+  for (const taken of [id, guessed]) {
+    await stranger.submit(create(taken, '1'))
+    sandbox.ledger.close()
+  }
+  await stranger.submitBlob(real.tx_blob)
+  sandbox.ledger.close()
+  const prepared = (await until(payee, 'incoming_prepare', 3)).map(([told]) => told as Transfer)
+  expect(prepared.map(({ amount }) => amount)).toEqual(['1', '1', '1000'])
+  expect(new Set(prepared.map(told => told.id)).size).toBe(3)
+  expect(prepared[0]?.from).toBe(prefix + genesis.address)
+})

@@ -167,11 +167,15 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await connected()
   }
 
-  /** Stands between the page and the ledger: asks for another API version, turns the order, cuts the wire. */
+  /** Stands between the page and the ledger: asks for another API version, turns the order, lets nobody through. */
   async function intercept({ apiVersion = 1, holdBack = '' } = {}) {
-    const wires: WebSocketRoute[] = []
+    const wires = Object.assign([] as WebSocketRoute[], { isCut: false })
     await ownPage()
     await page.routeWebSocket(/^ws:/, wire => {
+      if (wires.isCut) {
+        wire.close()
+        return
+      }
       const ledger = wire.connectToServer()
       const held: string[] = []
       wires.push(wire)
@@ -402,14 +406,18 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await users.make()
     users.close()
     await lane('locked').waitFor()
+    wires.isCut = true
     await wires[0]?.close()
     await page.locator('#status.down').waitFor()
     expect(await text('#status')).toContain('npm run ledger')
-    await users.make({ amount: '11' })
-    users.close()
+    for (let count = 0; count < 45; count++) {
+      await users.make({ amount: '11' })
+      users.close()
+    }
+    wires.isCut = false
     await connected()
-    await expect.poll(() => totals('made')).toEqual(['2', '21', '20'])
-    await lane('11 drops').waitFor()
+    await expect.poll(() => totals('made')).toEqual(['46', '505', '460'])
+    await lane('11 drops').first().waitFor()
   })
 
   it('begins anew with a ledger that was restarted', async () => {
@@ -537,6 +545,8 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await expect.poll(forward).toContain('No connection to ws://example.com: is the address right')
     await page.clock.fastForward('05:00')
     expect(connections).toBe(5)
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await expect.poll(() => connections).toBe(6)
   })
 
   it('stands still while it is paused', async () => {

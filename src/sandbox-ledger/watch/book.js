@@ -189,7 +189,7 @@ export class Book {
 
   enterPayment(/** @type {string} */ id, /** @type {Omit<Payment, 'id'>} */ news) {
     this.payments.set(id, Object.assign(this.payments.get(id) ?? { id }, news))
-    if (this.payments.size > MAX_PAYMENTS) this.payments.delete([...this.payments.keys()][0] ?? '')
+    if (this.payments.size > MAX_PAYMENTS) this.payments.delete(`${this.payments.keys().next().value}`)
   }
 
   openAccount(/** @type {string} */ address) {

@@ -139,7 +139,7 @@ function connect() {
       (await ask('ledger', { ledger_index: index }).catch(unless('lgrNotFound')))?.ledger_hash === lastHash
     // The last ledger is read again: the connection may have gone in the middle of it.
     const from = isSame ? index : Math.max(current - HISTORY + 1, 1)
-    const past = await (everything ? wholeLedgers(from, current) : accountHistory(from, current))
+    const past = await (everything ? wholeLedgers(from, current, isSame) : accountHistory(from, current))
     if (!isSame) book = new Book(past.since, wanted)
     for (const address of everything ? sandboxAccounts : wanted) book.openAccount(address)
     enterTransactions(past.transactions)
@@ -148,13 +148,13 @@ function connect() {
     await Promise.all([...book.accounts.keys()].map(readLocked))
   }
 
-  /** From the newest back, until there is enough for all columns. */
-  async function wholeLedgers(/** @type {number} */ first, /** @type {number} */ last) {
+  /** From the newest back, until there is enough for all columns, or all that was missed. */
+  async function wholeLedgers(/** @type {number} */ first, /** @type {number} */ last, isGap = false) {
     const transactions = []
     /** @type {[index: number, time: number][]} */
     const times = []
     let busy = 0
-    for (let to = last; to >= first && busy < COLUMNS; to -= CHUNK) {
+    for (let to = last; to >= first && (isGap || busy < COLUMNS); to -= CHUNK) {
       const indexes = Array.from({ length: Math.min(CHUNK, to - first + 1) }, (_, at) => to - at)
       const params = { transactions: true, expand: true }
       const read = (/** @type {number} */ ledger_index) => ask('ledger', { ledger_index, ...params })
@@ -180,15 +180,10 @@ function connect() {
     const params = { account, type: 'escrow', ledger_index: 'validated', limit: 400 }
     for (const escrow of await readPages('account_objects', params, 'account_objects')) {
       if (book.payments.has(escrow.index)) continue
-      const {
-        Account: from,
-        Destination: to,
-        Amount: amount,
-        Condition: condition,
-        CancelAfter: expiry
-      } = escrow
+      const { Account: from, Destination: to, Amount: amount } = escrow
+      const { Condition: condition, CancelAfter: expiry, PreviousTxnLgrSeq: madeIn } = escrow
       const terms = { from, to, amount, condition, expiry }
-      book.enterPayment(escrow.index, { terms, madeIn: escrow.PreviousTxnLgrSeq })
+      book.enterPayment(escrow.index, { terms, madeIn })
     }
   }
 
@@ -238,8 +233,10 @@ function connect() {
     const advice = isElsewhere
       ? ': is the address right, and does a ledger run there?'
       : '. If the ledger was stopped, start it: npm run ledger'
-    if (reason.isFinal || (!wasConnected && attempts >= FIRST_ATTEMPTS))
-      return giveUp(reason.message + advice)
+    if (reason.isFinal || (!wasConnected && attempts >= FIRST_ATTEMPTS)) {
+      find('again').hidden = false
+      return giveUp(reason.isFinal ? reason.message : reason.message + advice)
+    }
     say(`${reason.message}; trying again${advice}`, 'down')
     const wait = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** (attempts - 1))
     setTimeout(connect, wait * (0.75 + Math.random() / 2))

@@ -34,6 +34,10 @@ const ofMemo: Format[] = [
   ['MemoData', '7D', blob]
 ]
 
+// Their checksums take longer than all the rest of a transaction, and they come again and again.
+const accounts = new Map<string, string>()
+const rememberedAccounts = 1_000
+
 const known = new Set([...beforeSignature, ...afterSignature].map(([name]) => name))
 
 /**
@@ -82,7 +86,13 @@ function drops(amount: string): string {
 }
 
 function account(address: string): string {
-  return blob(Buffer.from(decodeAccountID(address)).toString('hex').toUpperCase())
+  let encoded = accounts.get(address)
+  if (!encoded) {
+    encoded = blob(Buffer.from(decodeAccountID(address)).toString('hex').toUpperCase())
+    if (accounts.size >= rememberedAccounts) accounts.clear()
+    accounts.set(address, encoded)
+  }
+  return encoded
 }
 
 /** Bytes with their number in front (xrpl.org: Serialization Format, Length Prefixing). */

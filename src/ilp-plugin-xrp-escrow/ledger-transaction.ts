@@ -168,7 +168,8 @@ function isText(value: unknown): value is string {
  * sender's word is taken for.
  */
 export function ownId(hash: string): string {
-  return hash.toLowerCase().replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, '$1-$2-8$3-a$4-$5')
+  const text = hash.toLowerCase()
+  return `${text.slice(0, 8)}-${text.slice(8, 12)}-8${text.slice(13, 16)}-a${text.slice(17, 20)}-${text.slice(20, 32)}`
 }
 
 /** Whether an id has the shape of those that only this plugin gives. */

@@ -151,6 +151,7 @@ export class Books {
       } catch (err) {
         if (!isUnreachable(err) || this.#plugin.isConnected() || this.#isClosed) throw err
         await new Promise<void>(resolve => this.#whenBack.push(resolve))
+        if (this.#isClosed) throw err
       }
     }
   }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Customer, parsePay } from './support/customer.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
@@ -197,15 +198,31 @@ describe('shop-from-before', () => {
     expect((await ask(offer.sharedSecret)).status).toBe(402)
   })
 
-  test('refuses an expiry too near with R02', async () => {
+  test('refuses an expiry too near with R02, also one that was not when it slept', async () => {
     // Here a second of the ledger is a second of the clock.
     needsSandbox("a real server's clock is ahead")
     const slowLedger = await openLedger({ closeIntervalMs: 1000 })
     const slowShop = stage.run('src/shop-from-before.ts', { ...slowLedger.env, PORT: '0' })
     const slowCustomer = await Customer.connect(slowLedger)
     const [, url = ''] = await slowShop.says(/Visit (http:\S+)/)
-    await slowCustomer.prepare(parsePay((await fetch(url)).headers.get('Pay')), '10', { expiresInMs: 18_000 })
+    const offerOf = async (url: string) => parsePay((await fetch(url)).headers.get('Pay'))
+    await slowCustomer.prepare(await offerOf(url), '10', { expiresInMs: 18_000 })
     await slowShop.says(/Payment refused: R02 Insufficient Timeout/)
+
+    const offers = [await offerOf(url), await offerOf(url)] as const
+    slowShop.process.kill('SIGSTOP')
+    await Promise.all([
+      slowCustomer.prepare(offers[0], '10', { expiresInMs: 21_500 }),
+      slowCustomer.prepare(offers[1], '10')
+    ])
+    await delay(1_500)
+    slowShop.process.kill('SIGCONT')
+    await slowShop.says(/Payment complete/)
+    const [late, early] = await Promise.all(
+      offers.map(({ sharedSecret }) => fetch(url, { headers: { 'Pay-Token': sharedSecret } }))
+    )
+    expect([late?.status, early?.status]).toEqual([402, 200])
+    expect(slowShop.output.match(/Accepted payment/g)).toHaveLength(1)
     await slowCustomer.disconnect()
     await slowShop.interrupt()
     await slowLedger.close()
@@ -213,6 +230,17 @@ describe('shop-from-before', () => {
 
   test('still serves after all of that, and ends on Ctrl-C with code 0', async () => {
     expect((await ask()).status).toBe(402)
+    // What is prepared after the last moment is not taken.
+    const offer = parsePay((await ask()).pay)
     expect(await shop.interrupt()).toBe(0)
+    const { id } = await customer.prepare(offer)
+    await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
+    const [, letters, earned, fees] =
+      /\n(\d+) letters sold, (\d+) drops earned, (\d+) drops of fees\n\d+ payments refused\n$/.exec(
+        shop.output
+      ) ?? []
+    expect(letters).toBe(String(shop.output.match(/Providing paid letter/g)?.length))
+    expect(earned).toBe(String(10 * Number(letters) + 5))
+    expect(fees).toBe(String(350 * (shop.output.match(/Payment complete/g)?.length ?? 0)))
   })
 })

@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import http from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as IlpPacket from 'ilp-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Client, Wallet } from 'xrpl'
+import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer, clientIdOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
@@ -155,7 +156,7 @@ describe('both shops, on one account', () => {
 
   const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
   const memo = (type: string, data: string) => ({ Memo: { MemoType: hex(type), MemoData: hex(data) } })
-  const [ilp, id, message] = ['xrpIlp', 'xrpId', 'xrpMessage'].map(
+  const [ilp, idType, message] = ['xrpIlp', 'xrpId', 'xrpMessage'].map(
     rel => `https://interledger.org/rel/${rel}`
   ) as [string, string, string]
   const condition = `A0258020${'AB'.repeat(32)}810120`
@@ -164,6 +165,7 @@ describe('both shops, on one account', () => {
     amount: '10',
     data: Buffer.alloc(0)
   }).toString('base64url')
+  const soon = async () => (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
   const uuid = '00000000-0000-4000-8000-000000000000'
 
   test.each([
@@ -178,21 +180,21 @@ describe('both shops, on one account', () => {
     },
     {
       what: 'an escrow with an id that is none',
-      tx: { Condition: condition, Memos: [memo(ilp, packet), memo(id, 'constructor')] }
+      tx: { Condition: condition, Memos: [memo(ilp, packet), memo(idType, 'constructor')] }
     },
     {
       what: 'an escrow without a condition',
-      tx: { Memos: [memo(ilp, packet), memo(id, uuid)], FinishAfter: true }
+      tx: { Memos: [memo(ilp, packet), memo(idType, uuid)], FinishAfter: true }
     },
     {
       what: 'an escrow without an expiry',
-      tx: { Condition: condition, CancelAfter: undefined, FinishAfter: true, Memos: [memo(id, uuid)] }
+      tx: { Condition: condition, CancelAfter: undefined, FinishAfter: true, Memos: [memo(idType, uuid)] }
     },
     {
       what: 'a packet that is garbage',
-      tx: { Condition: condition, Memos: [memo(ilp, '\u0000{}'), memo(id, uuid)] }
+      tx: { Condition: condition, Memos: [memo(ilp, '\u0000{}'), memo(idType, uuid)] }
     },
-    { what: 'no packet at all', tx: { Condition: condition, Memos: [memo(id, uuid)] } },
+    { what: 'no packet at all', tx: { Condition: condition, Memos: [memo(idType, uuid)] } },
     { what: 'a plain payment', tx: { TransactionType: 'Payment', CancelAfter: undefined } },
     {
       what: 'a message that is not JSON',
@@ -203,14 +205,14 @@ describe('both shops, on one account', () => {
       tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
     }
   ])('survives $what', async ({ tx }) => {
-    const soon = (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
-    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: soon - 50_000 } : {}
+    const later = await soon()
+    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
     const prepared = await client.autofill({
       TransactionType: 'EscrowCreate',
       Account: wallet.classicAddress,
       Destination: ledger.shop.address,
       Amount: '10',
-      CancelAfter: soon,
+      CancelAfter: later,
       ...tx,
       ...finishAfter
     } as Parameters<typeof client.autofill>[0])
@@ -218,6 +220,90 @@ describe('both shops, on one account', () => {
     expect(result.engine_result).toBe('tesSUCCESS')
     // The customer's payments come later on the ledger.
     await Promise.all(Object.keys(shops).map(expectToBeWell))
+  })
+
+  test('is told once that two shops share an account, and then counts', async () => {
+    const { script: elsewhere } = shopOf('shop-from-before')
+    const stream = await LetterStream.open(shopOf('streaming-shop').url)
+    await customer.pay(parsePay(stream.pay))
+    await elsewhere.says(/Another shop takes payments on this account too/)
+    const before = elsewhere.output.length
+    for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
+    expect(elsewhere.output.slice(before)).not.toMatch(/refused|Another shop/)
+    stream.leave()
+  })
+
+  test('takes a payment under whose id, and under the next best one, others have paid before', async () => {
+    const thief = Wallet.generate()
+    const [id, address] = [randomUUID(), wallet.classicAddress]
+    const submit = async (tx: SubmittableTransaction, by: Wallet) => {
+      const { result } = await client.submit(by.sign(await client.autofill(tx)).tx_blob)
+      expect(result.engine_result).toBe('tesSUCCESS')
+      await ledger.closeLedger()
+    }
+    await submit(
+      { TransactionType: 'Payment', Account: address, Destination: thief.address, Amount: '20000000' },
+      wallet
+    )
+    const { result } = await client.request({ command: 'account_info', account: address })
+    // The index that the ledger is going to give to the victim's escrow.
+    const index = hashes.hashEscrow(address, result.account_data.Sequence).toLowerCase()
+    const nextBest = index.replace(/^(.{8})(.{4})(.{3})(.{3})(.{12}).*/, '$1-$2-4$3-a$4-$5')
+    for (const stolen of [id, nextBest]) {
+      const Memos = [memo(ilp, packet), memo(idType, stolen)]
+      const escrow = {
+        Destination: ledger.shop.address,
+        Amount: '1',
+        Condition: condition,
+        CancelAfter: await soon(),
+        Memos
+      }
+      await submit({ TransactionType: 'EscrowCreate', Account: thief.address, ...escrow }, thief)
+    }
+    const stream = await LetterStream.open(shopOf('streaming-shop').url)
+    await customer.pay(parsePay(stream.pay), '10', { id })
+    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+    stream.leave()
+  })
+})
+
+describe.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
+  test('says so in time, and sells nothing when it cannot pay for it', async () => {
+    const own = await setStage()
+    await own.edit('src/shop/books.ts', 'msBetweenLooks = 5_000', 'msBetweenLooks = 300')
+    const poor = await openLedger()
+    const payer = await Customer.connect(poor)
+    const { address, secret } = poor.shop
+    const [wallet, client] = [Wallet.fromSeed(secret), new Client(poor.url)]
+    await client.connect()
+    const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
+    const { result } = await client.request({ command: 'account_info', account: address })
+    const burn = { ...tx, Fee: String(Number(result.account_data.Balance) - 3_999) }
+    await client.submitAndWait(wallet.sign(burn).tx_blob)
+
+    const run = own.run(`src/${name}.ts`, { ...poor.env, PORT: '0' })
+    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    expect(run.output).toContain('The account can pay the fees of 11 more letters: fund it in time')
+    const isStream = name === 'streaming-shop'
+    const stream = isStream ? await LetterStream.open(url) : undefined
+    const offer = parsePay(stream?.pay ?? (await fetch(url)).headers.get('Pay'))
+    await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
+    await run.says(/The account cannot pay the fee of one more payment: nothing is sold until it is funded/)
+    await run.prints(output => output.match(/Payment complete/g)?.length === 11)
+    expect(stream?.letters.length ?? 11).toBe(11)
+    const refused = await fetch(url)
+    expect(refused.status).toBe(503)
+    expect(await refused.text()).toBe('The shop cannot pay its fees: please come back in 60 s\n')
+
+    const funds = { to: `test.crypto.xrp.${address}`, amount: '1000000' }
+    await payer.plugin.sendTransfer({ id: randomUUID(), ...funds })
+    let status = 503
+    while (status === 503) status = (await fetch(url)).status
+    expect(status).toBe(isStream ? 200 : 402)
+    await client.disconnect()
+    await payer.disconnect()
+    await own.strike()
+    await poor.close()
   })
 })
 
@@ -241,6 +327,41 @@ describe('streaming-shop', () => {
     }
     expect(status).toBe(200)
     for (const stream of streams) stream.leave()
+  })
+
+  test('gives the place of a client who has gone, in the middle of a request with a body, to another', async () => {
+    const own = await setStage()
+    await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
+    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const head = 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n'
+    for (let n = 0; n < 2; n++) {
+      const ghost = (await RawConnection.open(url)).send(head + 'x'.repeat(70_000))
+      await ghost.receives(/^HTTP\/1\.1 200 /)
+      ghost.close()
+    }
+    let status = 503
+    while (status === 503) status = (await fetch(url)).status
+    expect(status).toBe(200)
+    await own.strike()
+  })
+
+  test('gives the place of a client who does not pay to another, when it is full, and of none that does', async () => {
+    const own = await setStage()
+    await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
+    await own.edit('src/shop/connected-clients.ts', 'sureOfPlaceMs = 30_000', 'sureOfPlaceMs = 1_000')
+    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
+    await customer.pay(parsePay(payer.pay))
+    let newcomer = await LetterStream.open(url)
+    for (; newcomer.status === 503; newcomer = await LetterStream.open(url)) await delay(50)
+    expect(await idler.ends()).toBe('')
+    expect((await LetterStream.open(url)).status).toBe(503)
+    expect(newcomer.isOver || payer.isOver).toBe(false)
+    newcomer.leave()
+    payer.leave()
+    await own.strike()
   })
 
   test('lets a client go that does not pay, or pays no more', async () => {

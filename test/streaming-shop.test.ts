@@ -4,6 +4,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Customer, clientIdOf, parsePay } from './support/customer.ts'
+import { startFaultyLedger } from './support/fault-proxy.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
@@ -107,6 +108,19 @@ describe('streaming-shop', () => {
     expect(await stream.has(1)).toHaveLength(1)
   })
 
+  test('shows a browser what it is, and the letters that are paid for there', async () => {
+    const res = await fetch(shopUrl, { headers: { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
+    expect(res.headers.get('Content-Type')).toBe('text/html')
+    const body = (res.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader()
+    const { value: page } = await body.read()
+    expect(page).toContain(`SHOP_URL=${shopUrl} npm run streaming-client2`)
+    const offer = parsePay(res.headers.get('Pay'))
+    expect(page).toContain(offer.address)
+    await customer.pay(offer)
+    expect((await body.read()).value).toMatch(/^[A-Z]$/)
+    await body.cancel()
+  })
+
   test.each(['constructor', '__proto__', 'favicon.ico', 'a/b?c'])('answers 404 to /%s', async path => {
     expect((await fetch(shopUrl + path)).status).toBe(404)
   })
@@ -123,6 +137,7 @@ describe('streaming-shop', () => {
     expect(await own.interrupt()).toBe(0)
     expect(performance.now() - before).toBeLessThan(2_000)
     expect(await stream.ends()).toMatch(/^[A-Z]$/)
+    expect(own.output).toMatch(/\n1 letter sold, 10 drops earned, 350 drops of fees\n$/)
   })
 
   test('ends likewise on SIGTERM', async () => {
@@ -131,6 +146,76 @@ describe('streaming-shop', () => {
     expect(await own.interrupt('SIGTERM')).toBe(0)
   })
 })
+
+describe('streaming-shop, whose letters go out before they are paid for', () => {
+  test('hands over no more than maxUnpaid allows, and the rest when those are paid', async () => {
+    const own = await setStage()
+    await own.edit('src/streaming-shop.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 30')
+    const slow = await openLedger({ closeIntervalMs: 0 })
+    const payer = await Customer.connect(slow)
+    const run = own.run('src/streaming-shop.ts', { ...slow.env, PORT: '0' })
+    const stream = await LetterStream.open((await run.says(/Visit (http:\S+)/))[1] as string)
+    const offer = parsePay(stream.pay)
+    const nextLedger = async (transactions: number) => {
+      while ((await slow.openTransactions()) < transactions) await new Promise(setImmediate)
+      await slow.closeLedger()
+    }
+    const prepared = Array.from({ length: 8 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId }))
+    await nextLedger(8)
+    await Promise.all(prepared)
+    for (const [paid, letters] of [
+      [3, 3],
+      [3, 6],
+      [2, 8]
+    ] as const) {
+      await stream.has(letters)
+      await nextLedger(paid)
+      expect(stream.letters).toHaveLength(letters)
+    }
+    await run.prints(output => output.match(/Payment complete/g)?.length === 8)
+    await payer.disconnect()
+    await own.strike()
+    await slow.close()
+  })
+
+  test('hands over no more than it can collect before the payments expire', async () => {
+    const far = await startFaultyLedger({ closeIntervalMs: 1000 })
+    // It takes one round trip to collect one payment.
+    far.proxy.delayMs = 300
+    const payer = await Customer.connect(far.sandbox)
+    const run = stage.run('src/streaming-shop.ts', { TEST_LEDGER: far.url, PORT: '0' })
+    const stream = await LetterStream.open((await run.says(/Visit (http:\S+)/))[1] as string)
+    const offer = parsePay(stream.pay)
+    const payments = Array.from({ length: 100 }, (_, paymentId) =>
+      payer.prepare(offer, '10', { paymentId, expiresInMs: 32_000 })
+    )
+    await Promise.all(payments)
+    await run.says(/Payment refused: R02 Insufficient Timeout/)
+    await run.prints(output => output.match(/Payment complete/g)?.length === stream.letters.length)
+    expect(stream.letters.length).toBeGreaterThan(0)
+    expect(stream.letters.length).toBeLessThan(20)
+    await payer.disconnect()
+    await run.kill()
+    await far.close()
+  })
+})
+
+test.runIf(process.platform === 'linux')(
+  'shops listen on this machine only, unless HOST says otherwise',
+  async () => {
+    const reachesShop = async (env: Record<string, string>) => {
+      const run = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0', ...env })
+      const { port } = new URL((await run.says(/Visit (http:\S+)/))[1] as string)
+      // The loopback interface has this address too; only a server on all addresses answers there.
+      const answer = fetch(`http://127.0.0.2:${port}/nothing`).then(({ status }) => status)
+      const result = await answer.catch(({ cause }) => cause.code)
+      await run.kill()
+      return result
+    }
+    expect(await reachesShop({})).toBe('ECONNREFUSED')
+    expect(await reachesShop({ HOST: '0.0.0.0' })).toBe(404)
+  }
+)
 
 describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
   '%s ends with one sentence and code 1',
@@ -153,6 +238,11 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
         what: 'PORT is not a port',
         env: { PORT: 'eighty' },
         sentence: /PORT="eighty" is not a port: choose/
+      },
+      {
+        what: 'HOST is not this machine',
+        env: { HOST: '192.0.2.1' },
+        sentence: /HOST="192\.0\.2\.1" is no address of this machine: leave it out, or choose/
       },
       {
         what: 'the ledger cannot be reached',

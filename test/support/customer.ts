@@ -27,6 +27,7 @@ export function clientIdOf({ address }: Offer): string {
 
 /** What a payment by hand may do differently from an honest client. */
 export interface Deviations {
+  id?: string
   paymentId?: number | string
   /** what the packet says, drops */
   packetAmount?: string
@@ -61,7 +62,7 @@ export class Customer {
     const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
     const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
     const transfer: Transfer = {
-      id: uuid(),
+      id: deviations.id ?? uuid(),
       // The plugin pays the account on the ledger; the packet says who there is meant.
       to: offer.address.split('.').slice(0, 4).join('.'),
       amount,

@@ -24,9 +24,10 @@ console.log(' 1. Connecting to an account to accept payments...')
 
 const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
 const plugin = xrp.Shop()
+const books = new Books(plugin, cost)
 await plugin.connect()
 seeThrough(plugin)
-const books = await Books.open(plugin, cost)
+await books.open()
 
 // Get ledger and account information from the plugin
 const ledgerInfo = plugin.getInfo()

@@ -267,6 +267,24 @@ describe('both shops, on one account', () => {
   })
 })
 
+test.each(['shop-from-before', 'streaming-shop'])(
+  '%s counts the payments that an earlier run has left',
+  async name => {
+    const old = await openLedger()
+    const payer = await Customer.connect(old)
+    const offer = { amount: '10', address: `test.crypto.xrp.${old.shop.address}.x`, sharedSecret: 'x' }
+    await Promise.all([0, 1, 2].map(paymentId => payer.prepare(offer, '10', { paymentId })))
+    const run = stage.run(`src/${name}.ts`, { ...old.env, PORT: '0' })
+    await run.says(/Found 3 payments of an earlier run, to go back when they expire\n/)
+    await payer.prepare(offer, '10', { paymentId: 3 })
+    await run.says(/Payment refused: F06/)
+    expect(run.output.match(/refused|Found/g)).toHaveLength(2)
+    await payer.disconnect()
+    await run.kill()
+    await old.close()
+  }
+)
+
 describe.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
   test('says so in time, and sells nothing when it cannot pay for it', async () => {
     const own = await setStage()

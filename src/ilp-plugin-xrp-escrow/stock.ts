@@ -150,6 +150,7 @@ export class Stock {
       } while (marker !== undefined && wanted.size > 0)
       progress.read += some.length
       for (const [hash, escrow] of wanted) this.#unread.set(hash, escrow)
+      this.#listener.onProgress({ ...progress })
     }
   }
 

@@ -8,9 +8,12 @@ const usualFeeDrops = 350
 const fewLetters = 100
 // How often to look what the account has, and how long the ledger takes to answer, while there is business.
 const msBetweenLooks = 5_000
-// How often to tell of refusals of one kind, and how many of them to remember.
-const msBetweenRefusals = 10_000
+// Refusals are told once for each kind, and of so many kinds, in so many milliseconds; the others are counted.
+const refusalsToldMs = 10_000
+const refusalsTold = 20
 const rememberedRefusals = 1_000
+// From how many open payments on it takes a while to read them all.
+const manyPayments = 400
 // How long the end waits for what the ledger has not decided yet.
 const maxMsToClose = 1_000
 
@@ -30,8 +33,13 @@ export class Books {
   // Ids of the transfers that the shop has accepted and the ledger has not told of.
   readonly #accepted = new Set<string>()
   readonly #refused = new Set<string>()
-  readonly #refusals = new Map<string, { since: number; untold: number }>()
+  readonly #told = new Set<string>()
+  #toldSince = 0
+  #untold = 0
   #sharesAccount = false
+  // Whether the ledger plugin still finds open payments of earlier, and how many it has found.
+  #isReading = false
+  #earlier = 0
   readonly #whenBack: (() => void)[] = []
   #isClosed = false
 
@@ -41,20 +49,23 @@ export class Books {
   #undecided = 0
   #refusedCount = 0
 
-  /** Opens the books: looks what the account has, and how far away its ledger is. */
-  static async open(plugin: PluginXrpEscrow, cost: number): Promise<Books> {
-    const books = new Books(plugin, cost)
-    await Promise.all([books.#look(), books.#look(), books.#look()])
-    return books
-  }
-
-  private constructor(plugin: PluginXrpEscrow, cost: number) {
+  /** @param plugin - not connected yet, so that nothing goes unseen */
+  constructor(plugin: PluginXrpEscrow, cost: number) {
     this.#plugin = plugin
     this.#cost = cost
+    plugin.on('incoming_prepare', () => {
+      if (this.#isReading) this.#earlier++
+    })
     plugin.on('incoming_fulfill', transfer => this.#onFulfill(transfer))
+    plugin.on('reading', progress => this.#onReading(progress))
     plugin.on('connect', () => {
       for (const tryAgain of this.#whenBack.splice(0)) tryAgain()
     })
+  }
+
+  /** Opens the books: looks what the account has, and how far away its ledger is. */
+  async open(): Promise<void> {
+    await Promise.all([this.#look(), this.#look(), this.#look()])
   }
 
   /** Whether the account can pay for one more payment to be taken. */
@@ -87,26 +98,17 @@ export class Books {
     return collecting
   }
 
-  /** Tells the terminal and the ledger plugin why a transfer is refused: of many alike, the terminal only a few times. */
+  /** Tells the terminal and the ledger plugin why a transfer is refused; the terminal only of some that are alike. */
   async refuse(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     if (this.#isClosed) return
-    const { code, name, message } = reason
     this.#refusedCount++
     this.#refused.add(transfer.id)
-    forgetOldest(this.#refused)
-    // The number at the end of a client's address is of no interest.
-    const kind = `${code} ${code === 'F06' ? message.replace(/\.[^.]*$/, '') : transfer.from}`
-    const told = this.#refusals.get(kind)
-    if (code === 'F06' && this.#sharesAccount) {
-      // Another shop's business.
-    } else if (told && Date.now() - told.since < msBetweenRefusals) {
-      told.untold++
-    } else {
-      const more = told?.untold ? ` (and ${told.untold} more like it)` : ''
-      console.log(`    - Payment refused: ${code} ${name}. ${printable(message)}${more}`)
-      this.#refusals.set(kind, { since: Date.now(), untold: 0 })
-      forgetOldest(this.#refusals)
+    for (const oldest of this.#refused) {
+      if (this.#refused.size <= rememberedRefusals) break
+      this.#refused.delete(oldest)
     }
+    if (!this.#isReading && (reason.code !== 'F06' || !this.#sharesAccount))
+      this.#tellOfRefusal(transfer, reason)
     await this.#plugin
       .rejectIncomingTransfer(transfer.id, reason)
       .catch(err => console.log(`    - ${err.message}`))
@@ -156,7 +158,35 @@ export class Books {
     }
   }
 
-  #onFulfill({ id, feeDrops }: LedgerTransfer & { feeDrops?: string }): void {
+  #tellOfRefusal({ from }: LedgerTransfer, { code, name, message }: RejectionMessage): void {
+    if (Date.now() - this.#toldSince >= refusalsToldMs) {
+      if (this.#untold > 0) console.log(`    - ${count(this.#untold, 'more payment')} refused`)
+      this.#untold = 0
+      this.#told.clear()
+      this.#toldSince = Date.now()
+    }
+    // Of a client's address the number at its end is of no interest.
+    const kind = `${code} ${code === 'F06' ? message.replace(/\.[^.]*$/, '') : from}`
+    if (this.#told.has(kind) || this.#told.size >= refusalsTold) {
+      this.#untold++
+    } else {
+      this.#told.add(kind)
+      console.log(`    - Payment refused: ${code} ${name}. ${printable(message)}`)
+    }
+  }
+
+  #onReading({ escrows, read }: { escrows: number; read: number }): void {
+    if (!this.#isReading && read < escrows && escrows >= manyPayments)
+      console.log(`    - Reading ${escrows} open payments of earlier: the shop sells meanwhile`)
+    this.#isReading = read < escrows
+    if (this.#isReading || this.#earlier === 0) return
+    console.log(
+      `    - Found ${count(this.#earlier, 'payment')} of an earlier run, to go back when they expire`
+    )
+    this.#earlier = 0
+  }
+
+  #onFulfill({ id, feeDrops }: LedgerTransfer): void {
     if (this.#accepted.delete(id)) {
       if (feeDrops !== undefined) this.#feeDrops = Math.max(usualFeeDrops, Number(feeDrops))
       const isKnown = feeDrops !== undefined && this.#paidFeeDrops !== undefined
@@ -203,13 +233,6 @@ export class Books {
 
 function isUnreachable(err: unknown): boolean {
   return (err as Error).name === 'UnreachableError'
-}
-
-function forgetOldest(remembered: Set<string> | Map<string, unknown>): void {
-  for (const oldest of remembered.keys()) {
-    if (remembered.size <= rememberedRefusals) break
-    remembered.delete(oldest)
-  }
 }
 
 function count(number: number, what: string): string {

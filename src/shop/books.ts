@@ -48,6 +48,7 @@ export class Books {
   #paidFeeDrops: number | undefined = 0
   #undecided = 0
   #refusedCount = 0
+  #forOthers = 0
 
   /** @param plugin - not connected yet, so that nothing goes unseen */
   constructor(plugin: PluginXrpEscrow, cost: number) {
@@ -101,14 +102,13 @@ export class Books {
   /** Tells the terminal and the ledger plugin why a transfer is refused; the terminal only of some that are alike. */
   async refuse(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     if (this.#isClosed) return
-    this.#refusedCount++
     this.#refused.add(transfer.id)
     for (const oldest of this.#refused) {
       if (this.#refused.size <= rememberedRefusals) break
       this.#refused.delete(oldest)
     }
-    if (!this.#isReading && (reason.code !== 'F06' || !this.#sharesAccount))
-      this.#tellOfRefusal(transfer, reason)
+    if (reason.code === 'F06' && this.#sharesAccount) this.#forOthers++
+    else if (!this.#isReading) this.#tellOfRefusal(transfer, reason)
     await this.#plugin
       .rejectIncomingTransfer(transfer.id, reason)
       .catch(err => console.log(`    - ${err.message}`))
@@ -123,6 +123,7 @@ export class Books {
     const fees = this.#paidFeeDrops ?? 'an unknown number of'
     const rest = [
       this.#refusedCount && `${count(this.#refusedCount, 'payment')} refused`,
+      this.#forOthers && `${count(this.#forOthers, 'payment')} for another shop on this account`,
       undecided && `${count(undecided, 'payment')} undecided, on the way to the ledger when the shop ended`
     ].filter(Boolean)
     return [
@@ -159,6 +160,7 @@ export class Books {
   }
 
   #tellOfRefusal({ from }: LedgerTransfer, { code, name, message }: RejectionMessage): void {
+    this.#refusedCount++
     if (Date.now() - this.#toldSince >= refusalsToldMs) {
       if (this.#untold > 0) console.log(`    - ${count(this.#untold, 'more payment')} refused`)
       this.#untold = 0

@@ -175,6 +175,7 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
   }
 
   const startedAt = Date.now()
+  const { port } = http.address() as AddressInfo
   const events = new EventEmitter<SandboxEvents>()
   const connections = new Set<Connection>()
   ledger.on('close', closed => publishClosed(connections, ledger, closed))
@@ -196,7 +197,7 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     connections.add(connection)
     events.emit('clients', connections.size)
     socket.on('message', data => {
-      const surroundings = { ledger, subscriber: connection, startedAt, isProgram, stop }
+      const surroundings = { ledger, subscriber: connection, startedAt, isProgram, port, stop }
       const answer = answerText(data.toString(), surroundings)
       connection.send(JSON.stringify(answer))
     })
@@ -219,6 +220,5 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     setTimeout(() => close().then(() => events.emit('stop')), delayMs) // the answer goes first
   }
 
-  const { port } = http.address() as AddressInfo
   return { url: `ws://${host === '::1' ? '[::1]' : host}:${port}`, port, ledger, events, close }
 }

@@ -15,7 +15,7 @@ import {
 } from '../../src/ilp-plugin-xrp-escrow/transfer.ts'
 import { customer, hex, memo, prefix, shop } from './support.ts'
 
-// The escrow "letter-0" that a rippled 1.9.3 took and let go (test/fixtures/rippled-1.9.3,
+// The escrow "letter-0" that a rippled 2.3.0 took and let go (test/fixtures/rippled-2.3.0,
 // escrow-create-and-finish.json): the preimage is the SHA-256 of its name.
 const letter0 = {
   fulfillment: 'V0dzpnY3QQfvW91DNrP6o4c_2yxPV_aQTrOFP0VXKzM',

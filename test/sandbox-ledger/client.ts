@@ -13,15 +13,16 @@ export class RawClient {
     unknown,
     { resolve: (message: Message) => void; reject: (error: Error) => void }
   >()
-  readonly #errors: ((message: Message) => void)[] = []
+  readonly #raw: ((message: Message) => void)[] = []
   #nextId = 1_000_000
 
   constructor(socket: WebSocket) {
     this.socket = socket
     socket.on('message', data => {
       const message = JSON.parse(data.toString())
-      if (message.type === 'response') this.#answers.get(message.id)?.resolve(message)
-      else if (message.type === 'error') this.#errors.shift()?.(message)
+      const waiting = this.#raw.shift()
+      if (waiting) waiting(message)
+      else if (message.type === 'response') this.#answers.get(message.id)?.resolve(message)
       else this.stream.push(message)
     })
     socket.on('close', () => {
@@ -44,10 +45,10 @@ export class RawClient {
     })
   }
 
-  /** Sends text that is no request and resolves to what the server says about it. */
+  /** Sends text as it is and resolves to the next message. */
   askRaw(text: string | Buffer): Promise<Message> {
     return new Promise(resolve => {
-      this.#errors.push(resolve)
+      this.#raw.push(resolve)
       this.socket.send(text)
     })
   }

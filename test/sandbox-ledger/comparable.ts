@@ -2,16 +2,14 @@ import type { Message } from './client.ts'
 
 /** Depends on the machine, or on entries of the state that are not there: says nothing about behaviour. */
 const incomparable = new Set([
-  ...['account_hash', 'ledger_hash', 'parent_hash', 'transaction_hash', 'error_exception'],
-  ...['build_version', 'hostid', 'pubkey_node', 'time', 'uptime', 'load', 'initial_sync_duration_us'],
-  ...['server_state_duration_us', 'state_accounting']
+  ...['account_hash', 'ledger_hash', 'parent_hash', 'transaction_hash', 'ledger_data', 'error_exception'],
+  ...['age', 'hostid', 'pubkey_node', 'port', 'random', 'time', 'uptime', 'load', 'initial_sync_duration_us'],
+  ...['io_latency_ms', 'server_state_duration_us', 'state_accounting']
 ])
 
 /** A message without what cannot be compared from one run to another; its name and its type stay. */
 export function comparable(message: Message): Message {
   return JSON.parse(JSON.stringify(message), function (this: Message, name, value) {
-    // rippled 1.9.3 did not thread the pages of directories.
-    if (/^PreviousTxn/.test(name) && this.LedgerEntryType === 'DirectoryNode') return undefined
     const isLedgerHash = name === 'hash' && ('seq' in this || 'close_flags' in this)
     return incomparable.has(name) || isLedgerHash ? typeof value : value
   })

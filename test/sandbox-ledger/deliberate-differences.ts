@@ -6,16 +6,22 @@ interface Difference {
   answer?: object
 }
 
-/** What the sandbox does otherwise than the recorded rippled 1.9.3, on purpose: the whole list. */
+/** What the sandbox does otherwise than the recorded rippled 2.3.0, on purpose: the whole list. */
 export const deliberateDifferences: Difference[] = [
   {
-    what: 'An account that is no address is refused as actMalformed.',
-    why: 'rippled 1.9.3 takes it for the passphrase of an account; later versions no longer do.',
-    recorded: 'account_info of a malformed address',
-    answer: { error: 'actMalformed', error_code: 35, error_message: 'Account malformed.' }
+    what: 'Nobody is called at a URL: a subscription that names one gets noPermission.',
+    why: 'It is what rippled answers to everybody but its administrator; the sandbox reaches out to nobody.',
+    recorded: 'subscribe {"url":"http://127.0.0.1:1/"}',
+    answer: { error: 'noPermission' }
   },
   {
-    what: 'Transactions other than Payment, EscrowCreate, EscrowFinish and EscrowCancel get temDISABLED.',
+    what: 'The same, to end such a subscription.',
+    why: 'There is none.',
+    recorded: 'unsubscribe {"url":"http://127.0.0.1:1/"}',
+    answer: { error: 'noPermission' }
+  },
+  {
+    what: 'Transactions of other types than payments, escrows, tickets, AccountSet and SetRegularKey get temDISABLED.',
     why: "It is rippled's answer for what a network has not enabled."
   },
   {
@@ -23,7 +29,7 @@ export const deliberateDifferences: Difference[] = [
     why: 'Public servers answer so; everybody should sign at home.'
   },
   {
-    what: 'The state holds accounts, escrows and directories only, no amendments, fee settings or ledger hashes.',
+    what: 'The state holds accounts, escrows, tickets and directories only, no amendments, fee settings or ledger hashes.',
     why: 'Nothing here reads them. All hashes are true hashes, of a state without them.'
   },
   {
@@ -31,7 +37,7 @@ export const deliberateDifferences: Difference[] = [
     why: 'One machine has no use for an auction of its ledger space, except to test what an auction does.'
   },
   {
-    what: 'API version 2 is spoken as well, as rippled 2.0.0 does; server_info names that version.',
-    why: 'Current clients ask for it.'
+    what: 'Commands of administrators, of paths, AMMs, NFTs and oracles, and the history stream of an account are unknown.',
+    why: 'They are about what is not here.'
   }
 ]

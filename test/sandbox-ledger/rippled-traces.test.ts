@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { genesisPayment } from '../../src/sandbox-ledger/faucet.ts'
+import { RIPPLE_EPOCH } from '../../src/sandbox-ledger/ledger/ledger.ts'
 import { type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/server.ts'
 import { type Message, RawClient } from './client.ts'
 import { comparable } from './comparable.ts'
@@ -13,7 +15,15 @@ const scenarios = [
   'escrow-finish-refused',
   'escrow-expiry-and-cancel',
   'escrow-create-refused',
-  'submit-refused'
+  'submit-refused',
+  'many-in-one-ledger',
+  'questions',
+  'account-tx',
+  'held-and-expired',
+  'streams',
+  'odd-requests',
+  'other-transaction-types',
+  'tickets'
 ]
 
 type Step =
@@ -26,34 +36,32 @@ interface Trace {
   steps: Step[]
 }
 
-const folder = new URL('../fixtures/rippled-1.9.3/', import.meta.url)
-const readTrace = (scenario: string): Trace =>
-  JSON.parse(readFileSync(new URL(`${scenario}.json`, folder), 'utf8'))
-
-// When the recording began. Standing still, the clock gives the ledgers the very times of the recording.
-const RECORDED_AT = Date.parse('2026-11-23T02:45:45Z')
-
-/** The last validated ledger at the time of an answer, if it says. */
-function validatedIndex({ result, ledger_index }: Message): number | undefined {
-  const current = result?.ledger_current_index
-  return (
-    result?.validated_ledger_index ??
-    (current && current - 1) ??
-    (result?.validated && !result.inLedger ? result.ledger_index : ledger_index)
-  )
-}
-
-describe('every recorded answer of rippled 1.9.3 comes again', () => {
+describe.each([1, 2])('every answer of rippled 2.3.0 in API version %i comes again', version => {
+  const folder = new URL(`../fixtures/rippled-2.3.0/api-${version}/`, import.meta.url)
+  const read = (name: string) => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))
+  // From the second on: there is no older one.
+  const ledgers: { close_time: number; ledger_hash: string }[] = read('ledgers')
   let sandbox: SandboxLedger
 
+  /** A recorded request with the sandbox's hash of the ledger that it names. */
+  function ownHash(request: Message): Message {
+    const at = ledgers.findIndex(({ ledger_hash }) => ledger_hash === request.ledger_hash)
+    return at < 0 ? request : { ...request, ledger_hash: sandbox.ledger.history.ledger(at + 2)?.header.hash }
+  }
+
   beforeAll(async () => {
-    const { shop, customer, poor } = readTrace('payment').accounts
-    const funding = [
-      { address: shop, xrp: 1000 },
-      { address: customer, xrp: 1000 },
-      { address: poor, xrp: 30 }
-    ]
-    sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, funding, now: () => RECORDED_AT })
+    // Each ledger closes at the very time at which it closed when it was recorded: a multiple of ten seconds, to
+    // which five seconds are rounded up, or a second after the one before.
+    const now = () => {
+      const { close_time = 0 } = ledgers[(sandbox?.ledger.openIndex ?? 2) - 2] ?? {}
+      return (close_time - (sandbox ? 5 : 0) + RIPPLE_EPOCH) * 1000
+    }
+    sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, funding: [], now })
+    const { shop, customer, poor }: Trace['accounts'] = read('payment').accounts
+    for (const [address, xrp] of Object.entries({ [shop]: 1000, [customer]: 1000, [poor]: 30 })) {
+      sandbox.ledger.submit(genesisPayment(sandbox.ledger, address, xrp * 1_000_000))
+      sandbox.ledger.close()
+    }
   })
   afterAll(() => sandbox.close())
 
@@ -65,21 +73,14 @@ describe('every recorded answer of rippled 1.9.3 comes again', () => {
       })
       afterAll(() => client.close())
 
-      const closeUntil = async (index: number) => {
-        while (sandbox.ledger.closedHeader.ledgerIndex < index) await client.ask({ command: 'ledger_accept' })
-      }
-
-      for (const [number, step] of readTrace(scenario).steps.entries()) {
+      for (const [number, step] of (read(scenario) as Trace).steps.entries()) {
         test(`${number + 1}. ${step.what}`, async () => {
           if ('stream' in step) {
-            client.stream.length = 0
-            await closeUntil(step.stream[0].ledger_index)
-            expect(comparable(client.stream)).toEqual(comparable(step.stream))
+            expect(comparable(client.stream.splice(0))).toEqual(comparable(step.stream))
           } else if ('sent' in step) {
-            expect([await client.askRaw(step.sent)]).toEqual(step.received)
+            expect(comparable([await client.askRaw(step.sent)])).toEqual(comparable(step.received))
           } else {
-            await closeUntil(validatedIndex(step.response) ?? 0)
-            const answer = await client.ask(step.request)
+            const answer = await client.ask(ownHash(step.request))
             const difference = deliberateDifferences.find(({ recorded }) => recorded === step.what)
             if (difference) expect(answer).toMatchObject(difference.answer ?? {})
             else expect(comparable(answer)).toEqual(comparable(step.response))
@@ -88,8 +89,8 @@ describe('every recorded answer of rippled 1.9.3 comes again', () => {
       }
     })
   }
+})
 
-  test('the deliberate differences are few', () => {
-    expect(deliberateDifferences.length).toBeLessThanOrEqual(10)
-  })
+test('the deliberate differences are few', () => {
+  expect(deliberateDifferences.length).toBeLessThan(15)
 })

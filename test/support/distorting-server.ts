@@ -172,6 +172,7 @@ export class DistortingServer {
         ledger: of,
         subscriber,
         startedAt: 0,
+        port: 0,
         isProgram: true,
         stop() {}
       })

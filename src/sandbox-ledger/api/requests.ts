@@ -1,24 +1,47 @@
-import { commands } from './commands/index.ts'
+import { findCommand } from './commands/index.ts'
 import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 
 export const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
+const STRING = /"(?:[^"\\]|\\.)*"/g
+const LONG_INTEGER = /(?<![\d.eE+-])-?\d{10,}(?![\d.eE])/g
 
 /** Commands of an administrator, which every program of this machine is here. */
 const ofPrograms = new Set(['ledger_accept', 'stop'])
 
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return levels === 0 || Object.values(value).some(inner => isDeeperThan(levels - 1, inner))
+/** How many fields a value has, however deep; NaN if it is too deep. */
+function countFields(value: unknown, levels: number): number {
+  if (typeof value !== 'object' || value === null) return 0
+  if (levels === 0) return Number.NaN
+  const inner = Object.values(value)
+  const own = Array.isArray(value) ? 0 : inner.length
+  return inner.reduce<number>((sum, one) => sum + countFields(one, levels - 1), own)
 }
 
-/** A request, or undefined if it is not one. rippled's parser takes objects only, and not too deep ones. */
+/** The text of the object that a text begins with: rippled does not look at what comes after it. */
+function firstObject(text: string): string {
+  let depth = 0
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if ('{['.includes(token)) depth++
+    else if ('}]'.includes(token) && --depth === 0) return text.slice(0, index + 1)
+  }
+  return text
+}
+
+/**
+ * A request, or undefined if it is not one. rippled's parser takes objects only, no field twice, and no integer of
+ * more than 32 bits. Source: rippled 2.3.0, json/json_reader.cpp.
+ */
 function parseRequest(text: string): Json | undefined {
   if (text.length > MAX_REQUEST_LENGTH) return undefined
   try {
-    const request = JSON.parse(text)
-    const isObject = typeof request === 'object' && request !== null && !Array.isArray(request)
-    return isObject && !isDeeperThan(MAX_NESTING, request) ? request : undefined
+    const object = firstObject(text)
+    const request = JSON.parse(object)
+    if (typeof request !== 'object' || request === null || Array.isArray(request)) return undefined
+    const bare = object.replace(STRING, '')
+    const integers = bare.match(LONG_INTEGER) ?? []
+    if (integers.some(digits => Number(digits) >= 2 ** 32 || Number(digits) < -(2 ** 31))) return undefined
+    return countFields(request, MAX_NESTING) === bare.split(':').length - 1 ? request : undefined
   } catch {
     return undefined
   }
@@ -31,12 +54,12 @@ function masked(request: Json): Json {
   return copy
 }
 
+/** What an answer repeats of its request. */
+const repeated = ['id', 'jsonrpc', 'ripplerpc', 'api_version']
+
 function answer(request: Json, surroundings: Surroundings): Json {
-  const { id, command, method, api_version = 1 } = request
-  const head = {
-    ...('id' in request && { id }),
-    ...('api_version' in request && { api_version })
-  }
+  const { command, method, api_version = 1 } = request
+  const head = Object.fromEntries(repeated.filter(name => name in request).map(name => [name, request[name]]))
   const failure = (fields: Json): Json => ({
     ...fields,
     ...head,
@@ -45,11 +68,11 @@ function answer(request: Json, surroundings: Surroundings): Json {
     type: 'response'
   })
   if (api_version !== 1 && api_version !== 2) return failure({ error: 'invalid_API_version' })
-  const name = command ?? method
-  if (typeof name !== 'string' || (typeof method === 'string' && method !== name))
+  const name = command === undefined ? method : command
+  if (typeof name !== 'string' || (method !== undefined && method !== name))
     return failure({ error: 'missingCommand' })
   try {
-    const run = commands.get(name)
+    const run = findCommand(name, api_version)
     if (!run) throw rpcError('unknownCmd')
     if (ofPrograms.has(name) && !surroundings.isProgram) throw rpcError('noPermission')
     const result = run({ ...surroundings, params: request, apiVersion: api_version })
@@ -64,8 +87,11 @@ function answer(request: Json, surroundings: Surroundings): Json {
 /** What a request comes with, besides its own fields. */
 type Surroundings = Omit<Request, 'params' | 'apiVersion'>
 
-/** The answer to whatever a client has sent, in rippled's form. Source: rippled, rpc/impl/ServerHandlerImp.cpp. */
+/** The answer to whatever a client has sent, in rippled's form. Source: rippled 2.3.0, rpc/detail/ServerHandler.cpp. */
 export function answerText(text: string, surroundings: Surroundings): Json {
   const request = parseRequest(text)
-  return request ? answer(request, surroundings) : { error: 'jsonInvalid', type: 'error', value: text }
+  // As in C, a text ends at its first zero.
+  return request
+    ? answer(request, surroundings)
+    : { error: 'jsonInvalid', type: 'error', value: text.split('\0')[0] }
 }

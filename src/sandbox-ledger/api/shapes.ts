@@ -1,8 +1,18 @@
 import { toHex } from '../ledger/hashes.ts'
-import { blobOf, fieldsOf, metaBlobOf, metaOf, type ValidatedTransaction } from '../ledger/history.ts'
-import { RIPPLE_EPOCH } from '../ledger/ledger.ts'
+import {
+  blobOf,
+  type ClosedLedger,
+  fieldsOf,
+  type LedgerHeader,
+  metaBlobOf,
+  metaOf,
+  type ValidatedTransaction
+} from '../ledger/history.ts'
+import { CLOSE_TIME_RESOLUTION, headerBytes, type Ledger, RIPPLE_EPOCH } from '../ledger/ledger.ts'
+import { serialize } from '../ledger/serialize.ts'
+import type { State } from '../ledger/state.ts'
 import type { Transaction, TransactionFields } from '../ledger/transaction.ts'
-import type { Json } from './rpc.ts'
+import type { ApiVersion, Json } from './rpc.ts'
 
 /** A time of the ledger as ISO 8601, without the fraction it does not have. */
 export const isoTime = (time: number) =>
@@ -17,97 +27,200 @@ export function humanTime(unixMs: number, fraction: string): string {
   return `${date.getUTCFullYear()}-${months[date.getUTCMonth()]}-${day} ${time}.${fraction} UTC`
 }
 
-/** In API version 2, the Amount of a payment is called DeliverMax. Source: rippled 2.0.0, API-CHANGELOG.md. */
-export function versionedFields(fields: TransactionFields, apiVersion: 1 | 2): Json {
-  if (apiVersion === 1 || fields.TransactionType !== 'Payment') return { ...fields }
-  const { Amount: DeliverMax, ...rest } = fields
-  return { ...rest, DeliverMax }
+/** The most that a payment delivers is called DeliverMax, and in version 1 Amount as well. */
+export function versionedFields(fields: TransactionFields, apiVersion: ApiVersion): Json {
+  const { Amount, ...rest } = fields
+  if (fields.TransactionType !== 'Payment' || Amount === undefined) return { ...fields }
+  return { ...rest, ...(apiVersion === 1 && { Amount }), DeliverMax: Amount }
 }
 
-/** A transaction that is not validated, as `submit` and `tx` show it. */
-export function pendingTransaction({ hash, fields }: Transaction, apiVersion: 1 | 2): Json {
-  return { ...versionedFields(fields, apiVersion), hash }
+interface Shape {
+  apiVersion: ApiVersion
+  binary: boolean
+}
+
+/** A transaction that is not validated, as `tx` shows it. */
+export function pendingResult({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
+  if (binary) return { [apiVersion === 1 ? 'tx' : 'tx_blob']: toHex(blob), hash, validated: false }
+  const shown = versionedFields(fields, apiVersion)
+  return apiVersion === 1 ? { ...shown, hash, validated: false } : { tx_json: shown, hash, validated: false }
 }
 
 const place = ({ hash, ledgerIndex, ledgerHash, closeTime }: ValidatedTransaction) => ({
   hash,
   ledger_index: ledgerIndex,
   ledger_hash: ledgerHash,
-  close_time_iso: isoTime(closeTime)
+  close_time_iso: isoTime(closeTime),
+  validated: true
 })
 
-/** The fields of a validated transaction with what version 1 of the API mixes in with them. */
-function flatJson(transaction: ValidatedTransaction): Json {
-  const { hash, ledgerIndex, closeTime } = transaction
-  return {
-    ...fieldsOf(transaction),
-    date: closeTime,
-    hash,
-    inLedger: ledgerIndex,
-    ledger_index: ledgerIndex
-  }
-}
+/** What version 1 mixes in with the fields of a validated transaction. */
+const placeInFields = ({ hash, ledgerIndex, closeTime }: ValidatedTransaction) => ({
+  date: closeTime,
+  hash,
+  inLedger: ledgerIndex,
+  ledger_index: ledgerIndex
+})
 
 function nestedJson(transaction: ValidatedTransaction): Json {
   const { ledgerIndex, closeTime } = transaction
-  const fields = versionedFields(fieldsOf(transaction), 2)
-  return { ...fields, date: closeTime, ledger_index: ledgerIndex }
+  return { ...versionedFields(fieldsOf(transaction), 2), date: closeTime, ledger_index: ledgerIndex }
 }
 
-interface Shape {
-  apiVersion: 1 | 2
-  binary: boolean
-}
+const txBlob = (transaction: ValidatedTransaction) => toHex(blobOf(transaction))
+const metaBlob = (transaction: ValidatedTransaction) => toHex(metaBlobOf(transaction))
 
-const binaryJson = (transaction: ValidatedTransaction) => ({
-  tx_blob: toHex(blobOf(transaction)),
-  meta_blob: toHex(metaBlobOf(transaction))
-})
+/** Ledger, position and network in one identifier. Source: XLS-37, "Concise Transaction Identifier". */
+function ctid({ ledgerIndex, position }: ValidatedTransaction, networkId: number): Json {
+  if (ledgerIndex >= 0x0fffffff || position > 0xffff || networkId >= 0xffff) return {}
+  const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0')
+  return { ctid: `C${hex(ledgerIndex, 7)}${hex(position, 4)}${hex(networkId, 4)}` }
+}
 
 /** As `tx` answers. */
-export function txResult(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
-  if (apiVersion === 1 && binary) {
-    const { hash, ledgerIndex, closeTime } = transaction
-    const { tx_blob: tx, meta_blob: meta } = binaryJson(transaction)
-    return {
-      tx,
-      meta,
-      date: closeTime,
-      hash,
-      inLedger: ledgerIndex,
-      ledger_index: ledgerIndex,
-      validated: true
-    }
+export function txResult(
+  transaction: ValidatedTransaction,
+  networkId: number,
+  { apiVersion, binary }: Shape
+): Json {
+  const id = ctid(transaction, networkId)
+  if (apiVersion === 1) {
+    const content = binary
+      ? { tx: txBlob(transaction), meta: metaBlob(transaction) }
+      : { ...versionedFields(fieldsOf(transaction), 1), meta: metaOf(transaction) }
+    return { ...content, ...placeInFields(transaction), ...id, validated: true }
   }
-  if (apiVersion === 1) return { ...flatJson(transaction), meta: metaOf(transaction), validated: true }
   const content = binary
-    ? binaryJson(transaction)
+    ? { tx_blob: txBlob(transaction), meta_blob: metaBlob(transaction) }
     : { tx_json: nestedJson(transaction), meta: metaOf(transaction) }
-  return { ...place(transaction), ...content, validated: true }
+  return { ...place(transaction), ...id, ...content }
 }
 
 /** As in the list of `account_tx`. */
 export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
-  if (binary) {
-    const { tx_blob, meta_blob } = binaryJson(transaction)
-    const meta = apiVersion === 1 ? { meta: meta_blob } : { meta_blob }
-    return { tx_blob, ...meta, ledger_index: transaction.ledgerIndex, validated: true }
-  }
+  if (binary)
+    return {
+      tx_blob: txBlob(transaction),
+      [apiVersion === 1 ? 'meta' : 'meta_blob']: metaBlob(transaction),
+      ledger_index: transaction.ledgerIndex,
+      validated: true
+    }
   const meta = metaOf(transaction)
-  return apiVersion === 1
-    ? { tx: flatJson(transaction), meta, validated: true }
-    : { ...place(transaction), tx_json: nestedJson(transaction), meta, validated: true }
+  if (apiVersion === 2) return { ...place(transaction), tx_json: nestedJson(transaction), meta }
+  const tx = { ...versionedFields(fieldsOf(transaction), 1), ...placeInFields(transaction) }
+  return { tx, meta, validated: true }
 }
 
 /** As in the list of `ledger` with `transactions` and `expand`. */
-export function ledgerItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
+function ledgerItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   const { hash } = transaction
   if (binary) {
-    const { tx_blob, meta_blob } = binaryJson(transaction)
-    return apiVersion === 1 ? { tx_blob, meta: meta_blob } : { hash, tx_blob, meta_blob }
+    const [tx_blob, meta] = [txBlob(transaction), metaBlob(transaction)]
+    return apiVersion === 1 ? { tx_blob, meta } : { hash, tx_blob, meta_blob: meta }
   }
   const fields = versionedFields(fieldsOf(transaction), apiVersion)
   return apiVersion === 1
     ? { ...fields, hash, metaData: metaOf(transaction) }
-    : { ...place(transaction), tx_json: fields, meta: metaOf(transaction), validated: true }
+    : { ...place(transaction), tx_json: fields, meta: metaOf(transaction) }
+}
+
+/** As `transaction_entry` answers: the metadata is the ledger's own, without the amount delivered. */
+export function transactionEntry(transaction: ValidatedTransaction, apiVersion: ApiVersion): Json {
+  const { delivered_amount: _, ...meta } = metaOf(transaction)
+  const tx_json = versionedFields(fieldsOf(transaction), apiVersion)
+  return apiVersion === 1
+    ? { tx_json: { ...tx_json, hash: transaction.hash }, metadata: meta }
+    : { ...place(transaction), tx_json, meta }
+}
+
+const byHash = (a: { hash: string }, b: { hash: string }) => (a.hash < b.hash ? -1 : 1)
+
+interface HeaderOptions extends Shape {
+  expand: boolean
+  full: boolean
+  transactions: boolean
+}
+
+/** The open ledger has what its parent has, until it is closed. */
+function openHeader({ closedHeader, openIndex }: Ledger): LedgerHeader {
+  const { hash, closeTime } = closedHeader
+  return { ...closedHeader, ledgerIndex: openIndex, parentHash: hash, parentCloseTime: closeTime }
+}
+
+/** The bytes of a ledger's header in hex. */
+export const headerBlob = (ledger: Ledger, closed: ClosedLedger | undefined) =>
+  toHex(headerBytes(closed?.header ?? openHeader(ledger)))
+
+function headerFields(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions): Json {
+  if (options.binary && !closed) return { closed: false }
+  if (options.binary) return { closed: true, ledger_data: headerBlob(ledger, closed) }
+  const header = closed?.header ?? openHeader(ledger)
+  const { ledgerIndex, parentHash, closeTime } = header
+  const ledger_index = options.apiVersion === 1 ? String(ledgerIndex) : ledgerIndex
+  if (!closed && !options.full) return { closed: false, ledger_index, parent_hash: parentHash }
+  return {
+    account_hash: header.accountHash,
+    close_flags: 0,
+    close_time: closeTime,
+    close_time_human: humanTime((closeTime + RIPPLE_EPOCH) * 1000, '000000000'),
+    close_time_iso: isoTime(closeTime),
+    close_time_resolution: CLOSE_TIME_RESOLUTION,
+    ...(closed && { closed: true }),
+    ledger_hash: header.hash,
+    ledger_index,
+    parent_close_time: header.parentCloseTime,
+    parent_hash: parentHash,
+    total_coins: String(header.totalDrops),
+    transaction_hash: header.transactionHash
+  }
+}
+
+function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
+  if (binary) return { tx_blob: toHex(blob), ...(apiVersion > 1 && { hash }) }
+  const shown = versionedFields(fields, apiVersion)
+  return apiVersion === 1 ? { ...shown, hash } : { tx_json: shown, hash, validated: false }
+}
+
+function transactionList(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions) {
+  const list = [...(closed?.transactions ?? ledger.openTransactions.values())].sort(byHash)
+  if (!options.expand) return list.map(({ hash }) => hash)
+  return list.map(one => ('blob' in one ? openItem(one, options) : ledgerItem(one, options)))
+}
+
+/** A ledger as `ledger` shows it; `closed` is undefined for the open one. */
+export function ledgerJson(
+  ledger: Ledger,
+  closed: ClosedLedger | undefined,
+  options: Partial<HeaderOptions> & { apiVersion: ApiVersion }
+): Json {
+  const given = { binary: false, expand: false, full: false, transactions: false, ...options }
+  const json = headerFields(ledger, closed, given)
+  if (given.transactions) json.transactions = transactionList(ledger, closed, given)
+  return json
+}
+
+/** An entry of the state, in JSON with its index or in binary. */
+export function entryJson(state: State, index: string): Json {
+  return { ...state.read(index), index }
+}
+
+export const entryBlob = (state: State, index: string) => toHex(serialize(state.read(index) as object))
+
+export const DROPS_PER_XRP = 1_000_000
+export const REFERENCE_LEVEL = 256
+
+/** How many times the base fee the open ledger costs at this moment. */
+export const loadFactor = (ledger: Ledger) => Number(ledger.openLedgerCost({})) / ledger.fees.base
+
+/** What the load costs at this moment, in units of a 256th. */
+export function loadLevels(ledger: Ledger) {
+  const level = Math.ceil(REFERENCE_LEVEL * loadFactor(ledger))
+  return {
+    load_base: REFERENCE_LEVEL,
+    load_factor: level,
+    load_factor_fee_escalation: level,
+    load_factor_fee_queue: REFERENCE_LEVEL,
+    load_factor_fee_reference: REFERENCE_LEVEL,
+    load_factor_server: REFERENCE_LEVEL
+  }
 }

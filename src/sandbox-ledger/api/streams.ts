@@ -1,18 +1,22 @@
+import { encodeNodePublic } from 'ripple-address-codec'
 import { describeResult, type EngineResult } from '../ledger/engine-results.ts'
 import type { Applied, LedgerHeader } from '../ledger/history.ts'
 import type { Ledger, LedgerClosed } from '../ledger/ledger.ts'
 import type { Transaction } from '../ledger/transaction.ts'
-import type { Json, Subscriber } from './rpc.ts'
-import { isoTime, versionedFields } from './shapes.ts'
+import type { ApiVersion, Json, Subscriber } from './rpc.ts'
+import { isoTime, loadLevels, versionedFields } from './shapes.ts'
+
+/** Who this server says it is. */
+export const HOST = 'sandbox'
+export const NODE_KEY = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
 
 /** What can be subscribed to by name. Of most of them a ledger without peers and validators has no news. */
-export const streamNames = new Set([
+export const streamNames = new Set<unknown>([
   'book_changes',
   'consensus',
   'ledger',
   'manifests',
   'peer_status',
-  'rt_transactions',
   'server',
   'transactions',
   'transactions_proposed',
@@ -20,11 +24,10 @@ export const streamNames = new Set([
 ])
 
 /** The state of the ledger stream, as `subscribe` answers it and each message repeats it. */
-export function ledgerStatus(ledger: Ledger, apiVersion: 1 | 2): Json {
+export function ledgerStatus(ledger: Ledger): Json {
   const { hash, ledgerIndex, closeTime } = ledger.closedHeader
   return {
     fee_base: ledger.fees.base,
-    ...(apiVersion === 1 && { fee_ref: ledger.fees.base }),
     ledger_hash: hash,
     ledger_index: ledgerIndex,
     ledger_time: closeTime,
@@ -35,13 +38,17 @@ export function ledgerStatus(ledger: Ledger, apiVersion: 1 | 2): Json {
   }
 }
 
-function validatedMessage({ transaction, meta }: Applied, header: LedgerHeader, apiVersion: 1 | 2): Json {
+function validatedMessage(
+  { transaction, meta }: Applied,
+  header: LedgerHeader,
+  apiVersion: ApiVersion
+): Json {
   const { hash } = transaction
   const { closeTime } = header
   const fields = { ...versionedFields(transaction.fields, apiVersion), date: closeTime }
   return {
     ...describeResult(meta.TransactionResult as EngineResult),
-    ...(apiVersion > 1 && { close_time_iso: isoTime(closeTime) }),
+    close_time_iso: isoTime(closeTime),
     ledger_hash: header.hash,
     ledger_index: header.ledgerIndex,
     meta,
@@ -56,7 +63,7 @@ function proposedMessage(
   { hash, fields }: Transaction,
   result: EngineResult,
   ledgerIndex: number,
-  apiVersion: 1 | 2
+  apiVersion: ApiVersion
 ): Json {
   const content = versionedFields(fields, apiVersion)
   return {
@@ -70,8 +77,8 @@ function proposedMessage(
 }
 
 /** Sends a message in each subscriber's shape, and builds each shape once. */
-function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: 1 | 2) => Json) {
-  const texts = new Map<1 | 2, string>()
+function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: ApiVersion) => Json) {
+  const texts = new Map<ApiVersion, string>()
   for (const subscriber of subscribers) {
     const { apiVersion } = subscriber
     const text = texts.get(apiVersion) ?? JSON.stringify(message(apiVersion))
@@ -89,11 +96,7 @@ export function publishClosed(
   const all = [...subscribers]
   publish(
     all.filter(({ streams }) => streams.has('ledger')),
-    apiVersion => ({
-      ...ledgerStatus(ledger, apiVersion),
-      txn_count: applied.length,
-      type: 'ledgerClosed'
-    })
+    () => ({ ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' })
   )
   for (const [position, one] of applied.entries()) {
     const affected = transactions[position]?.accounts ?? []
@@ -107,6 +110,24 @@ export function publishClosed(
     ]
     publish(listeners, apiVersion => validatedMessage(one, header, apiVersion))
   }
+  publishServerStatus(all, ledger)
+}
+
+/** The load that the server stream has heard of last. */
+const lastLoad = new WeakMap<Ledger, number>()
+
+/** Tells of the load, when it has changed. Source: rippled 2.3.0, NetworkOPs.cpp, reportFeeChange. */
+function publishServerStatus(subscribers: Subscriber[], ledger: Ledger) {
+  const levels = loadLevels(ledger)
+  const listeners = subscribers.filter(({ streams }) => streams.has('server'))
+  if (listeners.length === 0 || lastLoad.get(ledger) === levels.load_factor) return
+  lastLoad.set(ledger, levels.load_factor)
+  publish(listeners, () => ({
+    ...levels,
+    base_fee: ledger.fees.base,
+    server_status: 'full',
+    type: 'serverStatus'
+  }))
 }
 
 /** Tells those who asked for it of a transaction that the open ledger took. */
@@ -124,4 +145,5 @@ export function publishProposed(
     ...all.filter(({ accountsProposed }) => mentioned.some(account => accountsProposed.has(account)))
   ]
   publish(listeners, apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion))
+  publishServerStatus(all, ledger)
 }

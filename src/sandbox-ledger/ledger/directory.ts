@@ -70,14 +70,15 @@ export function removeFromDirectory(view: View, owner: string, pageOfEntry: stri
   view.erase(index)
 }
 
-/** The indexes in an account's directory, page by page, each with its page's number. */
-export function* directoryEntries(state: State, owner: string, fromPage = 0) {
+/** The indexes in an account's directory, page by page, each with its page's index. */
+export function* directoryEntries(state: State, owner: string, fromPage = indexOf.ownerDirectory(owner)) {
   const root = indexOf.ownerDirectory(owner)
-  for (let number = fromPage; ; ) {
-    const node = readDirectory(state, indexOf.directoryPage(root, number))
-    if (!node) return
-    for (const entry of node.Indexes) yield { page: number, entry }
-    number = pageNumber(node.IndexNext)
-    if (number === 0) return
+  for (let index = fromPage; ; ) {
+    const node = readDirectory(state, index)
+    if (node?.RootIndex !== root) return
+    for (const entry of node.Indexes) yield { page: index, entry }
+    const next = pageNumber(node.IndexNext)
+    if (next === 0) return
+    index = indexOf.directoryPage(root, next)
   }
 }

@@ -185,9 +185,15 @@ export class History {
     }
   }
 
+  /** Where the ledgers after an older one have changed something. */
+  *changedSince({ header }: ClosedLedger): Generator<string> {
+    for (let newer = header.ledgerIndex + 1; newer <= this.last.header.ledgerIndex; newer++)
+      yield* this.ledger(newer)?.undo.keys() ?? []
+  }
+
   /**
-   * An account's transactions in ledgers `min` to `max`, newest first unless `forward`, beginning at `from`;
-   * up to `limit` of them, and where the next one stands, if there is one.
+   * An account's transactions in ledgers `min` to `max`, newest first unless `forward`, beginning at the one at
+   * `from`; up to `limit` of them, and where the next one stands, if there is one.
    */
   accountTransactions(
     account: string,
@@ -206,23 +212,23 @@ export class History {
     }
   ): { transactions: ValidatedTransaction[]; next: ValidatedTransaction | undefined } {
     const list = this.#byAccount.get(account) ?? new Queue<ValidatedTransaction>()
-    const isAfter = (transaction: ValidatedTransaction, place: Position) =>
-      transaction.ledgerIndex > place.ledgerIndex ||
-      (transaction.ledgerIndex === place.ledgerIndex && transaction.position > place.position)
-    const low = list.findFirst(transaction => transaction.ledgerIndex >= min)
-    const high = list.findFirst(transaction => transaction.ledgerIndex > max)
+    const low = list.findFirst(({ ledgerIndex }) => ledgerIndex >= min)
+    const high = list.findFirst(({ ledgerIndex }) => ledgerIndex > max)
     const step = forward ? 1 : -1
     let at = forward ? low : high - 1
     if (from) {
-      const beyond = list.findFirst(transaction => isAfter(transaction, from))
-      const first = list.findFirst(transaction =>
-        isAfter(transaction, { ...from, position: from.position - 1 })
+      at = list.findFirst(
+        ({ ledgerIndex, position }) =>
+          ledgerIndex > from.ledgerIndex || (ledgerIndex === from.ledgerIndex && position >= from.position)
       )
-      at = forward ? Math.max(low, first) : Math.min(high, beyond) - 1
+      const first = list.at(at)
+      if (first?.ledgerIndex !== from.ledgerIndex || first.position !== from.position)
+        return { transactions: [], next: undefined }
     }
     const transactions: ValidatedTransaction[] = []
-    for (; at >= low && at < high && transactions.length < limit; at += step)
+    const isWithin = () => (forward ? at < high : at >= low)
+    for (; isWithin() && transactions.length < limit; at += step)
       transactions.push(list.at(at) as ValidatedTransaction)
-    return { transactions, next: at >= low && at < high ? list.at(at) : undefined }
+    return { transactions, next: isWithin() ? list.at(at) : undefined }
   }
 }

@@ -22,7 +22,7 @@ import type { Fees, LedgerContext } from './transactors/transactor.ts'
 export const RIPPLE_EPOCH = 946_684_800
 
 const TOTAL_DROPS = 100_000_000_000_000_000n
-const CLOSE_TIME_RESOLUTION = 10
+export const CLOSE_TIME_RESOLUTION = 10
 const ZERO_HASH = '0'.repeat(64)
 
 // How often a closing ledger tries what has failed. Source: rippled, app/ledger/Ledger.h.
@@ -110,7 +110,8 @@ export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8A
     .map(({ transaction }) => transaction)
 }
 
-function headerHash(header: Omit<LedgerHeader, 'hash'>): string {
+/** A ledger's header as its hash wants it. Source: xrpl.org "Ledger Header". */
+export function headerBytes(header: Omit<LedgerHeader, 'hash'>): Buffer {
   const numbers = Buffer.alloc(12)
   numbers.writeUInt32BE(header.ledgerIndex, 0)
   numbers.writeBigUInt64BE(header.totalDrops, 4)
@@ -119,7 +120,7 @@ function headerHash(header: Omit<LedgerHeader, 'hash'>): string {
   times.writeUInt32BE(header.parentCloseTime, 0)
   times.writeUInt32BE(header.closeTime, 4)
   times.writeUInt8(CLOSE_TIME_RESOLUTION, 8)
-  return toHex(sha512Half(hashPrefix.ledgerHeader, numbers, hashes, times))
+  return Buffer.concat([numbers, hashes, times])
 }
 
 /** The ledger: its validated state, the open ledger above it, and the history below. It knows no network. */
@@ -175,15 +176,20 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   /** The whole state as it was after a ledger of the history. */
   snapshot(after: ClosedLedger): Snapshot {
     const state = this.history.stateAfter(after, this.validated)
-    const indexes = new Set(this.#entries.keys())
-    for (let newer = after.header.ledgerIndex + 1; newer < this.openIndex; newer++)
-      for (const index of this.history.ledger(newer)?.undo.keys() ?? []) indexes.add(index)
     const entries: Snapshot['entries'] = {}
-    for (const index of indexes) {
+    for (const index of this.indexes(after)) {
       const entry = state.read(index)
       if (entry) entries[index] = entry
     }
     return { header: after.header, entries }
+  }
+
+  /** Where the state of the open ledger, or of a closed one, may hold something, in order. */
+  indexes(closed?: ClosedLedger): string[] {
+    const found = new Set(this.#entries.keys())
+    if (!closed) for (const [index] of this.#openView.changes()) found.add(index)
+    else for (const index of this.history.changedSince(closed)) found.add(index)
+    return [...found].sort()
   }
 
   /** The state of the open ledger. */
@@ -465,7 +471,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       parentCloseTime: parent.closeTime,
       totalDrops: parent.totalDrops
     }
-    const hash = headerHash(header)
+    const hash = toHex(sha512Half(hashPrefix.ledgerHeader, headerBytes(header)))
     const transactions = applied.map(({ transaction, meta }, position) => ({
       hash: transaction.hash,
       ledgerIndex: header.ledgerIndex,

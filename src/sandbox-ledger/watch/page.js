@@ -131,14 +131,17 @@ function connect() {
   }
 
   /** Reads the ledgers that closed before the page looked, or while it could not. */
-  async function catchUp(/** @type {any} */ { ledger_index: current, ledger_hash: hash, ledger_time: time }) {
+  async function catchUp(/** @type {any} */ status) {
+    const { ledger_index: current, ledger_hash: hash, ledger_time: time, validated_ledgers } = status
+    // A server of today refuses a range that begins before its own ledgers.
+    const oldest = Number(/(\d+)(?:-\d+)?$/.exec(validated_ledgers ?? '')?.[1] ?? 1)
     const { index, hash: lastHash } = book.last
     const isSame =
       index > Math.max(0, current - HISTORY) &&
       index <= current &&
       (await ask('ledger', { ledger_index: index }).catch(unless('lgrNotFound')))?.ledger_hash === lastHash
     // The last ledger is read again: the connection may have gone in the middle of it.
-    const from = isSame ? index : Math.max(current - HISTORY + 1, 1)
+    const from = isSame ? index : Math.max(current - HISTORY + 1, oldest)
     const past = await (everything ? wholeLedgers(from, current, isSame) : accountHistory(from, current))
     if (!isSame) book = new Book(past.since, wanted)
     for (const address of everything ? sandboxAccounts : wanted) book.openAccount(address)

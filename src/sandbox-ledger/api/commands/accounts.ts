@@ -1,132 +1,325 @@
+import { isValidClassicAddress } from 'ripple-address-codec'
 import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
-import { type LedgerEntry, readAccount } from '../../ledger/state.ts'
+import { type LedgerEntry, readAccount, type State } from '../../ledger/state.ts'
 import {
+  asFlag,
+  asInt,
+  asText,
+  asUint,
   type Command,
+  expectedField,
   findLedger,
+  invalidField,
   type Json,
+  ledgerByHash,
+  ledgerByIndex,
+  parseAddress,
+  parseHash,
   type Request,
-  readAddress,
-  readFlag,
+  readAccountText,
   readLimit,
+  readStrictFlag,
   rpcError
 } from '../rpc.ts'
-import { accountTxItem } from '../shapes.ts'
+import { accountTxItem, entryJson } from '../shapes.ts'
+import { entryTypes } from './entries.ts'
 
-function notFound(account: string, fields: Json) {
-  return rpcError('actNotFound', undefined, { account, ...fields })
+// The flags of an account, as account_info names them. Source: rippled 2.3.0, rpc/handlers/AccountInfo.cpp.
+const accountFlags = {
+  passwordSpent: 0x00010000,
+  requireDestinationTag: 0x00020000,
+  requireAuthorization: 0x00040000,
+  disallowIncomingXRP: 0x00080000,
+  disableMasterKey: 0x00100000,
+  noFreeze: 0x00200000,
+  globalFreeze: 0x00400000,
+  defaultRipple: 0x00800000,
+  depositAuth: 0x01000000,
+  disallowIncomingNFTokenOffer: 0x04000000,
+  disallowIncomingCheck: 0x08000000,
+  disallowIncomingPayChan: 0x10000000,
+  disallowIncomingTrustline: 0x20000000,
+  allowTrustLineClawback: 0x80000000
 }
+
+export const hasFlag = (flags: number, name: keyof typeof accountFlags) => (flags & accountFlags[name]) !== 0
+
+const exists = (state: State, account: string) => readAccount(state, indexOf.account(account)) !== undefined
 
 export const accountInfo: Command = request => {
-  const { params } = request
-  const name = params.account === undefined && params.ident !== undefined ? 'ident' : 'account'
-  const account = readAddress(params, name)
+  const { params, apiVersion } = request
+  const text = readAccountText(params, 'account', 'ident')
   const { state, fields, closed } = findLedger(request)
+  const account = parseAddress(text, fields)
   const index = indexOf.account(account)
   const root = readAccount(state, index)
-  if (!root) throw notFound(account, fields)
-  const account_data: Json = { ...root, index }
-  if (readFlag(request, 'signer_lists')) account_data.signer_lists = []
-  if (readFlag(request, 'queue')) {
-    if (closed) throw rpcError('invalidParams')
-    return { account_data, queue_data: { txn_count: 0 }, ...fields }
-  }
-  return { account_data, ...fields }
+  if (!root) throw rpcError('actNotFound', undefined, { account, ...fields })
+  const queue = asFlag(params.queue)
+  if (queue && closed) throw rpcError('invalidParams', undefined, fields)
+  const account_data: Json = entryJson(state, index)
+  const { EmailHash } = root
+  if (EmailHash) account_data.urlgravatar = `http://www.gravatar.com/avatar/${EmailHash.toLowerCase()}`
+  const names = Object.keys(accountFlags) as (keyof typeof accountFlags)[]
+  const account_flags = Object.fromEntries(names.map(name => [name, hasFlag(root.Flags, name)]))
+  const answer: Json = { account_data, account_flags, ...fields }
+  const { signer_lists } = params
+  if (apiVersion > 1 && signer_lists !== undefined && typeof signer_lists !== 'boolean')
+    throw rpcError('invalidParams', undefined, answer)
+  if (asFlag(signer_lists)) (apiVersion === 1 ? account_data : answer).signer_lists = []
+  if (queue) answer.queue_data = { txn_count: 0 }
+  return answer
 }
 
-/** Object types that can be asked for; an account here owns no other than escrows. */
-const objectTypes = new Set(
-  `account amendments amm bridge check credential delegate deposit_preauth did directory escrow fee hashes
-  mpt_issuance mptoken nft_offer nft_page offer oracle payment_channel permissioned_domain signer_list state
-  ticket vault`.split(/\s+/)
-)
+/** Kinds that no account can own. */
+const ownerless = ['amendments', 'directory', 'fee', 'hashes', 'nunl']
+/** Kinds that keep an account from being deleted. */
+const blockers =
+  `bridge check escrow mpt_issuance mptoken nft_page payment_channel state xchain_owned_claim_id
+  xchain_owned_create_account_claim_id`.split(/\s+/)
+
+/** Which entries to list, by their types. */
+function readTypes(params: Json): (entry: LedgerEntry) => boolean {
+  const { type } = params
+  if (asFlag(params.deletion_blockers_only)) {
+    const wanted = blockers.filter(name => type === undefined || type === name)
+    return ({ LedgerEntryType }) => wanted.some(name => entryTypes[name] === LedgerEntryType)
+  }
+  if (type === undefined) return () => true
+  if (typeof type !== 'string') throw expectedField('type', 'string')
+  if (!(type in entryTypes) || ownerless.includes(type)) throw invalidField('type')
+  return ({ LedgerEntryType }) => LedgerEntryType === entryTypes[type]
+}
 
 export const accountObjects: Command = request => {
   const { params } = request
-  const account = readAddress(params, 'account')
+  const text = readAccountText(params, 'account')
   const { state, fields } = findLedger(request)
-  if (!readAccount(state, indexOf.account(account))) throw notFound(account, fields)
-  const { type, marker } = params
-  if (type !== undefined && (typeof type !== 'string' || !objectTypes.has(type)))
-    throw rpcError('invalidParams', "Invalid field 'type'.")
-  const limit = readLimit(params, { standard: 200, max: 400 })
+  const account = parseAddress(text, fields)
+  if (!exists(state, account)) throw rpcError('actNotFound')
+  const isWanted = readTypes(params)
+  const limit = readLimit(params, 200)
+  const { marker } = params
   const account_objects: Json[] = []
-  const wanted = type === undefined || type === 'escrow'
 
   // A marker is the page of the directory and the entry in it to go on with.
-  const [, page, first] =
-    (typeof marker === 'string' && /^([0-9A-F]{1,10}),([0-9A-F]{64})$/.exec(marker)) || []
-  if (marker !== undefined && !first) throw rpcError('invalidParams', "Invalid field 'marker'.")
-  let waiting = first
-  for (const { page: at, entry } of directoryEntries(state, account, Number.parseInt(page ?? '0', 16))) {
+  let page: string | undefined
+  let waiting: string | undefined
+  if (marker !== undefined) {
+    if (typeof marker !== 'string') throw expectedField('marker', 'string')
+    const comma = marker.indexOf(',')
+    const [at, first] = [parseHash(marker.slice(0, comma)), parseHash(marker.slice(comma + 1))]
+    if (comma < 0 || !at || !first) throw invalidField('marker')
+    if (/[1-9A-F]/.test(at)) [page, waiting] = [at, first]
+  }
+  let count = 0
+  for (const { page: at, entry } of directoryEntries(state, account, page)) {
     if (waiting && waiting !== entry) continue
     waiting = undefined
-    if (account_objects.length === limit) {
-      const next = `${at.toString(16).toUpperCase()},${entry}`
-      return { account, account_objects, limit, marker: next, ...fields }
-    }
-    if (wanted) account_objects.push({ ...(state.read(entry) as LedgerEntry), index: entry })
+    if (limit > 0 && count === limit)
+      return { account, account_objects, limit, marker: `${at},${entry}`, ...fields }
+    if (isWanted(state.read(entry) as LedgerEntry)) account_objects.push(entryJson(state, entry))
+    count++
   }
-  if (waiting) throw rpcError('invalidParams', "Invalid field 'marker'.")
+  if (waiting) throw invalidField('marker')
   return { account, account_objects, ...fields }
 }
 
-/** A list of what an account has, where no account can have any. */
-function emptyList(name: string): Command {
+/** A marker of a list in which there is nothing to go on with: an entry of the account at best. */
+function refuseMarker(state: State, account: string, marker: unknown, refusal: () => Error) {
+  if (marker === undefined) return
+  if (typeof marker !== 'string') throw expectedField('marker', 'string')
+  const [index = '', hint = ''] = marker.split(',')
+  const hash = parseHash(index)
+  if (!hash || !/^\d+$/.test(hint)) throw refusal()
+  const entry = state.read(hash)
+  const owners =
+    entry && 'Account' in entry ? [entry.Account, 'Destination' in entry && entry.Destination] : []
+  if (!owners.includes(account)) throw rpcError('invalidParams')
+}
+
+interface EmptyList {
+  /** The list's name in the answer. */
+  name: string
+  /** A second address that narrows the list. */
+  peer?: string
+  /** Which ledger is asked goes with the refusal of an address. */
+  refusesWithLedger?: boolean
+  namesFields?: boolean
+}
+
+/** What an account has besides XRP, escrows and tickets: nothing. What differs is how a request is refused. */
+const emptyLists: Record<string, EmptyList> = {
+  account_channels: { name: 'channels', peer: 'destination_account' },
+  account_lines: { name: 'lines', peer: 'peer', refusesWithLedger: true },
+  account_offers: { name: 'offers', refusesWithLedger: true, namesFields: true }
+}
+
+function emptyList({ name, peer, refusesWithLedger, namesFields }: EmptyList): Command {
   return request => {
-    const account = readAddress(request.params, 'account')
+    const { params } = request
+    const text = readAccountText(params, 'account')
     const { state, fields } = findLedger(request)
-    if (!readAccount(state, indexOf.account(account))) throw notFound(account, fields)
+    const refusal = refusesWithLedger ? fields : {}
+    const account = parseAddress(text, refusal)
+    if (!exists(state, account)) throw rpcError('actNotFound')
+    const other = peer && asText(params[peer])
+    if (other && !isValidClassicAddress(other)) throw rpcError('actMalformed', undefined, refusal)
+    const refuse = (field: string) => (namesFields ? invalidField(field) : rpcError('invalidParams'))
+    if (readLimit(params, 200) === 0) throw refuse('limit')
+    refuseMarker(state, account, params.marker, () => refuse('marker'))
     return { account, [name]: [], ...fields }
   }
 }
 
-export const accountLines = emptyList('lines')
-export const accountOffers = emptyList('offers')
-
-/** A bound of the ledgers to search: -1 or nothing means as far as there are any. */
-function bound(params: Json, name: string, whole: number): number {
-  const value = params[name]
-  if (value === undefined || value === -1) return whole
-  if (typeof value !== 'number' || !Number.isInteger(value)) throw rpcError('invalidParams')
-  return value
+const accountNfts: Command = request => {
+  const { params } = request
+  const account = parseAddress(readAccountText(params, 'account'))
+  const { state, fields } = findLedger(request)
+  if (!exists(state, account)) throw rpcError('actNotFound')
+  readLimit(params, 100)
+  const { marker } = params
+  if (marker !== undefined && typeof marker !== 'string') throw expectedField('marker', 'string')
+  if (marker !== undefined) throw invalidField('marker')
+  return { account, account_nfts: [], ...fields }
 }
 
-function ledgerRange(request: Request): { min: number; max: number } {
+const accountCurrencies: Command = request => {
+  const text = readAccountText(request.params, 'account', 'ident')
+  const { state, fields } = findLedger(request)
+  if (!exists(state, parseAddress(text, fields))) throw rpcError('actNotFound')
+  return { receive_currencies: [], send_currencies: [], ...fields }
+}
+
+const gatewayBalances: Command = request => {
+  const { params, apiVersion } = request
+  const { state, fields } = findLedger(request)
+  if (params.account === undefined && params.ident === undefined) readAccountText(params, 'account')
+  const account = parseAddress(asText(params.account ?? params.ident))
+  const answer = { account, ...fields }
+  if (apiVersion > 1 && !exists(state, account)) throw rpcError('actNotFound', undefined, answer)
+  const { hotwallet = [] } = params
+  const wallets: unknown = typeof hotwallet === 'string' ? [hotwallet] : (hotwallet ?? [])
+  const isValid = (wallet: unknown) => typeof wallet === 'string' && isValidClassicAddress(wallet)
+  if (!Array.isArray(wallets) || !wallets.every(isValid))
+    throw rpcError(apiVersion === 1 ? 'invalidHotWallet' : 'invalidParams', undefined, answer)
+  return answer
+}
+
+const noRippleCheck: Command = request => {
   const { params, ledger } = request
-  if (params.ledger_index !== undefined || params.ledger_hash !== undefined) {
-    const { closed } = findLedger(request)
-    if (!closed) throw rpcError('lgrNotFound')
-    return { min: closed.header.ledgerIndex, max: closed.header.ledgerIndex }
+  for (const name of ['account', 'role']) if (params[name] === undefined) readAccountText(params, name)
+  const text = readAccountText(params, 'account')
+  const role = asText(params.role)
+  if (role !== 'gateway' && role !== 'user') throw invalidField('role')
+  readLimit(params, 300)
+  const transactions = readStrictFlag(request, 'transactions')
+  const { state, fields } = findLedger(request)
+  const list: Json[] = []
+  const answer = { ...(transactions && { transactions: list }), ...fields }
+  const account = parseAddress(text, answer)
+  const root = readAccount(state, indexOf.account(account))
+  if (!root) throw rpcError('actNotFound')
+  const problems: string[] = []
+  const isRippling = hasFlag(root.Flags, 'defaultRipple')
+  if (isRippling && role === 'user')
+    problems.push(
+      'You appear to have set your default ripple flag even though you are not a gateway. This is not ' +
+        'recommended unless you are experimenting'
+    )
+  if (!isRippling && role === 'gateway') {
+    problems.push('You should immediately set your default ripple flag')
+    const set = { TransactionType: 'AccountSet', SetFlag: 8 }
+    list.push({ ...set, Sequence: root.Sequence, Account: account, Fee: ledger.fees.base })
   }
+  return { ...answer, problems }
+}
+
+const depositAuthorized: Command = request => {
+  const { params } = request
+  const [source_account, destination_account] = ['source_account', 'destination_account'].map(name => {
+    if (params[name] !== undefined && typeof params[name] !== 'string') throw expectedField(name, 'a string')
+    return parseAddress(readAccountText(params, name))
+  }) as [string, string]
+  const { state, fields } = findLedger(request)
+  if (!exists(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
+  const destination = readAccount(state, indexOf.account(destination_account))
+  if (!destination) throw rpcError('dstActNotFound', undefined, fields)
+  const { credentials } = params
+  if (credentials !== undefined) {
+    const refuse = (wanted: string) => expectedField('credentials', wanted)
+    if (!Array.isArray(credentials) || credentials.length === 0)
+      throw refuse('is non-empty array of CredentialID(hash256)')
+    if (credentials.length > 8) throw refuse('array too long')
+    if (!credentials.every(id => typeof id === 'string' && parseHash(id)))
+      throw refuse('an array of CredentialID(hash256)')
+    throw rpcError('badCredentials', "credentials don't exist", fields)
+  }
+  const deposit_authorized =
+    source_account === destination_account || !hasFlag(destination.Flags, 'depositAuth')
+  return { source_account, destination_account, deposit_authorized, ...fields }
+}
+
+/** The ledgers to search, from the bounds or the one ledger in a request; all, if it names none. */
+function readRange({ params, apiVersion, ledger }: Request): () => { min: number; max: number } {
+  const { ledger_index_min, ledger_index_max, ledger_index, ledger_hash } = params
   const first = ledger.history.first.header.ledgerIndex
   const last = ledger.closedHeader.ledgerIndex
-  const min = bound(params, 'ledger_index_min', first)
-  const max = bound(params, 'ledger_index_max', last)
-  if (min > max) throw rpcError(request.apiVersion === 1 ? 'lgrIdxsInvalid' : 'invalidLgrRange')
-  return { min: Math.max(min, first), max: Math.min(max, last) }
+  const hasBounds = ledger_index_min !== undefined || ledger_index_max !== undefined
+  if (apiVersion > 1 && hasBounds && (ledger_index !== undefined || ledger_hash !== undefined))
+    throw rpcError('invalidParams', 'invalidParams')
+  if (hasBounds) {
+    const bound = (value: unknown, open: number) =>
+      value === undefined || asInt(value) < 0 ? open : asUint(value)
+    const min = bound(ledger_index_min, 0)
+    const max = bound(ledger_index_max, 2 ** 32 - 1)
+    return () => {
+      const isBeyond = (max > last && max < 2 ** 32 - 1) || (min < first && min !== 0)
+      if (apiVersion > 1 && isBeyond) throw rpcError('lgrIdxMalformed')
+      const range = { min: Math.max(min, first), max: Math.min(max, last) }
+      if (range.max < range.min) throw rpcError(apiVersion === 1 ? 'lgrIdxsInvalid' : 'invalidLgrRange')
+      return range
+    }
+  }
+  if (ledger_hash === undefined && ledger_index === undefined) return () => ({ min: first, max: last })
+  const isNumeric = typeof ledger_index === 'number' || typeof ledger_index === 'boolean'
+  const index = isNumeric ? asUint(ledger_index) : asText(ledger_index)
+  if (typeof index === 'string' && !['', 'current', 'closed', 'validated'].includes(index))
+    throw rpcError('invalidParams', 'ledger_index string malformed')
+  const find = () =>
+    ledger_hash === undefined ? ledgerByIndex(ledger, index) : ledgerByHash(ledger, ledger_hash)
+  if (ledger_hash !== undefined && (typeof ledger_hash !== 'string' || !parseHash(ledger_hash))) find()
+  return () => {
+    const { closed } = find()
+    if (!closed) throw rpcError('lgrNotValidated')
+    return { min: closed.header.ledgerIndex, max: closed.header.ledgerIndex }
+  }
 }
+
+const isUint = (value: unknown) =>
+  value === null || typeof value === 'boolean' || (typeof value === 'number' && value >= 0)
 
 export const accountTx: Command = request => {
   const { params, ledger, apiVersion } = request
-  const account = readAddress(params, 'account')
-  const { min, max } = ledgerRange(request)
-  const limit = readLimit(params, { standard: 200, max: 1000 })
+  const binary = readStrictFlag(request, 'binary')
+  const forward = readStrictFlag(request, 'forward')
+  const limit = asUint(params.limit)
+  const account = parseAddress(readAccountText(params, 'account'))
+  const range = readRange(request)
   const marker = params.marker as Json | undefined
-  const isMarker = (value: unknown) => typeof value === 'number' && Number.isInteger(value)
-  if (marker !== undefined && !(isMarker(marker?.ledger) && isMarker(marker?.seq)))
+  if (marker !== undefined && !(isUint(marker?.ledger) && isUint(marker?.seq)))
     throw rpcError(
       'invalidParams',
       'invalid marker. Provide ledger index via ledger field, and transaction sequence number via seq field'
     )
+  const { min, max } = range()
   const { transactions, next } = ledger.history.accountTransactions(account, {
     min,
     max,
-    limit,
-    forward: readFlag(request, 'forward'),
-    from: marker && { ledgerIndex: Number(marker.ledger), position: Number(marker.seq) }
+    limit: limit || (binary ? 500 : 200),
+    forward,
+    from: marker && { ledgerIndex: asUint(marker.ledger), position: asUint(marker.seq) }
   })
-  const binary = readFlag(request, 'binary')
   return {
     account,
     ledger_index_min: min,
@@ -136,4 +329,16 @@ export const accountTx: Command = request => {
     transactions: transactions.map(transaction => accountTxItem(transaction, { apiVersion, binary })),
     validated: true
   }
+}
+
+export const accountCommands: Record<string, Command> = {
+  ...Object.fromEntries(Object.entries(emptyLists).map(([command, list]) => [command, emptyList(list)])),
+  account_currencies: accountCurrencies,
+  account_info: accountInfo,
+  account_nfts: accountNfts,
+  account_objects: accountObjects,
+  account_tx: accountTx,
+  deposit_authorized: depositAuthorized,
+  gateway_balances: gatewayBalances,
+  noripple_check: noRippleCheck
 }

@@ -1,31 +1,24 @@
-import type { Command } from '../rpc.ts'
-import { accountInfo, accountLines, accountObjects, accountOffers, accountTx } from './accounts.ts'
-import { ledger, ledgerAccept, ledgerClosed, ledgerCurrent, ledgerEntry } from './ledgers.ts'
-import { fee, ping, serverInfo, serverState, stop, version } from './server.ts'
-import { subscribe, unsubscribe } from './subscriptions.ts'
-import { submit, tx } from './transactions.ts'
+import type { ApiVersion, Command } from '../rpc.ts'
+import { accountCommands } from './accounts.ts'
+import { ledgerCommands } from './ledgers.ts'
+import { bookOffers } from './markets.ts'
+import { serverCommands } from './server.ts'
+import { subscriptionCommands } from './subscriptions.ts'
+import { transactionCommands } from './transactions.ts'
 
 export const commands = new Map<string, Command>(
   Object.entries({
-    account_info: accountInfo,
-    account_lines: accountLines,
-    account_objects: accountObjects,
-    account_offers: accountOffers,
-    account_tx: accountTx,
-    fee,
-    ledger,
-    ledger_accept: ledgerAccept,
-    ledger_closed: ledgerClosed,
-    ledger_current: ledgerCurrent,
-    ledger_entry: ledgerEntry,
-    ping,
-    server_info: serverInfo,
-    server_state: serverState,
-    stop,
-    submit,
-    subscribe,
-    tx,
-    unsubscribe,
-    version
+    ...accountCommands,
+    ...ledgerCommands,
+    ...serverCommands,
+    ...subscriptionCommands,
+    ...transactionCommands,
+    book_offers: bookOffers
   })
 )
+
+/** Commands that version 2 no longer has. */
+const dropped = new Set(['ledger_header', 'tx_history'])
+
+export const findCommand = (name: string, apiVersion: ApiVersion): Command | undefined =>
+  apiVersion > 1 && dropped.has(name) ? undefined : commands.get(name)

@@ -1,16 +1,14 @@
-import { encodeNodePublic } from 'ripple-address-codec'
+import { randomBytes } from 'node:crypto'
 import { RIPPLE_EPOCH } from '../../ledger/ledger.ts'
 import type { Command, Request } from '../rpc.ts'
-import { humanTime } from '../shapes.ts'
+import { DROPS_PER_XRP, humanTime, loadFactor, loadLevels, REFERENCE_LEVEL } from '../shapes.ts'
+import { HOST, NODE_KEY } from '../streams.ts'
 
-// The version whose API this server speaks: 1 as rippled 1.9.3 does, and 2 as the first with that version.
-const BUILD_VERSION = '2.0.0'
-const NODE_KEY = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
-const DROPS_PER_XRP = 1_000_000
-const REFERENCE_LEVEL = 256
+/** The version that this server answers like. */
+const BUILD_VERSION = '2.3.0'
 
 /** What `server_info` and `server_state` have in common. */
-function common({ ledger, startedAt }: Request) {
+function common({ ledger, startedAt, port }: Request) {
   const uptimeUs = String((Date.now() - startedAt) * 1000)
   const idle = { duration_us: '0', transitions: '0' }
   return {
@@ -24,6 +22,7 @@ function common({ ledger, startedAt }: Request) {
     peer_disconnects: '0',
     peer_disconnects_resources: '0',
     peers: 0,
+    ports: [{ port: String(port), protocol: ['ws'] }],
     pubkey_node: NODE_KEY,
     pubkey_validator: 'none',
     server_state: 'full',
@@ -41,16 +40,16 @@ function common({ ledger, startedAt }: Request) {
   }
 }
 
-export const serverInfo: Command = request => {
+const serverInfo: Command = request => {
   const { fees, closedHeader } = request.ledger
   const age = Math.floor(request.ledger.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
   return {
     info: {
       ...common(request),
-      hostid: 'sandbox',
+      hostid: HOST,
       last_close: { converge_time_s: 0.1, proposers: 0 },
       load: { job_types: [], threads: 1 },
-      load_factor: loadFactor(request),
+      load_factor: loadFactor(request.ledger),
       validated_ledger: {
         age: Math.max(0, age),
         base_fee_xrp: fees.base / DROPS_PER_XRP,
@@ -64,19 +63,14 @@ export const serverInfo: Command = request => {
   }
 }
 
-export const serverState: Command = request => {
+const serverState: Command = request => {
   const { fees, closedHeader } = request.ledger
   return {
     state: {
       ...common(request),
       last_close: { converge_time: 100, proposers: 0 },
       load: { job_types: [], threads: 1 },
-      load_base: 256,
-      load_factor: REFERENCE_LEVEL * loadFactor(request),
-      load_factor_fee_escalation: REFERENCE_LEVEL * loadFactor(request),
-      load_factor_fee_queue: 256,
-      load_factor_fee_reference: 256,
-      load_factor_server: 256,
+      ...loadLevels(request.ledger),
       validated_ledger: {
         base_fee: fees.base,
         close_time: closedHeader.closeTime,
@@ -90,10 +84,7 @@ export const serverState: Command = request => {
   }
 }
 
-/** How many times the base fee the open ledger costs at this moment. */
-const loadFactor = ({ ledger }: Request) => Number(ledger.openLedgerCost({})) / ledger.fees.base
-
-export const fee: Command = request => {
+const fee: Command = request => {
   const { ledger } = request
   const base = String(ledger.fees.base)
   const limit = Number.isFinite(ledger.openLedgerLimit) ? ledger.openLedgerLimit : 1000
@@ -112,18 +103,24 @@ export const fee: Command = request => {
     levels: {
       median_level: String(REFERENCE_LEVEL * 500),
       minimum_level: level,
-      open_ledger_level: String(Math.ceil(REFERENCE_LEVEL * loadFactor(request))),
+      open_ledger_level: String(loadLevels(ledger).load_factor),
       reference_level: level
     },
     max_queue_size: String(20 * limit)
   }
 }
 
-export const ping: Command = () => ({ role: 'admin', unlimited: true })
-
-export const version: Command = () => ({ version: { first: 1, good: 1, last: 2 } })
-
-export const stop: Command = request => {
-  request.stop()
-  return { message: 'ripple server stopping' }
+export const serverCommands: Record<string, Command> = {
+  fee,
+  ping: () => ({ role: 'admin', unlimited: true }),
+  random: () => ({ random: randomBytes(32).toString('hex').toUpperCase() }),
+  server_info: serverInfo,
+  server_state: serverState,
+  stop: request => {
+    request.stop()
+    return { message: 'ripple server stopping' }
+  },
+  version: ({ apiVersion }) => ({
+    version: apiVersion === 1 ? { first: '1.0.0', good: '1.0.0', last: '1.0.0' } : { first: 1, last: 2 }
+  })
 }

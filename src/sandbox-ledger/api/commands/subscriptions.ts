@@ -1,20 +1,15 @@
+import { randomBytes } from 'node:crypto'
 import { isValidClassicAddress } from 'ripple-address-codec'
 import { type Command, type Json, type Request, rpcError } from '../rpc.ts'
-import { ledgerStatus, streamNames } from '../streams.ts'
+import { loadLevels } from '../shapes.ts'
+import { HOST, ledgerStatus, NODE_KEY, streamNames } from '../streams.ts'
+import { checkBooks } from './markets.ts'
 
-/** How many accounts a connection can listen to. */
+/** How many accounts a connection can listen to, proposed and validated. */
 const MAX_ACCOUNTS = 10_000
 
-function readStreams({ streams }: Json): string[] {
-  if (streams === undefined) return []
-  if (!Array.isArray(streams)) throw rpcError('invalidParams')
-  if (!streams.every(name => typeof name === 'string' && streamNames.has(name)))
-    throw rpcError('malformedStream')
-  return streams.map(name => (name === 'rt_transactions' ? 'transactions_proposed' : name))
-}
-
-function readAccounts(params: Json, ...names: string[]): string[] {
-  const list = names.map(name => params[name]).find(value => value !== undefined)
+function readAccounts(params: Json, name: string): string[] {
+  const list = params[name]
   if (list === undefined) return []
   if (!Array.isArray(list)) throw rpcError('invalidParams')
   const valid = list.every(account => typeof account === 'string' && isValidClassicAddress(account))
@@ -22,37 +17,61 @@ function readAccounts(params: Json, ...names: string[]): string[] {
   return list
 }
 
-/** All that a request names, checked before any of it takes effect. */
-function readTargets({ params }: Request) {
+/** The state of the server stream, as `subscribe` answers it. */
+function serverStatus({ ledger }: Request): Json {
+  const { load_base, load_factor } = loadLevels(ledger)
   return {
-    streams: readStreams(params),
-    accounts: readAccounts(params, 'accounts'),
-    accountsProposed: readAccounts(params, 'accounts_proposed', 'rt_accounts')
+    hostid: HOST,
+    load_base,
+    load_factor,
+    pubkey_node: NODE_KEY,
+    random: randomBytes(32).toString('hex').toUpperCase(),
+    server_status: 'full',
+    stand_alone: true
   }
 }
 
-export const subscribe: Command = request => {
-  const { subscriber, apiVersion, ledger } = request
-  const { streams, accounts, accountsProposed } = readTargets(request)
-  const all = new Set([
-    ...subscriber.accounts,
-    ...subscriber.accountsProposed,
-    ...accounts,
-    ...accountsProposed
-  ])
-  if (all.size > MAX_ACCOUNTS) throw rpcError('slowDown')
-  subscriber.apiVersion = apiVersion
-  for (const name of streams) subscriber.streams.add(name)
-  for (const account of accounts) subscriber.accounts.add(account)
-  for (const account of accountsProposed) subscriber.accountsProposed.add(account)
-  return streams.includes('ledger') ? ledgerStatus(ledger, apiVersion) : {}
+type Change = <T>(set: Set<T>, item: T) => void
+
+/** Takes what a request names one after the other: what comes before a mistake has taken effect, as in rippled. */
+function change(request: Request, apply: Change, onStream?: (name: string) => void) {
+  const { params, subscriber } = request
+  if (params.url !== undefined) throw rpcError('noPermission')
+  const { streams = [] } = params
+  if (!Array.isArray(streams)) throw rpcError('invalidParams')
+  for (const given of streams) {
+    const name = given === 'rt_transactions' ? 'transactions_proposed' : given
+    if (!streamNames.has(name) || (!onStream && name === 'book_changes')) throw rpcError('malformedStream')
+    apply(subscriber.streams, name)
+    onStream?.(name)
+  }
+  const name = params.accounts_proposed === undefined ? 'rt_accounts' : 'accounts_proposed'
+  for (const account of readAccounts(params, name)) apply(subscriber.accountsProposed, account)
+  for (const account of readAccounts(params, 'accounts')) apply(subscriber.accounts, account)
+  if (params.books !== undefined) checkBooks(params.books)
 }
 
-export const unsubscribe: Command = request => {
-  const { subscriber } = request
-  const { streams, accounts, accountsProposed } = readTargets(request)
-  for (const name of streams) subscriber.streams.delete(name)
-  for (const account of accounts) subscriber.accounts.delete(account)
-  for (const account of accountsProposed) subscriber.accountsProposed.delete(account)
+const subscribe: Command = request => {
+  const { subscriber, apiVersion, ledger } = request
+  const answer: Json = {}
+  subscriber.apiVersion = apiVersion
+  change(
+    request,
+    (set, item) => {
+      if (set.size >= MAX_ACCOUNTS && !set.has(item)) throw rpcError('slowDown')
+      set.add(item)
+    },
+    name => {
+      if (name === 'ledger') Object.assign(answer, ledgerStatus(ledger))
+      if (name === 'server') Object.assign(answer, serverStatus(request))
+    }
+  )
+  return answer
+}
+
+const unsubscribe: Command = request => {
+  change(request, (set, item) => set.delete(item))
   return {}
 }
+
+export const subscriptionCommands: Record<string, Command> = { subscribe, unsubscribe }

@@ -2,8 +2,19 @@ import { describeResult } from '../../ledger/engine-results.ts'
 import { indexOf, toHex } from '../../ledger/hashes.ts'
 import { readAccount } from '../../ledger/state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
-import { type Command, type Json, type Request, RpcError, readFlag, rpcError } from '../rpc.ts'
-import { pendingTransaction, txResult } from '../shapes.ts'
+import {
+  asFlag,
+  asText,
+  asUint,
+  type Command,
+  type Json,
+  missingField,
+  parseHash,
+  type Request,
+  RpcError,
+  rpcError
+} from '../rpc.ts'
+import { pendingResult, txResult } from '../shapes.ts'
 
 const MAX_SEARCH_RANGE = 1000
 
@@ -27,67 +38,106 @@ function refuseToSign({ params }: Request): never {
   throw rpcError('notSupported', 'Signing is not supported by this server.', { deprecated })
 }
 
-export const submit: Command = request => {
-  const { params, ledger, apiVersion } = request
-  const { tx_blob } = params
-  if (tx_blob === undefined) return refuseToSign(request)
-  if (typeof tx_blob !== 'string' || !/^([0-9A-Fa-f]{2})+$/.test(tx_blob)) throw rpcError('invalidParams')
-  const transaction = parse(tx_blob)
-  const { result, applied, kept } = ledger.submit(transaction, { failHard: readFlag(request, 'fail_hard') })
-  const { Account } = transaction.fields
-  const sequence = readAccount(ledger.open, indexOf.account(Account))?.Sequence ?? 0
-  const validated = ledger.history.transaction(transaction.hash)
-  const tx_json = pendingTransaction(transaction, apiVersion)
-  if (validated) {
-    tx_json.inLedger = validated.ledgerIndex
-    tx_json.ledger_index = validated.ledgerIndex
-  }
-  const answer = {
+const submit: Command = request => {
+  const { params, ledger } = request
+  if (params.tx_blob === undefined) return refuseToSign(request)
+  const digits = asText(params.tx_blob)
+  if (!/^[0-9A-Fa-f]+$/.test(digits)) throw rpcError('invalidParams')
+  const transaction = parse(digits.length % 2 ? `0${digits}` : digits)
+  const { result, applied, kept } = ledger.submit(transaction, { failHard: asFlag(params.fail_hard) })
+  const { hash, fields, blob } = transaction
+  const validated = ledger.history.transaction(hash)
+  const place = validated && { inLedger: validated.ledgerIndex, ledger_index: validated.ledgerIndex }
+  const answer: Json = {
     accepted: applied || kept,
-    account_sequence_available: sequence,
-    account_sequence_next: sequence,
     applied,
     broadcast: applied,
     ...describeResult(result),
     kept,
-    open_ledger_cost: String(ledger.openLedgerCost(transaction.fields)),
     queued: result === 'terQUEUED',
-    tx_blob: toHex(transaction.blob),
-    tx_json,
-    validated_ledger_index: ledger.closedHeader.ledgerIndex
+    tx_blob: toHex(blob),
+    // What was sent, not what the ledger makes of it: in every version.
+    tx_json: { ...fields, hash, ...place }
   }
+  if (result === 'temBAD_SIGNATURE') return answer
+  const sequence = readAccount(ledger.open, indexOf.account(fields.Account))?.Sequence ?? 0
+  answer.account_sequence_available = sequence
+  answer.account_sequence_next = sequence
+  answer.open_ledger_cost = String(ledger.openLedgerCost(fields))
+  answer.validated_ledger_index = ledger.closedHeader.ledgerIndex
   // As in rippled, the answer does not know yet of those that this transaction has made room for.
   if (result === 'tesSUCCESS') ledger.applyHeld(transaction)
   return answer
 }
 
-/** Whether a search over the ledgers asked for has seen all of them. */
-function searchedAll({ params, ledger }: Request): Json {
-  const { min_ledger: min, max_ledger: max } = params
-  if (min === undefined && max === undefined) return {}
-  if (typeof min !== 'number' || typeof max !== 'number' || !(min <= max)) throw rpcError('invalidLgrRange')
-  if (max - min > MAX_SEARCH_RANGE) throw rpcError('excessiveLgrRange')
-  const first = ledger.history.first.header.ledgerIndex
-  return { searched_all: min >= first && max <= ledger.closedHeader.ledgerIndex }
+/** The hash that a request names; undefined if nothing is at the place that it names. */
+function readHash({ params, ledger }: Request): string | undefined {
+  const { transaction, ctid } = params
+  if ((transaction === undefined) === (ctid === undefined)) throw rpcError('invalidParams')
+  if (ctid === undefined) {
+    const hash = parseHash(asText(transaction))
+    if (!hash) throw rpcError('notImpl')
+    return hash
+  }
+  const [, ledgerIndex = '', position = '', network = ''] =
+    /^C([0-9A-F]{7})([0-9A-F]{4})([0-9A-F]{4})$/i.exec(asText(ctid)) ?? []
+  if (!network) throw rpcError('invalidParams')
+  const networkId = Number.parseInt(network, 16)
+  if (networkId !== ledger.networkId)
+    throw rpcError(
+      'unknown',
+      `Wrong network. You should submit this request to a node running on NetworkID: ${networkId}`
+    )
+  const at = ledger.history.ledger(Number.parseInt(ledgerIndex, 16))
+  return at?.transactions[Number.parseInt(position, 16)]?.hash
 }
 
-export const tx: Command = request => {
-  const { params, ledger, apiVersion } = request
-  const { transaction: hash } = params
-  if (hash === undefined) throw rpcError('invalidParams')
-  if (typeof hash !== 'string' || !/^[0-9A-Fa-f]{64}$/.test(hash)) throw rpcError('notImpl')
-  const binary = readFlag(request, 'binary')
-  const searched = searchedAll(request)
-  const validated = ledger.history.transaction(hash.toUpperCase())
-  if (validated) return txResult(validated, { apiVersion, binary })
-  const pending = ledger.submitted.get(hash.toUpperCase())
-  if (!pending) throw rpcError('txnNotFound', undefined, searched)
-  if (binary) {
-    const name = apiVersion === 1 ? 'tx' : 'tx_blob'
-    return { [name]: toHex(pending.blob), hash: pending.hash, validated: false }
+/** The ledgers that a search is confined to. */
+function readRange({ min_ledger, max_ledger }: Json): { min: number; max: number } | undefined {
+  if (min_ledger === undefined || max_ledger === undefined) return undefined
+  let [min, max] = [0, 0]
+  try {
+    ;[min, max] = [asUint(min_ledger), asUint(max_ledger)]
+  } catch {
+    throw rpcError('invalidLgrRange')
   }
-  const { hash: ownHash, ...fields } = pendingTransaction(pending, apiVersion)
-  return apiVersion === 1
-    ? { ...fields, hash: ownHash, validated: false }
-    : { tx_json: fields, hash: ownHash, validated: false }
+  if (max < min) throw rpcError('invalidLgrRange')
+  if (max - min > MAX_SEARCH_RANGE) throw rpcError('excessiveLgrRange')
+  return { min, max }
+}
+
+const tx: Command = request => {
+  const { params, ledger, apiVersion } = request
+  const hash = readHash(request)
+  const binary = asFlag(params.binary)
+  const range = readRange(params)
+  if (!hash) throw rpcError('txnNotFound')
+  const validated = ledger.history.transaction(hash)
+  if (validated) return txResult(validated, ledger.networkId, { apiVersion, binary })
+  const pending = ledger.submitted.get(hash)
+  if (pending) return pendingResult(pending, { apiVersion, binary })
+  if (!range) throw rpcError('txnNotFound')
+  // rippled finds that it has searched a range when it has a transaction of every ledger in it.
+  let searched_all = true
+  for (let index = range.min; index <= range.max && searched_all; index++)
+    searched_all = (ledger.history.ledger(index)?.transactions.length ?? 0) > 0
+  throw rpcError('txnNotFound', undefined, { searched_all })
+}
+
+const submitMultisigned: Command = ({ params }) => {
+  if (params.tx_json === undefined) throw missingField('tx_json')
+  throw rpcError('notSupported')
+}
+
+const sign: Command = request => {
+  if (request.params.secret === undefined) throw missingField('secret')
+  throw rpcError('notSupported', 'Signing is not supported by this server.')
+}
+
+export const transactionCommands: Record<string, Command> = {
+  sign,
+  sign_for: sign,
+  submit,
+  submit_multisigned: submitMultisigned,
+  tx
 }

@@ -1,8 +1,7 @@
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json } from './json.ts'
-import type { Ask } from './ledger-connection.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import { errorCode } from './server-socket.ts'
+import { type Ask, errorCode } from './server-socket.ts'
 
 // After a refusal, or while a ledger's transactions are not to be had yet.
 const firstPauseMs = 100

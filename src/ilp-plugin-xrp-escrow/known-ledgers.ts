@@ -1,5 +1,12 @@
 import type { Json } from './json.ts'
-import type { Ask, ClosedLedger } from './ledger-connection.ts'
+import type { Ask } from './server-socket.ts'
+
+/** A closed ledger. */
+export interface ClosedLedger {
+  index: number
+  /** ledger time, seconds since 2000-01-01T00:00Z */
+  closeTime: number
+}
 
 // How many of the newest ledgers to remember.
 const remembered = 64

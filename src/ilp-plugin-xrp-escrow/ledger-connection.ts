@@ -2,9 +2,16 @@ import { EventEmitter } from 'node:events'
 import { AccountReader, type Page } from './account-reader.ts'
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
-import { KnownLedgers } from './known-ledgers.ts'
+import { type ClosedLedger, KnownLedgers } from './known-ledgers.ts'
 import type { ValidatedTransaction } from './ledger-transaction.ts'
-import { errorCode, isPassing, type Request, RequestRefusedError, ServerSocket } from './server-socket.ts'
+import {
+  type Ask,
+  errorCode,
+  isPassing,
+  type Request,
+  RequestRefusedError,
+  ServerSocket
+} from './server-socket.ts'
 
 const reconnectTimeoutMs = 10_000
 const firstBackoffMs = 250
@@ -13,13 +20,6 @@ const maxBackoffMs = 5_000
 const firstPauseMs = 100
 const maxPauseMs = 2_000
 const maxTimerMs = 2 ** 31 - 1
-
-/** A closed ledger. */
-export interface ClosedLedger {
-  index: number
-  /** ledger time, seconds since 2000-01-01T00:00Z */
-  closeTime: number
-}
 
 interface ConnectionEvents {
   up: []
@@ -37,9 +37,6 @@ interface ConnectionEvents {
   /** every transaction up to and including this ledger has been told */
   read: [ledger: ClosedLedger]
 }
-
-/** Asks a server, see `LedgerConnection.request`. */
-export type Ask = (request: Request) => Promise<Json>
 
 /** Who follows an account. */
 interface Follower {

@@ -21,6 +21,9 @@ export interface Request {
   [parameter: string]: unknown
 }
 
+/** Asks a server, see `LedgerConnection.request`. */
+export type Ask = (request: Request) => Promise<Json>
+
 /** The server answered a request with an error. */
 export class RequestRefusedError extends Error {
   /** the error's short name, e.g. `actNotFound` */

@@ -1,5 +1,6 @@
 import { isUInt32, toObject } from './json.ts'
-import type { ClosedLedger, LedgerConnection } from './ledger-connection.ts'
+import type { ClosedLedger } from './known-ledgers.ts'
+import type { LedgerConnection } from './ledger-connection.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
 import { RequestRefusedError } from './server-socket.ts'
 

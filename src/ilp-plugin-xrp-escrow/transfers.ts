@@ -1,7 +1,7 @@
 import { parseBytes32, toXrplCondition, toXrplFulfillment } from './condition.ts'
 import { UnreachableError } from './errors.ts'
 import type { Order } from './job.ts'
-import type { ClosedLedger } from './ledger-connection.ts'
+import type { ClosedLedger } from './known-ledgers.ts'
 import {
   type Content,
   type Escrow,

@@ -372,7 +372,7 @@ function drawFigures(/** @type {Book} */ book) {
     figure(
       'rhythm',
       `${number(Number((made / seconds).toFixed(1)))} a second`,
-      `in ${count(seconds, 'second')}`
+      `in the last ${count(seconds, 'second')}`
     )
   else figure('rhythm', '–')
 

@@ -1,13 +1,28 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
+import { connect } from 'node:net'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { WebSocket } from 'ws'
 
 const IDLE_STOP_MS = 60_000
 const ANSWER_TIMEOUT_MS = 2_000
 
+/** Whether nobody listens at a URL: found out before anything is loaded that could talk with whoever does. */
+function isRefused(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return new Promise(resolve => {
+    const done = (refused: boolean) => {
+      socket.destroy()
+      resolve(refused)
+    }
+    const socket = connect(Number(port), hostname, () => done(false))
+    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code === 'ECONNREFUSED'))
+  })
+}
+
 /** What answers at a URL: an XRP Ledger server, nothing at all, or something else. */
-export function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
+export async function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
+  if (await isRefused(url)) return 'nothing'
+  const { WebSocket } = await import('ws')
   return new Promise(resolve => {
     const socket = new WebSocket(url, { handshakeTimeout: ANSWER_TIMEOUT_MS })
     const timer = setTimeout(() => done('stranger'), ANSWER_TIMEOUT_MS)
@@ -21,9 +36,7 @@ export function probe(url: string): Promise<'ledger' | 'nothing' | 'stranger'> {
       const isLedger = data.toString().includes('"complete_ledgers"')
       done(isLedger ? 'ledger' : 'stranger')
     })
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      done(error.code === 'ECONNREFUSED' ? 'nothing' : 'stranger')
-    )
+    socket.on('error', () => done('stranger'))
   })
 }
 

@@ -6,9 +6,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
 import { type SandboxLedger, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
 import { indexOf } from '../src/sandbox-ledger/ledger/hashes.ts'
+import { fieldsOf } from '../src/sandbox-ledger/ledger/history.ts'
 import { serialize } from '../src/sandbox-ledger/ledger/serialize.ts'
 import { readAccount } from '../src/sandbox-ledger/ledger/state.ts'
 import { InvalidTransaction, parseTransaction } from '../src/sandbox-ledger/ledger/transaction.ts'
+import type { Message } from './sandbox-ledger/client.ts'
 import { pairs } from './support/pairs.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -267,7 +269,7 @@ class Strangers {
     const range = { min: 0, max: 2 ** 31, forward: false, limit: 20 }
     const copied = ledger.ledger.history
       .accountTransactions(victim, range)
-      .transactions.map(({ fieldsJson }) => JSON.parse(fieldsJson))
+      .transactions.map((transaction): Message => fieldsOf(transaction))
       .find(({ TransactionType, Memos }) => TransactionType === 'EscrowCreate' && Memos?.length === 2)
     const { closeTime } = ledger.ledger.closedHeader
     const CancelAfter = Math.min(closeTime + drawn.lives, 2 ** 32 - 1)

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Subscriber } from './api/rpc.ts'
 
@@ -35,15 +36,18 @@ export class Connection implements Subscriber {
   readonly accounts = new Set<string>()
   readonly accountsProposed = new Set<string>()
   readonly #socket: WebSocket
+  readonly #wire: Socket
+  #corked = false
   readonly #delay: Delay
   readonly #onSlow: () => void
   /** Messages on their way, each with the time at which it arrives. */
   readonly #underway: { message: string; due: number }[] = []
   #underwayBytes = 0
 
-  /** `onSlow` is called after each message that finds much unread. */
-  constructor(socket: WebSocket, delay: Delay, onSlow: () => void) {
+  /** `wire` is what the messages go over; `onSlow` is called after each message that finds much unread. */
+  constructor(socket: WebSocket, wire: Socket, delay: Delay, onSlow: () => void) {
     this.#socket = socket
+    this.#wire = wire
     this.#delay = delay
     this.#onSlow = onSlow
   }
@@ -85,8 +89,20 @@ export class Connection implements Subscriber {
 
   #deliver(message: string) {
     if (this.#socket.readyState !== this.#socket.OPEN) return
+    this.#cork()
     this.#socket.send(message)
     this.#checkPace()
+  }
+
+  /** All that is sent in one go is written in one go: each time costs as much as the message. */
+  #cork() {
+    if (this.#corked) return
+    this.#corked = true
+    this.#wire.cork()
+    process.nextTick(() => {
+      this.#corked = false
+      this.#wire.uncork()
+    })
   }
 
   #checkPace() {

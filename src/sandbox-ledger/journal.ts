@@ -100,7 +100,7 @@ function newest({ history }: Ledger): ClosedLedger[] {
   let transactions = 0
   for (let index = history.last.header.ledgerIndex; kept.length < KEPT_LEDGERS; index--) {
     const ledger = history.ledger(index)
-    transactions += ledger?.transactions.length ?? 0
+    transactions += ledger?.size ?? 0
     if (!ledger || (transactions > KEPT_TRANSACTIONS && kept.length > 0)) break
     kept.push(ledger)
   }

@@ -190,9 +190,9 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     verifyClient: ({ req }, done) => done(isFromHere(req.headers), 403, NOT_FROM_HERE)
   })
   let connected = 0
-  sockets.on('connection', (socket, { headers }) => {
+  sockets.on('connection', (socket, { headers, socket: wire }) => {
     const random = delaySeed === undefined ? Math.random : seededRandom(delaySeed + connected++)
-    const connection = new Connection(socket, { maxMs: delayMs, random }, () => relieve(connections))
+    const connection = new Connection(socket, wire, { maxMs: delayMs, random }, () => relieve(connections))
     const isProgram = headers.origin === undefined
     connections.add(connection)
     events.emit('clients', connections.size)

@@ -4,6 +4,8 @@ import PluginXrpEscrow, { type PluginOptions, type Transfer } from 'ilp-plugin-x
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/sandbox-ledger/connection.ts'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { fieldsOf, metaOf } from '../../src/sandbox-ledger/ledger/history.ts'
+import type { Message } from '../sandbox-ledger/client.ts'
 import * as distort from '../support/distorting-server.ts'
 import { prefix, record, type Told } from './support.ts'
 
@@ -423,9 +425,11 @@ function check(
   const bySequence = new Map<number, string>()
   const balance = { payer: 0n, payee: 0n }
   const types: string[] = []
-  for (const { fieldsJson, metaJson, ledgerIndex } of transactions) {
-    const { TransactionType, Account, Amount, Fee, Sequence, OfferSequence, Memos } = JSON.parse(fieldsJson)
-    const { TransactionResult } = JSON.parse(metaJson)
+  for (const transaction of transactions) {
+    const { ledgerIndex } = transaction
+    const fields: Message = fieldsOf(transaction)
+    const { TransactionType, Account, Amount, Fee, Sequence, OfferSequence, Memos } = fields
+    const { TransactionResult } = metaOf(transaction)
     if (Account === accounts.genesis.address) continue
     types.push(`${ledgerIndex} ${TransactionType} ${TransactionResult}`)
     balance[Account === accounts.customer.address ? 'payer' : 'payee'] -= BigInt(Fee)

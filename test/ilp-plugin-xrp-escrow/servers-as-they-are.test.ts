@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { PluginOptions, Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxLedger, SandboxOptions } from '../../src/sandbox-ledger/index.ts'
+import { fieldsOf } from '../../src/sandbox-ledger/ledger/history.ts'
 import {
   DistortingServer,
   type Distortion,
@@ -45,7 +46,7 @@ function validated({ ledger }: SandboxLedger, address = customer.address): Json[
   const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
   return ledger.history
     .accountTransactions(address, range)
-    .transactions.map(({ fieldsJson }) => JSON.parse(fieldsJson))
+    .transactions.map(transaction => fieldsOf(transaction) as unknown as Json)
     .filter(({ Account }) => Account === address)
 }
 

@@ -46,8 +46,7 @@ describe('deserialize', () => {
       DeliverMin: { mpt_issuance_id: 'AB'.repeat(24), value: '7' },
       CredentialIDs: ['AB'.repeat(32)],
       EmailHash: 'AB'.repeat(16),
-      Asset: { currency: 'XRP' },
-      IndexNext: '1F'
+      Asset: { currency: 'XRP' }
     }
     const blob = encode(signed(more))
     expect(deserialize(Buffer.from(blob, 'hex')).fields).toEqual(decode(blob))

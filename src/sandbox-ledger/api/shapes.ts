@@ -184,7 +184,7 @@ function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: S
 function transactionList(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions) {
   const list = [...(closed?.transactions ?? ledger.openTransactions.values())].sort(byHash)
   if (!options.expand) return list.map(({ hash }) => hash)
-  return list.map(one => ('blob' in one ? openItem(one, options) : ledgerItem(one, options)))
+  return list.map(one => ('fields' in one ? openItem(one, options) : ledgerItem(one, options)))
 }
 
 /** A ledger as `ledger` shows it; `closed` is undefined for the open one. */

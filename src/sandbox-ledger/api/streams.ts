@@ -91,15 +91,15 @@ function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: ApiVer
 export function publishClosed(
   subscribers: Set<Subscriber>,
   ledger: Ledger,
-  { ledger: { header, transactions }, applied }: LedgerClosed
+  { ledger: { header }, applied }: LedgerClosed
 ) {
   const all = [...subscribers]
   publish(
     all.filter(({ streams }) => streams.has('ledger')),
     () => ({ ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' })
   )
-  for (const [position, one] of applied.entries()) {
-    const affected = transactions[position]?.accounts ?? []
+  for (const one of applied) {
+    const affected = one.accounts
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
     const listeners = [
       ...all.filter(({ streams }) => streams.has('transactions')),

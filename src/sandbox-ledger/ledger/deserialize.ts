@@ -129,6 +129,8 @@ function readValue(cursor: Cursor, field: Field, depth: number): unknown {
       return named(cursor.read(2).readUInt16BE(), field)
     case 'UInt32':
       return cursor.read(4).readUInt32BE()
+    case 'UInt64':
+      return cursor.read(8).readBigUInt64BE().toString(16)
     case 'Hash128':
       return cursor.hex(16)
     case 'Hash256':
@@ -140,6 +142,8 @@ function readValue(cursor: Cursor, field: Field, depth: number): unknown {
       return length === 0 ? '' : addressOf(cursor.hex(20))
     case 'Amount':
       return readAmount(cursor, field)
+    case 'Vector256':
+      return Array.from({ length: (length as number) / 32 }, () => cursor.hex(32))
     case 'STObject':
       return readObject(cursor, depth + 1)
     case 'STArray':

@@ -1,3 +1,6 @@
+import { Archive } from './archive.ts'
+import { deserialize } from './deserialize.ts'
+import { hashPrefix, sha512Half, toHex } from './hashes.ts'
 import type { Metadata } from './metadata.ts'
 import { serialize } from './serialize.ts'
 import type { LedgerEntry, State } from './state.ts'
@@ -15,7 +18,7 @@ export interface LedgerHeader {
   totalDrops: bigint
 }
 
-/** A validated transaction. The JSON is kept as text, which takes a fraction of the memory. */
+/** A validated transaction. */
 export interface ValidatedTransaction {
   hash: string
   ledgerIndex: number
@@ -23,17 +26,20 @@ export interface ValidatedTransaction {
   position: number
   closeTime: number
   ledgerHash: string
-  /** The accounts it affected. */
-  accounts: string[]
-  fieldsJson: string
-  metaJson: string
+  blob: Buffer
+  metaBlob: Buffer
 }
 
 export interface ClosedLedger {
   header: LedgerHeader
-  transactions: ValidatedTransaction[]
-  /** What each index that this ledger changed held before it. */
-  undo: Map<string, LedgerEntry | undefined>
+  /** How many transactions it holds. */
+  size: number
+  /** Its transactions, read anew each time. */
+  readonly transactions: ValidatedTransaction[]
+  /** What each index that this ledger changed held before it, read anew each time. */
+  readonly undo: Map<string, LedgerEntry | undefined>
+  /** Whether it changed what an index holds; seldom says so where it did not. */
+  mayHaveChanged(index: string): boolean
 }
 
 /** All that is needed to close a ledger once more as it was closed before. */
@@ -46,13 +52,24 @@ export interface LedgerContents {
 export interface Applied {
   transaction: Transaction
   meta: Metadata
+  metaBlob: Buffer
+  /** The accounts it affected. */
+  accounts: string[]
 }
 
-export const fieldsOf = (transaction: ValidatedTransaction): TransactionFields =>
-  JSON.parse(transaction.fieldsJson)
-export const metaOf = (transaction: ValidatedTransaction): Metadata => JSON.parse(transaction.metaJson)
-export const blobOf = (transaction: ValidatedTransaction) => serialize(fieldsOf(transaction))
-export const metaBlobOf = (transaction: ValidatedTransaction) => serialize(metaOf(transaction))
+/** A payment that succeeded; all else delivers nothing. Payments here deliver all or nothing. */
+export function deliveredAmount({ TransactionType, Amount }: TransactionFields, result: string): object {
+  return TransactionType === 'Payment' && result === 'tesSUCCESS' ? { delivered_amount: Amount } : {}
+}
+
+export const fieldsOf = ({ blob }: ValidatedTransaction) =>
+  deserialize(blob).fields as unknown as TransactionFields
+export function metaOf(transaction: ValidatedTransaction): Metadata {
+  const meta = deserialize(transaction.metaBlob).fields as unknown as Metadata
+  return { ...meta, ...deliveredAmount(fieldsOf(transaction), meta.TransactionResult) }
+}
+export const blobOf = ({ blob }: ValidatedTransaction) => blob
+export const metaBlobOf = ({ metaBlob }: ValidatedTransaction) => metaBlob
 
 /** A list that grows at its end and is cut off at its beginning, both at constant cost. */
 class Queue<T> {
@@ -98,12 +115,88 @@ export interface Position {
   position: number
 }
 
-/** The closed ledgers, oldest first, with their transactions; the oldest are forgotten when there are too many. */
+/** A ledger of the history: its header, and where the rest of it is. */
+class KeptLedger implements ClosedLedger {
+  readonly header: LedgerHeader
+  readonly first: number
+  readonly size: number
+  readonly undoAddress: number
+  readonly #history: History
+  readonly #archive: Archive
+  /** The beginnings of the indexes that it changed. */
+  readonly #changed: Uint32Array
+
+  constructor(
+    history: History,
+    archive: Archive,
+    {
+      header,
+      first,
+      size,
+      undo
+    }: { header: LedgerHeader; first: number; size: number; undo: ClosedLedger['undo'] }
+  ) {
+    this.header = header
+    this.first = first
+    this.size = size
+    this.#history = history
+    this.#archive = archive
+    this.#changed = Uint32Array.from(undo.keys(), beginningOf)
+    const parts: Buffer[] = []
+    for (const [index, entry] of undo) {
+      const bytes = entry ? serialize(entry) : Buffer.alloc(0)
+      const head = Buffer.alloc(36)
+      head.write(index, 'hex')
+      head.writeUInt32BE(bytes.length, 32)
+      parts.push(head, bytes)
+    }
+    this.undoAddress = archive.append(parts)
+  }
+
+  get transactions(): ValidatedTransaction[] {
+    return Array.from({ length: this.size }, (_, position) => this.#history.read(this.first + position))
+  }
+
+  get undo(): Map<string, LedgerEntry | undefined> {
+    const record = this.#archive.read(this.undoAddress)
+    const undo = new Map<string, LedgerEntry | undefined>()
+    for (let at = 0; at < record.length; ) {
+      const index = toHex(record.subarray(at, at + 32))
+      const end = at + 36 + record.readUInt32BE(at + 32)
+      const bytes = record.subarray(at + 36, end)
+      undo.set(index, bytes.length > 0 ? (deserialize(bytes).fields as unknown as LedgerEntry) : undefined)
+      at = end
+    }
+    return undo
+  }
+
+  mayHaveChanged(index: string): boolean {
+    return this.#changed.includes(beginningOf(index))
+  }
+}
+
+/** Enough of a hash to tell it from all others, as a string that is short and lies flat in memory. */
+const keyOf = (hash: string) => Buffer.from(hash, 'hex').toString('latin1', 0, 16)
+
+const beginningOf = (index: string) => Number.parseInt(index.slice(0, 8), 16)
+
+/**
+ * The closed ledgers, oldest first, with their transactions; the oldest are forgotten when there are too many.
+ *
+ * Transactions are numbered in their order; what they are lies in an archive.
+ */
 export class History {
-  readonly #ledgers = new Queue<ClosedLedger>()
-  readonly #ledgersByHash = new Map<string, ClosedLedger>()
-  readonly #transactions = new Map<string, ValidatedTransaction>()
-  readonly #byAccount = new Map<string, Queue<ValidatedTransaction>>()
+  readonly #archive = new Archive()
+  readonly #ledgers = new Queue<KeptLedger>()
+  readonly #ledgersByHash = new Map<string, KeptLedger>()
+  /** The numbers of transactions by their hashes, oldest first. */
+  readonly #numbers = new Map<string, number>()
+  /** Where they are in the archive, and the number of the first. */
+  readonly #addresses = new Queue<number>()
+  #first = 0
+  readonly #byAccount = new Map<string, Queue<number>>()
+  /** How many are forgotten that the lists of accounts still name. */
+  #stale = 0
   readonly #limit: number
 
   /** `limit`: how many transactions, and how many ledgers, to keep. */
@@ -124,39 +217,53 @@ export class History {
     return `${this.first.header.ledgerIndex}-${this.last.header.ledgerIndex}`
   }
 
-  add(ledger: ClosedLedger) {
-    this.#ledgers.push(ledger)
-    this.#ledgersByHash.set(ledger.header.hash, ledger)
-    for (const transaction of ledger.transactions) {
-      this.#transactions.set(transaction.hash, transaction)
-      for (const account of transaction.accounts) {
-        const list = this.#byAccount.get(account)
-        if (list) list.push(transaction)
-        else {
-          const created = new Queue<ValidatedTransaction>()
-          created.push(transaction)
-          this.#byAccount.set(account, created)
-        }
+  add(header: LedgerHeader, applied: Applied[], undo: ClosedLedger['undo']): ClosedLedger {
+    const first = this.#first + this.#addresses.length
+    const ledger = new KeptLedger(this, this.#archive, { header, first, size: applied.length, undo })
+    for (const [position, { transaction, metaBlob, accounts }] of applied.entries()) {
+      const number = first + position
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(transaction.blob.length)
+      this.#addresses.push(this.#archive.append([length, transaction.blob, metaBlob]))
+      this.#numbers.set(keyOf(transaction.hash), number)
+      for (const account of accounts) {
+        const list = this.#byAccount.get(account) ?? new Queue<number>()
+        list.push(number)
+        this.#byAccount.set(account, list)
       }
     }
+    this.#ledgers.push(ledger)
+    this.#ledgersByHash.set(header.hash, ledger)
     while (this.#ledgers.length > 1 && this.#isTooLong()) this.#forgetFirst()
+    return ledger
   }
 
   #isTooLong() {
-    return this.#transactions.size > this.#limit || this.#ledgers.length > this.#limit
+    return this.#addresses.length > this.#limit || this.#ledgers.length > this.#limit
   }
 
   #forgetFirst() {
-    const { header, transactions } = this.first
+    const { header, size } = this.first
     this.#ledgers.shift()
     this.#ledgersByHash.delete(header.hash)
-    for (const transaction of transactions) {
-      this.#transactions.delete(transaction.hash)
-      for (const account of transaction.accounts) {
-        const list = this.#byAccount.get(account)
-        list?.shift()
-        if (list?.length === 0) this.#byAccount.delete(account)
-      }
+    const forgotten = this.#numbers.keys()
+    for (let count = 0; count < size; count++) {
+      this.#numbers.delete(forgotten.next().value as string)
+      this.#addresses.shift()
+    }
+    this.#first += size
+    this.#stale += size
+    const next = (this.first as KeptLedger).undoAddress
+    this.#archive.forgetBefore(next)
+    if (this.#stale > this.#limit / 10) this.#sweep()
+  }
+
+  /** Takes what is forgotten out of the lists of accounts. */
+  #sweep() {
+    this.#stale = 0
+    for (const [account, list] of this.#byAccount) {
+      while ((list.at(0) ?? this.#first) < this.#first) list.shift()
+      if (list.length === 0) this.#byAccount.delete(account)
     }
   }
 
@@ -169,7 +276,27 @@ export class History {
   }
 
   transaction(hash: string): ValidatedTransaction | undefined {
-    return this.#transactions.get(hash)
+    const number = this.#numbers.get(keyOf(hash))
+    return number === undefined ? undefined : this.read(number)
+  }
+
+  /** The transaction with a number that is not forgotten. */
+  read(number: number): ValidatedTransaction {
+    const { header, first } = this.#ledgers.at(
+      this.#ledgers.findFirst(ledger => ledger.first > number) - 1
+    ) as KeptLedger
+    const record = this.#archive.read(this.#addresses.at(number - this.#first) as number)
+    const end = 4 + record.readUInt32BE()
+    const blob = record.subarray(4, end)
+    return {
+      hash: toHex(sha512Half(hashPrefix.transactionId, blob)),
+      ledgerIndex: header.ledgerIndex,
+      position: number - first,
+      closeTime: header.closeTime,
+      ledgerHash: header.hash,
+      blob,
+      metaBlob: record.subarray(end)
+    }
   }
 
   /** The state as it was after an older ledger: what the ledgers since then have changed is taken back. */
@@ -177,7 +304,8 @@ export class History {
     return {
       read: index => {
         for (let newer = header.ledgerIndex + 1; newer <= this.last.header.ledgerIndex; newer++) {
-          const undo = this.ledger(newer)?.undo
+          const ledger = this.ledger(newer)
+          const undo = ledger?.mayHaveChanged(index) ? ledger.undo : undefined
           if (undo?.has(index)) return undo.get(index)
         }
         return latest.read(index)
@@ -211,24 +339,28 @@ export class History {
       from?: Position | undefined
     }
   ): { transactions: ValidatedTransaction[]; next: ValidatedTransaction | undefined } {
-    const list = this.#byAccount.get(account) ?? new Queue<ValidatedTransaction>()
-    const low = list.findFirst(({ ledgerIndex }) => ledgerIndex >= min)
-    const high = list.findFirst(({ ledgerIndex }) => ledgerIndex > max)
+    const list = this.#byAccount.get(account) ?? new Queue<number>()
+    const numberAt = ({ ledgerIndex, position }: Position) => {
+      const at = this.#ledgers.findFirst(({ header }) => header.ledgerIndex >= ledgerIndex)
+      const { header, first } = this.#ledgers.at(at) ?? { header: undefined, first: Number.POSITIVE_INFINITY }
+      return header?.ledgerIndex === ledgerIndex ? first + position : first
+    }
+    const placeOf = (position: Position) => {
+      const first = numberAt(position)
+      return list.findFirst(number => number >= first)
+    }
+    const low = placeOf({ ledgerIndex: Math.max(min, this.first.header.ledgerIndex), position: 0 })
+    const high = placeOf({ ledgerIndex: max + 1, position: 0 })
     const step = forward ? 1 : -1
     let at = forward ? low : high - 1
     if (from) {
-      at = list.findFirst(
-        ({ ledgerIndex, position }) =>
-          ledgerIndex > from.ledgerIndex || (ledgerIndex === from.ledgerIndex && position >= from.position)
-      )
-      const first = list.at(at)
-      if (first?.ledgerIndex !== from.ledgerIndex || first.position !== from.position)
-        return { transactions: [], next: undefined }
+      at = placeOf(from)
+      if (list.at(at) !== numberAt(from)) return { transactions: [], next: undefined }
     }
     const transactions: ValidatedTransaction[] = []
     const isWithin = () => (forward ? at < high : at >= low)
     for (; isWithin() && transactions.length < limit; at += step)
-      transactions.push(list.at(at) as ValidatedTransaction)
-    return { transactions, next: isWithin() ? list.at(at) : undefined }
+      transactions.push(this.read(list.at(at) as number))
+    return { transactions, next: isWithin() ? this.read(list.at(at) as number) : undefined }
   }
 }

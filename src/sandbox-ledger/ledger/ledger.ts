@@ -7,6 +7,7 @@ import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
 import {
   type Applied,
   type ClosedLedger,
+  deliveredAmount,
   History,
   type LedgerContents,
   type LedgerHeader
@@ -230,7 +231,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   #restore({ header, entries }: Snapshot) {
     for (const [index, entry] of Object.entries(entries)) this.#put(index, entry)
-    this.history.add({ header, transactions: [], undo: new Map() })
+    this.history.add(header, [], new Map())
     this.#openView = new View(this.validated)
   }
 
@@ -402,11 +403,11 @@ export class Ledger extends EventEmitter<LedgerEvents> {
         { hash: transaction.hash, ledgerIndex: context.ledgerIndex },
         { TransactionIndex: applied.length, TransactionResult: outcome.result }
       )
-      const { TransactionType, Amount } = transaction.fields
-      if (TransactionType === 'Payment' && isSuccess(outcome.result)) meta.delivered_amount = Amount as string
       outcome.view.commitTo(view)
       burntDrops += outcome.burntDrops
-      applied.push({ transaction, meta })
+      const metaBlob = serialize(meta)
+      Object.assign(meta, deliveredAmount(transaction.fields, outcome.result))
+      applied.push({ transaction, meta, metaBlob, accounts: affectedAccounts(meta) })
       return outcome
     }
 
@@ -456,9 +457,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       }
     }
     const tree = new HashTree()
-    for (const { transaction, meta } of applied) {
+    for (const { transaction, metaBlob } of applied) {
       const { hash, blob } = transaction
-      const metaBlob = serialize(meta)
       const leaf = [lengthPrefix(blob.length), blob, lengthPrefix(metaBlob.length), metaBlob]
       tree.set(hash, sha512Half(hashPrefix.transactionNode, ...leaf, Buffer.from(hash, 'hex')))
     }
@@ -472,20 +472,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       totalDrops: parent.totalDrops
     }
     const hash = toHex(sha512Half(hashPrefix.ledgerHeader, headerBytes(header)))
-    const transactions = applied.map(({ transaction, meta }, position) => ({
-      hash: transaction.hash,
-      ledgerIndex: header.ledgerIndex,
-      position,
-      closeTime,
-      ledgerHash: hash,
-      accounts: affectedAccounts(meta),
-      fieldsJson: JSON.stringify(transaction.fields),
-      metaJson: JSON.stringify(meta)
-    }))
-    const ledger = { header: { ...header, hash }, transactions, undo }
-    this.history.add(ledger)
-    for (const { hash } of transactions) this.submitted.delete(hash)
-    return ledger
+    for (const { transaction } of applied) this.submitted.delete(transaction.hash)
+    return this.history.add({ ...header, hash }, applied, undo)
   }
 
   /** Whether a transaction can still be validated: what it uses up is there, or may come. */

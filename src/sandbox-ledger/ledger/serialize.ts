@@ -28,6 +28,7 @@ const writers: Record<string, Writer> = {
   UInt8: (value: number | string, fieldName) => unsigned(ordinal(value, fieldName), 1),
   UInt16: (value: number | string, fieldName) => unsigned(ordinal(value, fieldName), 2),
   UInt32: (value: number) => unsigned(value, 4),
+  UInt64: (value: string) => hex(value.padStart(16, '0')),
   Hash256: hex,
   Blob: hex,
   AccountID: (value: string) => (value === '' ? Buffer.alloc(0) : accountId(value)),

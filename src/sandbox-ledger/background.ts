@@ -11,7 +11,7 @@ function isRefused(url: string): Promise<boolean> {
   const { hostname, port } = new URL(url)
   return new Promise(resolve => {
     const done = (refused: boolean) => {
-      socket.destroy()
+      socket.resume().end().unref()
       resolve(refused)
     }
     const socket = connect(Number(port), hostname, () => done(false))

@@ -492,7 +492,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       await page.goto(home() + search)
       expect(await text('#notice')).toContain(message)
     }
-    expect(wires).toEqual([])
+    expect(wires).toHaveLength(0)
     await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).click()
     await connected()
   })

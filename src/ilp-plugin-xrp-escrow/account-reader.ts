@@ -1,7 +1,8 @@
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json } from './json.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import { type Ask, errorCode } from './server-socket.ts'
+import type { Ask } from './server-socket.ts'
+import { errorCode } from './server-socket.ts'
 
 // After a refusal, or while a ledger's transactions are not to be had yet.
 const firstPauseMs = 100

@@ -46,7 +46,11 @@ async function make(): Promise<void> {
   })
   for (const name of readdirSync(at('dist')).filter(name => !isPublic.test(name))) rmSync(at(`dist/${name}`))
   cpSync(at('../../LICENSE'), at('LICENSE'))
-  const { scripts: _scripts, ...published } = JSON.parse(readFileSync(manifest, 'utf8'))
+  const {
+    scripts: _scripts,
+    devDependencies: _tools,
+    ...published
+  } = JSON.parse(readFileSync(manifest, 'utf8'))
   published.types = './dist/index.d.ts'
   published.exports = {
     types: './dist/index.d.ts',

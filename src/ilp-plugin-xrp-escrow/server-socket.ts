@@ -21,7 +21,12 @@ export interface Request {
   [parameter: string]: unknown
 }
 
-/** Asks a server, see `LedgerConnection.request`. */
+/**
+ * Asks a server.
+ *
+ * @returns the answer's `result`
+ * @throws RequestRefusedError if the server answers with an error; another error if it does not answer
+ */
 export type Ask = (request: Request) => Promise<Json>
 
 /** The server answered a request with an error. */

@@ -1,8 +1,9 @@
+import { lookUp } from './fate.ts'
 import { isUInt32, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
-import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import { RequestRefusedError } from './server-socket.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { type Ask, RequestRefusedError } from './server-socket.ts'
 
 const objectsPerPage = 400
 // Escrows that were made within so many ledgers are looked for together.
@@ -158,12 +159,12 @@ export class Stock {
   /** Asks for what was not in the history, one by one. */
   async #lookUpUnread({ index }: ClosedLedger): Promise<void> {
     for (const hash of [...this.#unread.keys()].slice(0, lookupsAtOnce)) {
-      const answer = await this.#connection.patiently({ command: 'tx', transaction: hash }).catch(passOver)
-      const transaction = parseTransaction(answer, this.#prefix)
+      const ask: Ask = request => this.#connection.patiently(request)
+      const transaction = await lookUp(ask, hash, this.#prefix)
       // Whoever cannot be told of now comes last the next time.
       const escrow = this.#unread.get(hash) as OpenEscrow
       this.#unread.delete(hash)
-      if (transaction?.hash === hash) await this.#listener.takeUp(transaction)
+      if (transaction) await this.#listener.takeUp(transaction)
       else this.#unread.set(hash, escrow)
     }
     if (this.#unread.size === 0) {

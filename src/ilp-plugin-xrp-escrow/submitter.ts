@@ -1,22 +1,22 @@
+import { AccountSequence } from './account-sequence.ts'
 import { UnreachableError } from './errors.ts'
+import { fateOf, isOver, lookUp } from './fate.ts'
 import { type Job, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
-import { isUInt32, type Json, toObject } from './json.ts'
+import type { Json } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
-import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { LiveJobs } from './live-jobs.ts'
+import { NetworkFees } from './network-fees.ts'
 import { errorCode } from './server-socket.ts'
 import { type SignedTransaction, signer, type Wallet } from './sign.ts'
 
 // A transaction may be validated in this many ledgers after the newest one, and never later.
 const ledgersToLive = 20
-// A transaction that is still open after this many ledgers may have been lost on its way: it is sent again.
-const ledgersBeforeResend = 3
 // How often a transaction that can certainly not be applied any more is signed anew before its sender is told.
 const maxAttempts = 10
 // How many ledgers to wait for a place in them at a fee that the options allow.
 const maxBusyLedgers = 20
-// How many ledgers a server may take to tell what was in one.
-const ledgersToTell = 5
 // How many submissions may wait for their preliminary answers: a long way must not make a slow sender.
 const maxUnanswered = 16
 
@@ -37,22 +37,12 @@ export class Submitter {
 
   // To be sent, in the order in which they were asked for; those that have a sequence are in front.
   #queue: Job[] = []
-  // Those that have versions, by sequence.
-  #live = new Map<number, Job>()
-  // Those of an earlier run whose sequence another has taken here meanwhile: one of the two will be in a ledger.
-  readonly #rivals = new Set<Job>()
+  readonly #live = new LiveJobs()
+  readonly #sequence: AccountSequence
+  readonly #fees: NetworkFees
 
-  // Whether any of them may have to be sent again.
-  #mayBeStale = false
-  // No lower sequence is free, as far as is known; undefined: ask the server.
-  #firstFree: number | undefined
-  // The lowest that the ledgers which were read leave free.
-  #lowestFree = 0
   // The newest ledger of which it is not known what was in it.
   #lastMissed = 0
-  // How much dearer than at rest the network is just now.
-  #feeFactor = 1
-  #raising: Promise<void> | undefined
   // Nothing is sent before this ledger is validated.
   #pausedUntil = 0
   #unanswered = 0
@@ -65,6 +55,8 @@ export class Submitter {
     this.#prefix = prefix
     this.#sign = signer(wallet)
     this.#maxFeeDrops = maxFeeDrops
+    this.#sequence = new AccountSequence(connection, wallet.address)
+    this.#fees = new NetworkFees(connection)
   }
 
   /**
@@ -94,17 +86,16 @@ export class Submitter {
       // It may be in a ledger from before.
       job.isDisputed = true
       for (const version of versions) job.versions.set(version.hash, version)
-      if (this.#live.has(job.sequence)) this.#rivals.add(job)
-      else this.#live.set(job.sequence, job)
+      this.#live.add(job)
       this.#pump()
     })
   }
 
   /** The connection is there again: whatever was on its way may be lost, or may have arrived. */
   onUp(): void {
-    this.#firstFree = undefined
+    this.#sequence.doubt()
     this.#pausedUntil = 0
-    for (const job of this.#live.values()) this.#markLost(job)
+    this.#live.markAllLost()
     this.#pump()
   }
 
@@ -112,39 +103,37 @@ export class Submitter {
   onTransaction(transaction: ValidatedTransaction): void {
     const { account, sequence, hash } = transaction
     if (account !== this.#address || sequence === 0) return
-    this.#lowestFree = Math.max(this.#lowestFree, sequence + 1)
-    const jobs = [this.#live.get(sequence), ...this.#rivals].filter(
-      job => job?.sequence === sequence
-    ) as Job[]
-    for (const job of jobs) {
+    this.#sequence.use(sequence)
+    for (const job of this.#live.ofSequence(sequence)) {
       if (job.versions.has(hash)) this.#settle(job, transaction)
       // Another took the sequence: ours can never be applied with it.
-      else this.#tryAnew([job])
+      else this.#tryAnew(job)
     }
     this.#pump()
   }
 
   /** A ledger was validated. */
   onLedger(): void {
-    this.#feeFactor = 1
-    this.#mayBeStale = true
+    this.#fees.onLedger()
+    this.#live.onLedger()
     this.#pump()
   }
 
   /** Nobody told what was in these ledgers. */
   onMissed(_firstLedger: number, lastLedger: number): void {
     this.#lastMissed = lastLedger
-    this.#firstFree = undefined
+    this.#sequence.doubt()
   }
 
   /** Everything up to a ledger is known: what had to be in one by then and is not, never will be. */
   async onRead({ index }: ClosedLedger): Promise<void> {
-    const inDoubt = this.#jobs().filter(job => job.isDisputed || isOver(job, index))
+    const inDoubt = this.#live.all().filter(job => job.isDisputed || isOver(job, index))
     if (this.#reviewing || inDoubt.length === 0) return
+    // The first shall be the first again.
+    inDoubt.sort((a, b) => b.sequence - a.sequence)
     this.#reviewing = true
     try {
-      const free = await this.#accountSequence(index)
-      this.#lowestFree = Math.max(this.#lowestFree, free)
+      const free = await this.#sequence.freeAsOf(index)
       for (const job of inDoubt) await this.#review(job, free, index)
     } catch {
       // The next ledger is as good.
@@ -160,7 +149,7 @@ export class Submitter {
    * @param reason - what those whose transactions are given up are told
    */
   giveUpUnsent(reason: string): void {
-    for (const job of this.#jobs()) job.attempts = maxAttempts
+    for (const job of this.#live.all()) job.attempts = maxAttempts
     const unsent = this.#queue.filter(job => job.versions.size === 0)
     this.#queue = []
     for (const job of unsent) job.reject(new TransactionFailedError('notSent', reason))
@@ -168,12 +157,10 @@ export class Submitter {
 
   /** Forgets everything: the ledger that it was for is gone. */
   giveUp(reason: Error): void {
-    const all = new Set([...this.#jobs(), ...this.#queue])
+    const all = new Set([...this.#live.all(), ...this.#queue])
     this.#live.clear()
-    this.#rivals.clear()
+    this.#sequence.reset()
     this.#queue = []
-    this.#firstFree = undefined
-    this.#lowestFree = 0
     this.#lastMissed = 0
     for (const job of all) {
       job.versions.clear()
@@ -181,13 +168,10 @@ export class Submitter {
     }
   }
 
-  #jobs(): Job[] {
-    return [...this.#live.values(), ...this.#rivals]
-  }
-
   get #mayGoOn(): boolean {
     const { isUp, validated } = this.#connection
-    return isUp && validated.index >= this.#pausedUntil && this.#unanswered < maxUnanswered && !this.#raising
+    const mayAsk = this.#unanswered < maxUnanswered && !this.#fees.isRaising
+    return isUp && mayAsk && validated.index >= this.#pausedUntil
   }
 
   /** Sends what there is to send, until it has to wait for an answer or for the next ledger. */
@@ -196,7 +180,7 @@ export class Submitter {
     this.#pumping = true
     try {
       while (this.#mayGoOn) {
-        const lost = this.#firstStale()
+        const lost = this.#live.firstStale(this.#connection.validated.index)
         const next = this.#queue[0]
         if (lost) this.#resend(lost)
         else if (next) await this.#send(next)
@@ -205,22 +189,6 @@ export class Submitter {
     } finally {
       this.#pumping = false
     }
-  }
-
-  #markLost(job: Job): void {
-    job.sentIn = Number.NEGATIVE_INFINITY
-    this.#mayBeStale = true
-  }
-
-  #firstStale(): Job | undefined {
-    if (!this.#mayBeStale) return undefined
-    let first: Job | undefined
-    for (const job of this.#live.values()) {
-      const isStale = job.sentIn + ledgersBeforeResend <= this.#connection.validated.index
-      if (isStale && !(first && first.sequence < job.sequence)) first = job
-    }
-    this.#mayBeStale = first !== undefined
-    return first
   }
 
   /** Sends again what is not final, as it is. */
@@ -232,19 +200,19 @@ export class Submitter {
 
   /** Signs and sends the first transaction of the queue. */
   async #send(job: Job): Promise<void> {
-    const { baseFee, validated } = this.#connection
+    const { validated } = this.#connection
     if (job.pointlessAfter <= validated.closeTime) {
       this.#queue.shift()
       if (job.versions.size === 0) this.#fail(job, 'expired', 'its time was over before it could be sent')
       return
     }
-    const fee = Math.ceil(baseFee * job.feeUnits * this.#feeFactor)
+    const fee = this.#fees.drops(job.feeUnits)
     if (fee > this.#maxFeeDrops) {
       this.#waitForPlace(job, fee)
       return
     }
     try {
-      const sequence = job.sequence || (await this.#nextSequence())
+      const sequence = job.sequence || (await this.#sequence.next(taken => this.#live.isTaken(taken)))
       if (this.#queue[0] !== job || !this.#mayGoOn) return
       this.#queue.shift()
       const version = this.#signVersion(job, sequence, fee)
@@ -269,11 +237,11 @@ export class Submitter {
     })
     const version = { hash, blob, sequence, lastLedger }
     job.sequence = sequence
-    job.feeFactor = this.#feeFactor
+    job.feeFactor = this.#fees.factor
     if (job.versions.size === 0) job.firstSentIn = validated.index
     job.versions.set(hash, version)
     job.sentIn = validated.index
-    this.#live.set(sequence, job)
+    this.#live.add(job)
     return version
   }
 
@@ -305,15 +273,12 @@ export class Submitter {
     job.engineResult = engine_result
     job.engineMessage = String(engine_result_message)
     if (engine_result === 'tefPAST_SEQ') {
-      this.#firstFree = undefined
+      this.#sequence.doubt()
       job.isDisputed = true
     } else if (engine_result === 'terPRE_SEQ') {
       // An earlier one is missing: one of ours that got lost, or a sequence that was never used after all.
-      this.#firstFree = undefined
-      for (const earlier of this.#live.values()) {
-        const mayBeLost = earlier.sentIn < this.#connection.validated.index
-        if (earlier.sequence < job.sequence && mayBeLost) this.#markLost(earlier)
-      }
+      this.#sequence.doubt()
+      this.#live.markEarlierLost(job, this.#connection.validated.index)
     } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
       this.#payMore(job, hash)
     } else if (isJudgement(engine_result) && job.sends === 1) {
@@ -326,7 +291,7 @@ export class Submitter {
   /** Nothing more is sent before the next ledger, and then this is sent again. */
   #sendLater(job: Job): void {
     this.#pausedUntil = this.#connection.validated.index + 1
-    if (this.#live.get(job.sequence) === job) this.#markLost(job)
+    if (job.versions.size > 0) this.#live.markLost(job)
   }
 
   /** Keeps a transaction at the head of the queue until the next ledger, for a limited number of them. */
@@ -347,87 +312,27 @@ export class Submitter {
 
   /** Signs anew at what the server asks for just now, with a little on top since others do the same. */
   async #payMore(job: Job, hash: string): Promise<void> {
-    if (job.feeFactor >= this.#feeFactor) {
-      this.#raising ??= this.#raiseFee().finally(() => {
-        this.#raising = undefined
-      })
-      await this.#raising
-    }
+    await this.#fees.raiseAbove(job.feeFactor)
     if (!job.versions.has(hash) || this.#queue.includes(job)) return
     this.#queue.push(job)
     this.#queue.sort((a, b) => (a.sequence || Number.MAX_VALUE) - (b.sequence || Number.MAX_VALUE))
     this.#pump()
   }
 
-  async #raiseFee(): Promise<void> {
-    const drops = await this.#connection.request({ command: 'fee' }).then(
-      answer => toObject(answer.drops),
-      () => undefined
-    )
-    const asked = Number(drops?.open_ledger_fee) / Number(drops?.base_fee)
-    this.#feeFactor = Math.max(asked > 0 ? asked * 1.1 : 0, this.#feeFactor * 1.5)
-  }
-
-  /** The lowest sequence that neither the ledger nor a transaction on its way has taken. */
-  async #nextSequence(): Promise<number> {
-    this.#firstFree ??= await this.#accountSequence('current')
-    let sequence = Math.max(this.#firstFree, this.#lowestFree)
-    const taken = new Set([...this.#rivals].map(rival => rival.sequence))
-    while (this.#live.has(sequence) || taken.has(sequence)) sequence++
-    this.#firstFree = sequence
-    return sequence
-  }
-
-  /**
-   * The account's sequence as of a ledger.
-   *
-   * @throws Error if the server answers for another ledger, or does not have it
-   */
-  async #accountSequence(ledger_index: 'current' | number): Promise<number> {
-    const answer = await this.#connection.request({
-      command: 'account_info',
-      account: this.#address,
-      ledger_index
-    })
-    const sequence = toObject(answer.account_data)?.Sequence
-    const isOfLedger =
-      ledger_index === 'current' || (answer.ledger_index === ledger_index && answer.validated === true)
-    if (!isOfLedger || !isUInt32(sequence)) throw new Error('The server answers what it was not asked')
-    return sequence
-  }
-
-  /**
-   * Decides about a transaction that no ledger up to this one is known to have.
-   *
-   * @param free - the lowest sequence that the account has not used by then
-   */
   async #review(job: Job, free: number, lastLedger: number): Promise<void> {
-    if (job.versions.size === 0) return
-    const isUsed = free > job.sequence
-    if (!isUsed || job.firstSentIn > this.#lastMissed) {
-      // Had it been ours that used the sequence, the ledgers would have told.
-      job.isDisputed = false
-      if (isUsed || isOver(job, lastLedger)) this.#tryAnew([job])
-      return
-    }
-    // It was used in a ledger that nobody told of, or before this program ran.
-    for (const hash of [...job.versions.keys()]) {
-      const found = await this.#lookUp(hash)
-      if (found && job.versions.has(hash)) return this.#settle(job, found)
-    }
-    if (!isOver(job, lastLedger - ledgersToTell) || job.versions.size === 0) return
-    this.#forget(job)
-    const why = `The server does not have the ledgers up to ${lastLedger}, so it cannot tell whether it was carried out`
-    job.reject(new UnreachableError(why))
-  }
-
-  /** A transaction as it was validated; undefined if the server does not know of that. */
-  async #lookUp(hash: string): Promise<ValidatedTransaction | undefined> {
-    const answer = await this.#connection.request({ command: 'tx', transaction: hash }).catch(err => {
-      if (errorCode(err) === undefined) throw err
+    const fate = await fateOf(job, {
+      ...{ lastLedger, free, lastMissed: this.#lastMissed },
+      lookUp: hash => lookUp(request => this.#connection.request(request), hash, this.#prefix)
     })
-    const found = parseTransaction(answer, this.#prefix)
-    return found?.hash === hash ? found : undefined
+    // It may have become known in another way meanwhile.
+    if (job.versions.size === 0) return
+    if (fate === 'dead') this.#tryAnew(job)
+    else if (fate === 'unknown') {
+      this.#forget(job)
+      const what = `the ledgers up to ${lastLedger}, so it cannot tell whether it was carried out`
+      job.reject(new UnreachableError(`The server does not have ${what}`))
+    } else if (fate !== 'open') this.#settle(job, fate)
+    else if (free <= job.sequence) job.isDisputed = false
   }
 
   #settle(job: Job, transaction: ValidatedTransaction): void {
@@ -439,37 +344,33 @@ export class Submitter {
 
   #fail(job: Job, engineResult: string, message: string): void {
     // Its sequence, if it had one, is the next one's.
-    if (this.#firstFree && job.sequence) this.#firstFree = Math.min(this.#firstFree, job.sequence)
+    this.#sequence.release(job.sequence)
     this.#forget(job)
     job.reject(new TransactionFailedError(engineResult, message))
   }
 
-  /** Puts transactions, of which no version can be applied any more, back into the queue. */
-  #tryAnew(jobs: Job[]): void {
-    const again: Job[] = []
-    for (const job of jobs) {
-      job.attempts++
-      const isPointless = this.#connection.validated.closeTime >= job.pointlessAfter
-      // No other ledger will make these good.
-      const isRefused = /^(tel|terINSUF_FEE_B|terNO_ACCOUNT)/.test(job.engineResult)
-      const isHopeless = job.attempts >= maxAttempts || isRefused
-      this.#forget(job)
-      if (!isPointless && !isHopeless) again.push(job)
-      else if (/^te[lr]/.test(job.engineResult) && isHopeless)
-        job.reject(new TransactionFailedError(job.engineResult, job.engineMessage))
-      else {
-        const why = 'It was in none of the ledgers that it could have been in'
-        job.reject(new TransactionFailedError('tefMAX_LEDGER', why))
-      }
+  /** Puts a transaction, of which no version can be applied any more, back into the queue, if there is a point in it. */
+  #tryAnew(job: Job): void {
+    job.attempts++
+    this.#forget(job)
+    this.#sequence.doubt()
+    const { engineResult, engineMessage } = job
+    const isPointless = this.#connection.validated.closeTime >= job.pointlessAfter
+    // No other ledger will make these good.
+    const isRefused = /^(tel|terINSUF_FEE_B|terNO_ACCOUNT)/.test(engineResult)
+    const isHopeless = job.attempts >= maxAttempts || isRefused
+    if (!isPointless && !isHopeless) this.#queue.unshift(job)
+    else if (/^te[lr]/.test(engineResult) && isHopeless)
+      job.reject(new TransactionFailedError(engineResult, engineMessage))
+    else {
+      const why = 'It was in none of the ledgers that it could have been in'
+      job.reject(new TransactionFailedError('tefMAX_LEDGER', why))
     }
-    this.#queue.unshift(...again)
-    this.#firstFree = undefined
   }
 
   /** Takes a transaction out of everything; none of its versions matters any more. */
   #forget(job: Job): void {
-    if (this.#live.get(job.sequence) === job) this.#live.delete(job.sequence)
-    this.#rivals.delete(job)
+    this.#live.delete(job)
     job.sequence = 0
     job.sends = 0
     job.isDisputed = false
@@ -486,11 +387,4 @@ const unreadable = new Set(['invalidParams', 'invalidTransaction'])
 // wrong key, or meant for another network.
 function isJudgement(engineResult: string): boolean {
   return /^(tem|tefBAD_|tefMASTER_DISABLED|telWRONG_NETWORK|tel.*NETWORK_ID)/.test(engineResult)
-}
-
-/** Whether the last ledger of each of its versions has passed. */
-function isOver(job: Job, lastLedger: number): boolean {
-  return (
-    job.versions.size > 0 && [...job.versions.values()].every(version => version.lastLedger <= lastLedger)
-  )
 }

@@ -1,9 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import http from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as IlpPacket from 'ilp-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
+import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer, clientIdOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
@@ -230,6 +232,46 @@ describe('both shops, on one account', () => {
     const before = elsewhere.output.length
     for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
     expect(elsewhere.output.slice(before)).not.toMatch(/refused|Another shop/)
+    stream.leave()
+  })
+
+  test('is paid for each letter, also when the escrow was made with a ticket', async () => {
+    const { script, url } = shopOf('streaming-shop')
+    const before = script.output.length
+    const stream = await LetterStream.open(url)
+    const offer = parsePay(stream.pay)
+    const submit = async (tx: SubmittableTransaction) => {
+      const { result } = await client.submit(wallet.sign(await client.autofill(tx)).tx_blob)
+      expect(result.engine_result).toBe('tesSUCCESS')
+      await ledger.closeLedger()
+    }
+    const Account = wallet.classicAddress
+    await submit({ TransactionType: 'TicketCreate', Account, TicketCount: 3 })
+    const { result } = await client.request({ command: 'account_objects', account: Account })
+    const tickets = result.account_objects.filter(object => object.LedgerEntryType === 'Ticket')
+    for (const [paymentId, { TicketSequence }] of tickets.entries()) {
+      const account = `${offer.address}.${paymentId}`
+      const data = Buffer.alloc(0)
+      const payment = IlpPacket.serializeIlpPayment({ account, amount: '10', data })
+      const hash = sha256(pskFulfillment(Buffer.from(offer.sharedSecret, 'base64url'), payment)).toString(
+        'hex'
+      )
+      await submit({
+        TransactionType: 'EscrowCreate',
+        Account,
+        Sequence: 0,
+        TicketSequence,
+        Destination: ledger.shop.address,
+        Amount: '10',
+        Condition: `A0258020${hash.toUpperCase()}810120`,
+        CancelAfter: await soon(),
+        Memos: [memo(ilp, payment.toString('base64url')), memo(idType, randomUUID())]
+      })
+    }
+    expect(await stream.has(3)).toHaveLength(3)
+    const told = () => script.output.slice(before).match(/Payment complete|Error/g) ?? []
+    while (told().length < 3) await once(script.process, 'output')
+    expect(told()).toEqual(Array(3).fill('Payment complete'))
     stream.leave()
   })
 

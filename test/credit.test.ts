@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
+import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
 let stage: Stage
@@ -120,14 +120,15 @@ describe('shop-from-before, on a ledger that closes when it is told to', () => {
 })
 
 describe('shop-from-before, out of touch with the ledger', () => {
-  let ledger: FaultyLedger
-  let customer: Customer
+  let ledger: FaultyLedger | undefined
+  let customer: Customer | undefined
   afterEach(async () => {
-    await customer.disconnect()
-    await ledger.close()
+    await customer?.disconnect()
+    await ledger?.close()
   })
 
   test('asks its clients to come back before they lose patience, and loses no payment', async () => {
+    needsSandbox('its proxy is before one')
     const own = await setStage()
     await own.edit('src/shop/client-accounts.ts', 'maxWaitMs = 8_000', 'maxWaitMs = 300')
     ledger = await startFaultyLedger({ closeIntervalMs: 200 })

@@ -348,3 +348,30 @@ test('a transaction that was malformed is known by its hash', async () => {
     kept: false
   })
 })
+
+test.each([
+  ['account_lines', 'lines'],
+  ['account_channels', 'channels'],
+  ['account_offers', 'offers']
+])(
+  '%s pages through all that an account has, and shows nothing of it, as in rippled',
+  async (command, list) => {
+    const own = await Bench.start()
+    for (let count = 0; count < 5; count++)
+      await own.createEscrow(customer, shop, {
+        CancelAfter: NEVER,
+        ...lock(String(count)),
+        Fulfillment: undefined
+      })
+    let pages = 0
+    let marker: string | undefined
+    do {
+      const page = await own.ask(command, { account: shop.address, limit: 2, marker })
+      expect(page).toMatchObject({ account: shop.address, [list]: [] })
+      marker = page.marker
+      pages++
+    } while (marker)
+    expect(pages).toBe(3)
+    await own.stop()
+  }
+)

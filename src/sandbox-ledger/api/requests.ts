@@ -28,6 +28,15 @@ function firstObject(text: string): string {
   return text
 }
 
+function parseObject(text: string) {
+  try {
+    return { object: text, request: JSON.parse(text) }
+  } catch {
+    const object = firstObject(text)
+    return { object, request: JSON.parse(object) }
+  }
+}
+
 /**
  * A request, or undefined if it is not one. rippled's parser takes objects only, no field twice, and no integer of
  * more than 32 bits. Source: rippled 2.3.0, json/json_reader.cpp.
@@ -35,8 +44,7 @@ function firstObject(text: string): string {
 function parseRequest(text: string): Json | undefined {
   if (text.length > MAX_REQUEST_LENGTH) return undefined
   try {
-    const object = firstObject(text)
-    const request = JSON.parse(object)
+    const { object, request } = parseObject(text)
     if (typeof request !== 'object' || request === null || Array.isArray(request)) return undefined
     const bare = object.replace(STRING, '')
     const integers = bare.match(LONG_INTEGER) ?? []

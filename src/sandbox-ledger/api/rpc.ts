@@ -168,13 +168,14 @@ function found(ledger: Ledger, closed: ClosedLedger | undefined): FoundLedger {
   }
 }
 
-/** The ledger with a hash. */
-export function ledgerByHash(ledger: Ledger, hash: unknown): FoundLedger {
+export function readLedgerHash(hash: unknown): string {
   if (typeof hash !== 'string') throw rpcError('invalidParams', 'ledgerHashNotString')
   const parsed = parseHash(hash)
   if (!parsed) throw rpcError('invalidParams', 'ledgerHashMalformed')
-  return found(ledger, ledger.history.ledgerByHash(parsed))
+  return parsed
 }
+
+export const ledgerByHash = (ledger: Ledger, hash: string) => found(ledger, ledger.history.ledgerByHash(hash))
 
 /** The ledger with a name or a number. */
 export function ledgerByIndex(ledger: Ledger, index: string | number): FoundLedger {
@@ -195,7 +196,7 @@ export function findLedger({ params, ledger }: Request): FoundLedger {
     if (asText(params.ledger).length > 12) hash = params.ledger
     else index = params.ledger
   }
-  if (isGiven(hash)) return ledgerByHash(ledger, hash)
+  if (isGiven(hash)) return ledgerByHash(ledger, readLedgerHash(hash))
   const name = asText(index)
   if (['validated', 'closed', 'current', ''].includes(name)) return ledgerByIndex(ledger, name)
   if (!/^\+?\d+$/.test(name) || Number(name) >= 2 ** 32)

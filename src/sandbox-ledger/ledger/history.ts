@@ -355,7 +355,10 @@ export class History {
     let at = forward ? low : high - 1
     if (from) {
       at = placeOf(from)
-      if (list.at(at) !== numberAt(from)) return { transactions: [], next: undefined }
+      const number = list.at(at)
+      const first = number === undefined ? undefined : this.read(number)
+      if (first?.ledgerIndex !== from.ledgerIndex || first.position !== from.position)
+        return { transactions: [], next: undefined }
     }
     const transactions: ValidatedTransaction[] = []
     const isWithin = () => (forward ? at < high : at >= low)

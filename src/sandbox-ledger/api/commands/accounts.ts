@@ -9,6 +9,7 @@ import {
   asUint,
   type Command,
   expectedField,
+  type FoundLedger,
   findLedger,
   invalidField,
   type Json,
@@ -18,6 +19,7 @@ import {
   parseHash,
   type Request,
   readAccountText,
+  readLedgerHash,
   readLimit,
   readStrictFlag,
   rpcError
@@ -125,17 +127,25 @@ export const accountObjects: Command = request => {
   return { account, account_objects, ...fields }
 }
 
-/** A marker of a list in which there is nothing to go on with: an entry of the account at best. */
-function refuseMarker(state: State, account: string, marker: unknown, refusal: () => Error) {
-  if (marker === undefined) return
-  if (typeof marker !== 'string') throw expectedField('marker', 'string')
-  const [index = '', hint = ''] = marker.split(',')
-  const hash = parseHash(index)
-  if (!hash || !/^\d+$/.test(hint)) throw refusal()
-  const entry = state.read(hash)
-  const owners =
-    entry && 'Account' in entry ? [entry.Account, 'Destination' in entry && entry.Destination] : []
-  if (!owners.includes(account)) throw rpcError('invalidParams')
+/**
+ * Where the next page of a list begins, of which nothing is shown: rippled pages through all that an account has.
+ * A marker is the last entry seen and the page of the directory in which it stands.
+ */
+function nextMarker(state: State, account: string, marker: unknown, limit: number, refusal: () => Error) {
+  const entries = [...directoryEntries(state, account)].map(({ entry }) => entry)
+  let first = 0
+  if (marker !== undefined) {
+    if (typeof marker !== 'string') throw expectedField('marker', 'string')
+    const [index = '', hint = ''] = marker.split(',')
+    const hash = parseHash(index)
+    if (!hash || !/^\d+$/.test(hint)) throw refusal()
+    first = entries.indexOf(hash) + 1
+    if (first === 0) throw rpcError('invalidParams')
+  }
+  if (entries.length - first <= limit) return {}
+  const last = entries[first + limit - 1] as string
+  const { OwnerNode = '0' } = state.read(last) as { OwnerNode?: string }
+  return { limit, marker: `${last},${Number.parseInt(OwnerNode, 16)}` }
 }
 
 interface EmptyList {
@@ -166,9 +176,10 @@ function emptyList({ name, peer, refusesWithLedger, namesFields }: EmptyList): C
     const other = peer && asText(params[peer])
     if (other && !isValidClassicAddress(other)) throw rpcError('actMalformed', undefined, refusal)
     const refuse = (field: string) => (namesFields ? invalidField(field) : rpcError('invalidParams'))
-    if (readLimit(params, 200) === 0) throw refuse('limit')
-    refuseMarker(state, account, params.marker, () => refuse('marker'))
-    return { account, [name]: [], ...fields }
+    const limit = readLimit(params, 200)
+    if (limit === 0) throw refuse('limit')
+    const next = nextMarker(state, account, params.marker, limit, () => refuse('marker'))
+    return { account, [name]: [], ...next, ...fields }
   }
 }
 
@@ -282,18 +293,20 @@ function readRange({ params, apiVersion, ledger }: Request): () => { min: number
     }
   }
   if (ledger_hash === undefined && ledger_index === undefined) return () => ({ min: first, max: last })
+  if (ledger_hash !== undefined) {
+    const hash = readLedgerHash(ledger_hash)
+    return () => rangeOf(ledgerByHash(ledger, hash))
+  }
   const isNumeric = typeof ledger_index === 'number' || typeof ledger_index === 'boolean'
   const index = isNumeric ? asUint(ledger_index) : asText(ledger_index)
   if (typeof index === 'string' && !['', 'current', 'closed', 'validated'].includes(index))
     throw rpcError('invalidParams', 'ledger_index string malformed')
-  const find = () =>
-    ledger_hash === undefined ? ledgerByIndex(ledger, index) : ledgerByHash(ledger, ledger_hash)
-  if (ledger_hash !== undefined && (typeof ledger_hash !== 'string' || !parseHash(ledger_hash))) find()
-  return () => {
-    const { closed } = find()
-    if (!closed) throw rpcError('lgrNotValidated')
-    return { min: closed.header.ledgerIndex, max: closed.header.ledgerIndex }
-  }
+  return () => rangeOf(ledgerByIndex(ledger, index))
+}
+
+function rangeOf({ closed }: FoundLedger) {
+  if (!closed) throw rpcError('lgrNotValidated')
+  return { min: closed.header.ledgerIndex, max: closed.header.ledgerIndex }
 }
 
 const isUint = (value: unknown) =>

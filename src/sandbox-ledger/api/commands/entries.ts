@@ -1,7 +1,9 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
 import { indexOf } from '../../ledger/hashes.ts'
+import { ZERO_ACCOUNT } from '../../ledger/transactors/transactor.ts'
 import {
   asFlag,
+  asInt,
   asText,
   asUint,
   type Command,
@@ -65,6 +67,12 @@ function addressIn(value: unknown, word: string): string {
   return isValidClassicAddress(text) ? text : refuse(word)
 }
 
+/** The address of an account that there can be: not that of none at all. */
+function ownAddressIn(value: unknown): string {
+  const address = addressIn(value, 'malformedAddress')
+  return address === ZERO_ACCOUNT ? refuse('malformedAddress') : address
+}
+
 const isIntegral = (value: unknown) => Number.isInteger(value) || typeof value === 'boolean'
 
 /** An index at which nothing stands: for the kinds that are not there. */
@@ -80,6 +88,12 @@ const byHashOr =
     return fields(value) ? read(value) : refuse()
   }
 
+/** The same for kinds that take nothing else for a hash than a string. */
+const byTextOr: typeof byHashOr = (fields, read) => value =>
+  typeof value === 'string' || isObject(value) ? byHashOr(fields, read)(value) : refuse()
+
+const byText = byTextOr(() => false, nothing)
+
 const has = (value: Json, ...names: string[]) => names.every(name => value[name] !== undefined)
 const areTexts = (value: Json, ...names: string[]) => names.every(name => typeof value[name] === 'string')
 
@@ -88,6 +102,13 @@ function preauthorized({ owner, authorized, authorized_credentials }: Json): str
   if (authorized !== undefined) addressIn(authorized, 'malformedAuthorized')
   else if ((authorized_credentials as unknown[]).length === 0) refuse('malformedAuthorizedCredentials')
   return NOWHERE
+}
+
+function isAsset(value: unknown): boolean {
+  if (!isObject(value) || typeof value.currency !== 'string') return false
+  const { currency, issuer } = value
+  if (currency === 'XRP') return issuer === undefined
+  return isCurrency(currency) && typeof issuer === 'string' && isValidClassicAddress(issuer)
 }
 
 function trustLine(value: unknown): string {
@@ -116,12 +137,12 @@ const selectors: Record<string, { type?: string; find(value: unknown): string }>
   index: { find: hashIn },
   account_root: {
     type: 'AccountRoot',
-    find: value => indexOf.account(addressIn(value, 'malformedAddress'))
+    find: value => indexOf.account(ownAddressIn(value))
   },
   check: { type: 'Check', find: hashIn },
   deposit_preauth: {
     type: 'DepositPreauth',
-    find: byHashOr(
+    find: byTextOr(
       value =>
         areTexts(value, 'owner') &&
         (value.authorized === undefined) !== (value.authorized_credentials === undefined) &&
@@ -155,16 +176,16 @@ const selectors: Record<string, { type?: string; find(value: unknown): string }>
   },
   nft_page: {
     type: 'NFTokenPage',
-    find: value => (typeof value === 'string' ? hashIn(value) : refuse())
+    find: byText
   },
-  amm: { type: 'AMM', find: byHashOr(value => has(value, 'asset', 'asset2'), nothing) },
+  amm: { type: 'AMM', find: byHashOr(({ asset, asset2 }) => isAsset(asset) && isAsset(asset2), nothing) },
   bridge: { type: 'Bridge', find: () => refuse() },
-  xchain_owned_claim_id: { type: 'XChainOwnedClaimID', find: byHashOr(() => false, nothing) },
+  xchain_owned_claim_id: { type: 'XChainOwnedClaimID', find: byText },
   xchain_owned_create_account_claim_id: {
     type: 'XChainOwnedCreateAccountClaimID',
-    find: byHashOr(() => false, nothing)
+    find: byText
   },
-  did: { type: 'DID', find: value => addressIn(value, 'malformedAddress') && NOWHERE },
+  did: { type: 'DID', find: value => ownAddressIn(value) && NOWHERE },
   oracle: {
     type: 'Oracle',
     find: byHashOr(
@@ -177,7 +198,7 @@ const selectors: Record<string, { type?: string; find(value: unknown): string }>
   },
   credential: {
     type: 'Credential',
-    find: byHashOr(
+    find: byTextOr(
       value => areTexts(value, 'subject', 'issuer', 'credential_type'),
       ({ subject, issuer, credential_type }) => {
         for (const account of [subject, issuer]) addressIn(account, 'malformedRequest')
@@ -236,7 +257,7 @@ export const ledgerData: Command = request => {
   if (marker !== undefined && !after) throw expectedField('marker', 'valid')
   const binary = asFlag(params.binary)
   if (limit !== undefined && !isIntegral(limit)) throw expectedField('limit', 'integer')
-  const wanted = Number(limit ?? -1)
+  const wanted = limit === undefined ? -1 : asInt(limit)
   const most = wanted < 0 ? (binary ? PAGE.binary : PAGE.json) : wanted
   const type = readEntryType(params)
   const answer: Json = {

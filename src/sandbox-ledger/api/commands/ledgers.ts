@@ -69,7 +69,7 @@ const txHistory: Command = ({ params, ledger: { history } }) => {
     inLedger: one.ledgerIndex,
     ledger_index: one.ledgerIndex
   }))
-  return { index, txs }
+  return { index, txs: txs.length > 0 ? txs : null }
 }
 
 export const ledgerCommands: Record<string, Command> = {

@@ -1,42 +1,52 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { startFaultProxy } from './support/fault-proxy.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
 let stage: Stage
-let ledger: TestLedger
-let pump: NodeJS.Timeout | undefined
 
 beforeAll(async () => {
   stage = await setStage()
   await stage.edit('src/client/payments.ts', 'maxSecondsAtRisk = 30', 'maxSecondsAtRisk = 1')
 })
 
-beforeEach(async () => {
-  ledger = await openLedger({ closeIntervalMs: 0 })
-  goOn()
-})
-
-afterEach(async () => {
-  standStill()
-  await ledger.close()
-})
-
 afterAll(() => stage.strike())
 
-function goOn(): void {
-  pump = setInterval(() => ledger.closeLedger().catch(() => {}), 100)
+// On one real server, the ledgers of one test would go by in another's.
+const aside = process.env.RIPPLED_URL ? test : test.concurrent
+
+/** A ledger that a test can let stand still. */
+async function useLedger({ onTestFinished }: TestContext) {
+  const ledger = await openLedger({ closeIntervalMs: 0 })
+  let pump: NodeJS.Timeout | undefined
+  const standStill = () => clearInterval(pump)
+  const goOn = () => {
+    pump = setInterval(() => ledger.closeLedger().catch(() => {}), 100)
+  }
+  goOn()
+  onTestFinished(async () => {
+    standStill()
+    await ledger.close()
+  })
+  return { ledger, goOn, standStill }
 }
 
-function standStill(): void {
-  clearInterval(pump)
+/** A way to a ledger that a test can block. */
+async function useProxy(ledger: TestLedger, { onTestFinished }: TestContext) {
+  const proxy = await startFaultProxy(Number(new URL(ledger.url).port))
+  onTestFinished(() => proxy.close())
+  return proxy
 }
 
 describe.each(pairs)('$client', ({ client, shop, lettersIn }) => {
-  async function start(): Promise<{ buyer: Script; seller: Script }> {
-    const seller = stage.run(shop, { ...ledger.env, PORT: '0' })
+  async function start(ledger: TestLedger, urls: { buyer?: string; seller?: string } = {}) {
+    const { buyer: buyerLedger = ledger.url, seller: sellerLedger = ledger.url } = urls
+    const seller = stage.run(shop, { ...ledger.env, TEST_LEDGER: sellerLedger, PORT: '0' })
     const [, url = ''] = await seller.says(/Listening on (http:\S+)/)
-    const buyer = stage.run(client, { ...ledger.env, SHOP_URL: `${url}/`, INTERVAL_MS: '100' })
+    const env = { ...ledger.env, TEST_LEDGER: buyerLedger, SHOP_URL: `${url}/`, INTERVAL_MS: '100' }
+    const buyer = stage.run(client, env)
     await hasLetters(buyer, 3)
     return { buyer, seller }
   }
@@ -52,25 +62,65 @@ describe.each(pairs)('$client', ({ client, shop, lettersIn }) => {
     expect(letters).toBe(payments)
   }
 
-  test('waits while ledgers stand still, says so once, and goes on', async () => {
-    const { buyer } = await start()
+  aside('waits while ledgers stand still, says so once, and goes on', async context => {
+    const { ledger, goOn, standStill } = await useLedger(context)
+    const { buyer } = await start(ledger)
     standStill()
     await buyer.says(/The ledger stands still: waiting for it to go on\n/)
     // Twice as long as a payment may be without its letter.
-    const ticks = new Promise(resolve => setTimeout(resolve, 2_000))
-    await Promise.race([ticks, buyer.ends()])
+    await Promise.race([delay(2_000), buyer.ends()])
     goOn()
     await buyer.says(/Paying again\n/)
     await endsWithAllLetters(buyer)
-    expect(buyer.output.match(/waiting/g)).toHaveLength(1)
+    expect(buyer.output.match(/stands still/g)).toHaveLength(1)
   })
 
-  test('waits for a shop that was asleep', async () => {
-    const { buyer, seller } = await start()
+  aside('waits for the ledger while its own line is cut, and goes on', async context => {
+    const { ledger } = await useLedger(context)
+    const proxy = await useProxy(ledger, context)
+    const { buyer } = await start(ledger, { buyer: proxy.url })
+    proxy.accepts = false
+    proxy.cut()
+    await buyer.says(/The ledger is out of reach: waiting for it to come back\n/)
+    await Promise.race([delay(2_000), buyer.ends()])
+    proxy.accepts = true
+    await buyer.says(/The ledger is back\n/)
+    await endsWithAllLetters(buyer)
+  })
+
+  aside("waits for the shop while the shop's line is cut, and goes on", async context => {
+    const { ledger } = await useLedger(context)
+    const proxy = await useProxy(ledger, context)
+    const { buyer, seller } = await start(ledger, { seller: proxy.url })
+    proxy.accepts = false
+    proxy.cut()
+    await seller.says(/The ledger is out of reach/)
+    await buyer.says(/The shop has (not taken|given no letters for) the last \d+ payments: waiting for it\n/)
+    proxy.accepts = true
+    await buyer.says(/Paying again\n/)
+    await endsWithAllLetters(buyer)
+  })
+
+  aside('waits for a shop that was asleep, and goes on', async context => {
+    const { ledger } = await useLedger(context)
+    const { buyer, seller } = await start(ledger)
     seller.process.kill('SIGSTOP')
-    await buyer.says(/The shop has not taken the last \d+ payments: waiting for it\n/)
+    await buyer.says(/The shop has (not taken|given no letters for) the last \d+ payments: waiting for it\n/)
     seller.process.kill('SIGCONT')
     await buyer.says(/Paying again\n/)
     await endsWithAllLetters(buyer)
+  })
+
+  aside('goes on after it was asleep itself', async context => {
+    const { ledger } = await useLedger(context)
+    const { buyer } = await start(ledger)
+    buyer.process.kill('SIGSTOP')
+    // Longer than a shop would be waited for.
+    await delay(4_500)
+    buyer.process.kill('SIGCONT')
+    const before = lettersIn(buyer.output).length
+    await hasLetters(buyer, before + 3)
+    expect(await buyer.interrupt()).toBe(0)
+    expect(buyer.output).not.toMatch(/waiting|stands still|Stopped/)
   })
 })

@@ -193,7 +193,8 @@ export class Books {
       if (feeDrops !== undefined) this.#feeDrops = Math.max(usualFeeDrops, Number(feeDrops))
       const isKnown = feeDrops !== undefined && this.#paidFeeDrops !== undefined
       this.#paidFeeDrops = isKnown ? (this.#paidFeeDrops ?? 0) + Number(feeDrops) : undefined
-    } else if (this.#refused.has(id) && !this.#sharesAccount) {
+    } else if (this.#refused.has(id) && feeDrops !== undefined && !this.#sharesAccount) {
+      // It was this account that paid for it: a stranger can fulfill what he has sent himself.
       this.#sharesAccount = true
       console.log(
         '    - Another shop takes payments on this account too: they are counted from here on, not told'

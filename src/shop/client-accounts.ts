@@ -11,6 +11,8 @@ const maxWaiting = 2_000
 const maxHopeful = 10
 // How many of the secrets that clients chose themselves are remembered before they have paid.
 const maxChosen = 100_000
+// And how many clients who get their letters for their Pay-Token.
+const maxTokenHolders = 100_000
 
 /** What a shop knows of one client. */
 export interface ClientAccount {
@@ -54,6 +56,8 @@ export class ClientAccounts {
   readonly #accounts = new Map<string, ClientAccount>()
   readonly #payments = new Map<string, Payment>()
   readonly #chosen = new Map<string, Buffer>()
+  // Clients who get their letters for their Pay-Token, and so not for a fulfillment, which others can see as well.
+  readonly #tokenHolders = new Set<string>()
   #waiting = 0
 
   /** @param cost - of a letter, drops */
@@ -95,27 +99,24 @@ export class ClientAccounts {
     const payment: Payment = { client, drops, fulfillment, isTaken: false }
     client.expected += drops
     this.#accounts.set(client.clientId, client)
-    if (!this.#payments.has(fulfillment)) this.#payments.set(fulfillment, payment)
+    if (!this.#tokenHolders.has(client.clientId) && !this.#payments.has(fulfillment))
+      this.#payments.set(fulfillment, payment)
     return payment
   }
 
-  /** The payment was taken: whoever asks for it has a letter, or else whoever has waited longest. */
+  /** The payment was taken: whoever has shown the Pay-Token and waited longest has a letter, or else whoever asks for it. */
   credit(payment: Payment): void {
     const { client, drops } = payment
     client.expected -= drops
     client.balance += drops
     client.payments.add(payment)
     payment.isTaken = true
-    let isSpent = false
-    for (const request of client.requests) {
-      if (request.payment !== payment) continue
-      request.answer(isSpent ? 'unpaid' : 'paid')
-      isSpent = true
-    }
     for (const request of client.requests) {
       if (client.balance < this.#cost) break
       if (!request.payment) request.answer('paid')
     }
+    for (const request of client.requests)
+      if (request.payment === payment) request.answer(client.payments.has(payment) ? 'paid' : 'unpaid')
   }
 
   /** The payment could not be taken: whoever has waited for it has waited in vain. */
@@ -185,9 +186,14 @@ export class ClientAccounts {
     return balance + expected >= (before + 1) * this.#cost
   }
 
-  /** Takes the price of a letter off, and with it the payment that could have bought it. */
-  #debit(client: ClientAccount, payment = client.payments.values().next().value): void {
+  /** Takes the price of a letter off, and with it the payment that could have bought it: the one asked for, or any. */
+  #debit(client: ClientAccount, asked?: Payment): void {
+    const payment = asked ?? client.payments.values().next().value
     client.balance -= this.#cost
+    if (!asked) {
+      this.#tokenHolders.add(client.clientId)
+      forgetOldest(this.#tokenHolders, maxTokenHolders)
+    }
     if (payment) this.#forget(payment)
     this.#forgetIfIdle(client)
   }
@@ -206,10 +212,14 @@ export class ClientAccounts {
     const clientId = clientIdOfChosen(sharedSecret)
     this.#chosen.delete(clientId)
     this.#chosen.set(clientId, sharedSecret)
-    for (const oldest of this.#chosen.keys()) {
-      if (this.#chosen.size <= maxChosen) break
-      this.#chosen.delete(oldest)
-    }
+    forgetOldest(this.#chosen, maxChosen)
     return clientId
+  }
+}
+
+function forgetOldest(remembered: Map<string, unknown> | Set<string>, max: number): void {
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= max) break
+    remembered.delete(oldest)
   }
 }

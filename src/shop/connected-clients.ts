@@ -1,22 +1,25 @@
 import type { ServerResponse } from 'node:http'
 
-// How long a client that has not paid is sure of its place: a few ledgers, for its first payment to arrive.
+// How long a client is sure of its place: a few ledgers, for its first payment to arrive, and longer once it has paid.
 const sureOfPlaceMs = 30_000
+const sureOncePaidMs = 4 * sureOfPlaceMs
 
 /** Someone who listens to an answer that stays open. */
 export interface ConnectedClient {
+  clientId: string
   /** 32 bytes */
   sharedSecret: Buffer
   /** where the letters go */
   res: ServerResponse
   hasPaid: boolean
-  /** Unix time, ms */
+  /** when it came or has paid last, Unix time in ms */
   since: number
   patience: NodeJS.Timeout
 }
 
 /** Decides who may stay connected: whoever pays; and of those who do not, nobody for ever. */
 export class ConnectedClients {
+  // Whoever has been quiet longest comes first.
   readonly #clients = new Map<string, ConnectedClient>()
   readonly #maxClients: number
   readonly #maxWaitMs: number
@@ -34,19 +37,17 @@ export class ConnectedClients {
   /** Whether there is a place for one more, if need be that of whoever has been here longest without paying. */
   hasPlace(): boolean {
     if (this.#clients.size < this.#maxClients) return true
-    for (const [clientId, { hasPaid, since }] of this.#clients) {
-      if (hasPaid) continue
-      if (Date.now() - since < sureOfPlaceMs) return false
-      this.#remove(clientId)
-      return true
-    }
-    return false
+    const quietFor = (ms: number) =>
+      [...this.#clients.values()].filter(({ since }) => Date.now() - since >= ms)
+    const leaving = quietFor(sureOfPlaceMs).find(({ hasPaid }) => !hasPaid) ?? quietFor(sureOncePaidMs)[0]
+    if (leaving) this.#remove(leaving.clientId)
+    return leaving !== undefined
   }
 
   /** Keeps a client until it leaves or the shop's patience is at an end. */
   add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
     const patience = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
-    this.#clients.set(clientId, { sharedSecret, res, hasPaid: false, since: Date.now(), patience })
+    this.#clients.set(clientId, { clientId, sharedSecret, res, hasPaid: false, since: Date.now(), patience })
     res.on('close', () => this.#remove(clientId))
     // Nothing comes after it on this connection
     res.setHeader('Connection', 'close')
@@ -55,7 +56,9 @@ export class ConnectedClients {
   /** A client has paid: patience begins anew. */
   keep(client: ConnectedClient): void {
     client.hasPaid = true
+    client.since = Date.now()
     client.patience.refresh()
+    if (this.#clients.delete(client.clientId)) this.#clients.set(client.clientId, client)
   }
 
   /** Lets everybody go. */

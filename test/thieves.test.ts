@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Client, Wallet } from 'xrpl'
+import { Customer, parsePay } from './support/customer.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { LetterStream } from './support/letters.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
+
+// What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
+
+let ledger: TestLedger
+let stage: Stage
+let customer: Customer
+let watcher: Client
+
+beforeAll(async () => {
+  ledger = await openLedger()
+  stage = await setStage()
+  customer = await Customer.connect(ledger)
+  watcher = new Client(ledger.url)
+  await watcher.connect()
+})
+
+afterAll(async () => {
+  await watcher.disconnect()
+  await customer.disconnect()
+  await stage.strike()
+  await ledger.close()
+})
+
+async function openShop(name: string, on = stage): Promise<{ script: Script; url: string }> {
+  const script = on.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
+  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+}
+
+test('whoever shows a Pay-Token gets the letters, not whoever reads the fulfillments from the ledger first', async () => {
+  const { url } = await openShop('shop-from-before')
+  const raids: Promise<number>[] = []
+  watcher.on('transaction', ({ tx_json }) => {
+    if (tx_json?.TransactionType !== 'EscrowFinish') return
+    const fulfillment = Buffer.from(String(tx_json.Fulfillment).slice(8), 'hex').toString('base64url')
+    raids.push(fetch(url + fulfillment).then(({ status }) => status))
+  })
+  // Also of what no ledger has yet.
+  await watcher.request({ command: 'subscribe', streams: ['transactions_proposed' as 'transactions'] })
+  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  const ask = () => fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })
+  await customer.prepare(offer)
+  expect((await ask()).status).toBe(200)
+  // From now on the shop knows by what this client gets its letters: it need not be there first.
+  await customer.pay(offer, '10', { paymentId: 1 })
+  await watcher.request({ command: 'subscribe', streams: ['ledger'] })
+  while (raids.length < 2) await new Promise(resolve => watcher.once('ledgerClosed', resolve))
+  expect(await Promise.all(raids)).not.toContain(200)
+  expect((await ask()).status).toBe(200)
+})
+
+test('a stranger who fulfills what he has sent himself is no other shop on the account', async () => {
+  const { url, script } = await openShop('streaming-shop')
+  const stream = await LetterStream.open(url)
+  const offer = parsePay(stream.pay)
+  const preimage = createHash('sha256').update(url).digest()
+  const condition = createHash('sha256').update(preimage).digest('base64url')
+  await customer.prepare(offer, '10', { condition })
+  await script.says(/F05 Wrong Condition/)
+  const escrows = await ledger.transactionsOf(ledger.customer.address)
+  const escrow = escrows.findLast(({ TransactionType }) => TransactionType === 'EscrowCreate')
+  const stranger = Wallet.fromSeed(ledger.customer.secret)
+  const finish = await watcher.autofill({
+    TransactionType: 'EscrowFinish',
+    Account: stranger.classicAddress,
+    Owner: stranger.classicAddress,
+    OfferSequence: Number(escrow?.Sequence),
+    Condition: String(escrow?.Condition),
+    Fulfillment: `A0228020${preimage.toString('hex')}`.toUpperCase(),
+    Fee: '350'
+  })
+  await watcher.submitAndWait(stranger.sign(finish).tx_blob)
+  // What comes later on the ledger is told later.
+  await customer.pay(offer, '10', { paymentId: 1 })
+  expect(await stream.has(1)).toHaveLength(1)
+  expect(script.output).not.toContain('Another shop')
+  stream.leave()
+})
+
+test('who has paid once does not hold a place in a full shop for long', async () => {
+  const own = await setStage()
+  await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
+  await own.edit('src/shop/connected-clients.ts', 'sureOfPlaceMs = 30_000', 'sureOfPlaceMs = 500')
+  const { url } = await openShop('streaming-shop', own)
+  const [squatter, payer] = [await LetterStream.open(url), await LetterStream.open(url)]
+  await customer.pay(parsePay(squatter.pay))
+  let paymentId = 0
+  let newcomer = await LetterStream.open(url)
+  for (; newcomer.status === 503; newcomer = await LetterStream.open(url)) {
+    await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
+    await delay(50)
+  }
+  expect(await squatter.ends()).toHaveLength(1)
+  expect(payer.isOver).toBe(false)
+  for (const stream of [payer, newcomer]) stream.leave()
+  await own.strike()
+})

@@ -304,10 +304,12 @@ async function run(plan: Plan): Promise<void> {
       )
     }
     if (!transfer.payee.startsWith('fulfills') && transfer.payee !== 'waits') return
-    if (transfer.payee === 'waits') await later(10)
-    const fulfilling = await process.insist(`fulfillCondition ${transfer.amount}`, () =>
-      process.plugin.fulfillCondition(transfer.id, transfer.fulfillment)
-    )
+    let patience = transfer.payee === 'waits' ? 10 : 0
+    const fulfilling = await process.insist(`fulfillCondition ${transfer.amount}`, async () => {
+      if (patience > 0) await later(patience)
+      patience = 0
+      await process.plugin.fulfillCondition(transfer.id, transfer.fulfillment)
+    })
     if (process.isAlive) transfer.fulfilling = fulfilling
   }
 
@@ -372,22 +374,26 @@ async function run(plan: Plan): Promise<void> {
       const calm = { payer: isCalm('payer'), payee: isCalm('payee') }
       check(sandbox, [...sent.values()], processes, now, calm, ledgers)
     }
-    for (let isOver = false; !isOver && ledgers < maxLedgers; ledgers++) {
-      await turns()
-      // What was lost is waited for by the clock, not by ledgers.
-      if (ledgers > maxLedgers / 4) await later(10)
-      ledger.close()
-      try {
-        isInOrder()
-        isOver = true
-      } catch {}
+    const settle = async () => {
+      for (;;) {
+        ledger.close()
+        await turns()
+        // What was lost is waited for by the clock, not by ledgers.
+        if (++ledgers > maxLedgers / 4) await later(10)
+        try {
+          return isInOrder()
+        } catch (err) {
+          if (ledgers >= maxLedgers) throw err
+        }
+      }
     }
+    await settle()
     // And that stays so.
     for (let more = 0; more < 3; more++) {
       ledger.close()
       await turns()
     }
-    isInOrder()
+    await settle()
   } finally {
     await Promise.all(processes.map(({ process }) => process.end()))
     await sandbox.close()

@@ -32,7 +32,10 @@ interface MessageHost {
  */
 export class Messages {
   readonly #host: MessageHost
-  readonly #asked = new Map<string, { of: string; answer(message: Message): void }>()
+  readonly #asked = new Map<
+    string,
+    { of: string; answer(message: Message): void; giveUp(reason: Error): void }
+  >()
   // With whom under which id there is nothing more to say: asked from this account, be it by another program, or
   // answered. What comes then is an answer, or somebody's answer to an answer.
   readonly #settled = new Set<string>()
@@ -51,6 +54,11 @@ export class Messages {
 
   deregister(): void {
     this.#handler = undefined
+  }
+
+  /** Waits for no answer any more. */
+  giveUp(reason: Error): void {
+    for (const { giveUp } of this.#asked.values()) giveUp(reason)
   }
 
   /**
@@ -75,7 +83,7 @@ export class Messages {
     const timeoutMs = timeout || defaultTimeoutMs
     let timer: NodeJS.Timeout | undefined
     const answered = new Promise<Message>((resolve, reject) => {
-      this.#asked.set(id, { of, answer: resolve })
+      this.#asked.set(id, { of, answer: resolve, giveUp: reject })
       if (timeoutMs > maxTimerMs) return
       const why = `"${to}" did not answer request "${id}" within ${timeoutMs} ms`
       timer = setTimeout(() => reject(new NoSubscriptionsError(why)), timeoutMs)

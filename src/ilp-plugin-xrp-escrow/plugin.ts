@@ -90,6 +90,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     const reason = 'The plugin was disconnected before the ledger had decided'
     this.#session.submitter.giveUpUnsent(reason)
     for (const reject of this.#waiting) reject(new UnreachableError(reason))
+    this.#messages.giveUp(new UnreachableError(reason))
     await this.#session.connection.close()
   }
 

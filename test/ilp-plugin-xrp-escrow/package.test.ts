@@ -22,8 +22,11 @@ async function main() {
   plugin.on('outgoing_transfer', transfer => console.log(transfer.amount))
   await plugin.connect()
   await plugin.sendTransfer({ id: crypto.randomUUID(), to, amount: '7' })
-  await plugin.disconnect()
+  const waiting = [plugin.sendRequest({ to }), plugin.fulfillCondition(crypto.randomUUID(), 'A'.repeat(43))]
+  await Promise.all([plugin.disconnect(), ...waiting.map(outcome => outcome.catch(() => {}))])
   console.log(new errors.UnreachableError('x').name)
+  // No timer is left that somebody would have to wait for.
+  console.log(process.getActiveResourcesInfo().filter(name => name === 'Timeout').length)
 }
 main()
 `
@@ -53,7 +56,7 @@ test('the packed package runs on plain Node.js, imported and required, and ends 
     await writeFile(join(folder, name), text)
     const args = [join(folder, name), url, customer.secret, prefix + shop.address]
     const { stdout, stderr } = await run(node, args, { timeout: 10_000 })
-    expect([name, stdout, stderr]).toEqual([name, '7\nUnreachableError\n', ''])
+    expect([name, stdout, stderr]).toEqual([name, '7\nUnreachableError\n0\n', ''])
   }
 
   const typed = `

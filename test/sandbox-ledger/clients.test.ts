@@ -1,7 +1,17 @@
 // Clients that nobody here wrote, unchanged: what works with rippled has to work here.
 import { readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { Client, type EscrowCreate, type EscrowFinish, Wallet } from 'xrpl'
+import {
+  AccountSetAsfFlags,
+  type BaseRequest,
+  Client,
+  type EscrowCreate,
+  type EscrowFinish,
+  hashes,
+  type LedgerEntry,
+  type SubmittableTransaction,
+  Wallet
+} from 'xrpl'
 import { XrplClient } from 'xrpl-client'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
 import { type Message, RawClient } from './client.ts'
@@ -76,6 +86,136 @@ describe('xrpl.js', () => {
     await client.submit(tx_blob)
     expect(await heard).toMatchObject({ hash, validated: true, tx_json: { DeliverMax: '7' } })
     expect(await ledger).toMatchObject({ ledger_index: expect.any(Number) })
+  })
+
+  test('finds in the answer to submit what it has sent, and its hash inside', async () => {
+    const payment = await client.autofill({
+      TransactionType: 'Payment',
+      Account: customer.address,
+      Destination: shop.address,
+      Amount: '3'
+    })
+    const { tx_blob, hash } = customer.sign(payment)
+    const { result } = await client.submit(tx_blob)
+    expect(result).toMatchObject({ engine_result: 'tesSUCCESS', tx_json: { Amount: '3', hash } })
+    const { hash: _, ...sent } = result.tx_json as SubmittableTransaction & { hash: string }
+    expect(hashes.hashSignedTx(sent)).toBe(hash)
+  })
+
+  test('sets tickets aside and pays with one out of order', async () => {
+    await client.submitAndWait(
+      { TransactionType: 'TicketCreate', Account: shop.address, TicketCount: 2 },
+      { wallet: shop }
+    )
+    const owned = { command: 'account_objects', account: shop.address, type: 'ticket' } as const
+    const [one, two] = (await client.request(owned)).result.account_objects as LedgerEntry.Ticket[]
+    const { result } = await client.submitAndWait(
+      {
+        TransactionType: 'Payment',
+        Account: shop.address,
+        Destination: customer.address,
+        Amount: '1',
+        Sequence: 0,
+        TicketSequence: two?.TicketSequence as number
+      },
+      { wallet: shop }
+    )
+    expect(result.meta).toMatchObject({ TransactionResult: 'tesSUCCESS' })
+    expect((await client.request(owned)).result.account_objects).toEqual([one])
+    const index = two?.index as string
+    await expect(client.request({ command: 'ledger_entry', index })).rejects.toThrow('entryNotFound')
+  })
+
+  test('sets a flag of an account and reads it back', async () => {
+    const { asfRequireDest } = AccountSetAsfFlags
+    const { wallet } = await client.fundWallet(Wallet.generate(), {
+      faucetHost: `localhost:${sandbox.port}`,
+      faucetProtocol: 'http'
+    })
+    await client.submitAndWait(
+      { TransactionType: 'AccountSet', Account: wallet.address, SetFlag: asfRequireDest },
+      { wallet }
+    )
+    const { result } = await client.request({ command: 'account_info', account: wallet.address })
+    expect(result.account_flags).toMatchObject({ requireDestinationTag: true, depositAuth: false })
+  })
+
+  test('hears of a transaction before it is validated, and again after', async () => {
+    const listener = new Client(sandbox.url)
+    await listener.connect()
+    await listener.request({ command: 'subscribe', streams: ['transactions_proposed'] })
+    const heard: boolean[] = []
+    const both = new Promise<void>(resolve =>
+      listener.on('transaction', ({ validated }) => {
+        if (heard.push(validated as boolean) === 2) resolve()
+      })
+    )
+    const { tx_blob } = customer.sign(
+      await client.autofill({
+        TransactionType: 'Payment',
+        Account: customer.address,
+        Destination: shop.address,
+        Amount: '4'
+      })
+    )
+    await client.submitAndWait(tx_blob)
+    await both
+    expect(heard).toEqual([false, true])
+    await listener.disconnect()
+  })
+
+  // What its own integration tests ask a server for.
+  const account = shop.address
+  const usd = { currency: 'USD', issuer: shop.address }
+  test.each<[BaseRequest & Message, object]>([
+    [
+      { command: 'account_channels', account },
+      { account, channels: [] }
+    ],
+    [
+      { command: 'account_currencies', account },
+      { send_currencies: [], receive_currencies: [] }
+    ],
+    [
+      { command: 'account_info', account, signer_lists: true },
+      { signer_lists: [], validated: false }
+    ],
+    [{ command: 'account_lines', account }, { lines: [] }],
+    [{ command: 'account_nfts', account }, { account_nfts: [] }],
+    [{ command: 'account_objects', account, type: 'escrow' }, { account_objects: [] }],
+    [{ command: 'account_offers', account }, { offers: [] }],
+    [
+      { command: 'account_tx', account, limit: 1 },
+      { limit: 1, transactions: [{ validated: true }] }
+    ],
+    [{ command: 'book_offers', taker_gets: { currency: 'XRP' }, taker_pays: usd }, { offers: [] }],
+    [
+      { command: 'deposit_authorized', source_account: customer.address, destination_account: account },
+      { deposit_authorized: true }
+    ],
+    [{ command: 'fee' }, { drops: { base_fee: '10', minimum_fee: '10' } }],
+    [{ command: 'gateway_balances', account, strict: true }, { account }],
+    [
+      { command: 'ledger', ledger_index: 'validated' },
+      { validated: true, ledger: { closed: true } }
+    ],
+    [{ command: 'ledger_closed' }, { ledger_hash: expect.stringMatching(/^[0-9A-F]{64}$/) }],
+    [{ command: 'ledger_current' }, { ledger_current_index: expect.any(Number) }],
+    [
+      { command: 'ledger_data', ledger_index: 'validated', limit: 1 },
+      { state: [{}], marker: expect.any(String) }
+    ],
+    [{ command: 'ledger_entry', account_root: account }, { node: { LedgerEntryType: 'AccountRoot' } }],
+    [
+      { command: 'noripple_check', account, role: 'gateway', transactions: true },
+      { transactions: [{ SetFlag: 8 }], problems: [expect.any(String)] }
+    ],
+    [{ command: 'ping' }, { role: 'admin' }],
+    [{ command: 'random' }, { random: expect.stringMatching(/^[0-9A-F]{64}$/) }],
+    [{ command: 'server_info' }, { info: { build_version: '2.3.0', ports: [{ protocol: ['ws'] }] } }],
+    [{ command: 'server_state' }, { state: { build_version: '2.3.0', load_base: 256 } }]
+  ])('gets an answer to %j', async (request, answer) => {
+    expect((await client.request(request as never as { command: 'ping' })).result).toMatchObject(answer)
   })
 
   test('is told of a failed transaction by submitAndWait', async () => {

@@ -1,12 +1,11 @@
 import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
-import { xrp } from '../plugins.ts'
 import { Books } from './shop/books.ts'
 import { type ClientAccount, ClientAccounts, type Payment } from './shop/client-accounts.ts'
 import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
 import { askToComeBack, closeServer, listen, pathOf } from './shop/web-server.ts'
-import { beforeEnd, seeThrough } from './terminal/ending.ts'
+import { beforeEnd, seeThrough, withoutPlugins } from './terminal/ending.ts'
 
 const port = process.env.PORT ?? '8000'
 const host = process.env.HOST ?? '127.0.0.1'
@@ -18,6 +17,7 @@ const accounts = new ClientAccounts(cost)
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
+const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
 const plugin = xrp.Shop()
 const books = new Books(plugin, cost)
 await plugin.connect()

@@ -1,14 +1,13 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
-import { xrp } from '../plugins.ts'
 import { Books } from './shop/books.ts'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
 import { atMost } from './shop/in-turn.ts'
 import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
 import { askToComeBack, closeServer, listen, pathOf } from './shop/web-server.ts'
-import { beforeEnd, finishBeforeEnd, seeThrough } from './terminal/ending.ts'
+import { beforeEnd, finishBeforeEnd, seeThrough, withoutPlugins } from './terminal/ending.ts'
 
 const port = process.env.PORT ?? '8000'
 const host = process.env.HOST ?? '127.0.0.1'
@@ -23,6 +22,7 @@ const clients = new ConnectedClients(maxClients, maxWaitMs)
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
+const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
 const plugin = xrp.Shop()
 const books = new Books(plugin, cost)
 await plugin.connect()

@@ -107,6 +107,19 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     expect(run.output).toMatch(/ in fees\n$/)
   })
 
+  test('gets every letter where the ledger takes its time to tell each', async () => {
+    const slow = await openLedger({ closeIntervalMs: 300, delayMs: 200, delaySeed: 2017 })
+    const seller = stage.run(shop, { ...slow.env, PORT: '0' })
+    const [, url] = await seller.says(/Listening on (http:\S+)/)
+    const run = stage.run(client, { ...slow.env, SHOP_URL: `${url}/`, INTERVAL_MS: '50' })
+    await run.prints(hasLetters(30))
+    expect(await run.interrupt()).toBe(0)
+    const { payments, letters } = summaryOf(run)
+    expect(letters).toBe(payments)
+    expect(lettersIn(run.output)).toHaveLength(letters)
+    await slow.close()
+  })
+
   test('accounts for its own payments where another pays from the same account', async () => {
     const { url } = await openShop(shop)
     const runs = [1, 2].map(() => stage.run(client, { ...env(), SHOP_URL: url }))
@@ -186,6 +199,23 @@ describe('a client of a shop that is none', () => {
   })
 })
 
+test('a client says so when money of an earlier run comes back', async () => {
+  const hand = await Customer.connect(ledger)
+  const { timeMs } = await ledger.newest()
+  const offer = { amount: '10', address: shopAddress, sharedSecret: secret }
+  const expiresInMs = timeMs - Date.now() + 15_000
+  await Promise.all([0, 1, 2].map(paymentId => hand.prepare(offer, '10', { paymentId, expiresInMs })))
+  await hand.disconnect()
+  // It pays nobody: there is no shop.
+  const run = stage.run('src/streaming-client2.ts', {
+    ...env(),
+    SHOP_URL: `http://localhost:${await freePort()}/`
+  })
+  await run.says(/\n3 payments of an earlier run came back: 30 drops\n/)
+  expect(await run.interrupt()).toBe(0)
+  expect(run.output).not.toMatch(anySummary)
+})
+
 test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
   {
     what: 'the ledger cannot be reached',
@@ -230,13 +260,17 @@ test('a client takes no other web server for a shop', async () => {
   await server.close()
 })
 
-test('a client says what to do when there is no plugins.ts', async () => {
-  const bare = await setStage()
-  await rm(join(bare.folder, 'plugins.ts'))
-  const run = bare.run('src/streaming-client2.ts', env(), [], throughTsx)
-  expect(await run.ends()).toBe(1)
-  expect(run.output.trim()).toBe(
-    'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
-  )
-  await bare.strike()
-})
+test.each(['src/streaming-client1.ts', 'src/streaming-shop.ts'])(
+  '%s says what to do when there is no plugins.ts',
+  async script => {
+    const bare = await setStage()
+    await rm(join(bare.folder, 'plugins.ts'))
+    const run = bare.run(script, env(), [], throughTsx)
+    expect(await run.ends()).toBe(1)
+    expect(run.output.trim().split('\n').at(-1)).toBe(
+      'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
+    )
+    expect(run.output).not.toMatch(/^\s+at /m)
+    await bare.strike()
+  }
+)

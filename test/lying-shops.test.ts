@@ -209,9 +209,9 @@ describe('streaming-client1', () => {
       says: 'gave no letter: 402 Please pay more'
     },
     {
-      what: 'an error with a control sequence',
-      answer: { status: 500, body: '\x1b[31mred' },
-      says: '500 ?[31mred'
+      what: 'an error with a control sequence and a second line',
+      answer: { status: 500, body: '\x1b[31mred\nYour letter: Q\n' },
+      says: '500 ?[31mred?Your letter: Q\n'
     },
     {
       what: 'a body without end',

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync, statSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
@@ -67,6 +68,22 @@ describe('npm run testnet-accounts', () => {
     expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
   })
 
+  test('lets nobody else read the secrets, not even for a moment', async () => {
+    await writeFile(secretsFile(), 'OTHER=1\n', { mode: 0o644 })
+    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() })
+    await run.says(/(has 100 XRP[\s\S]*){2}/)
+    for (;;) {
+      // The mode first: it may only become stricter.
+      const { mode } = statSync(secretsFile())
+      if (!readFileSync(secretsFile(), 'utf8').includes('SECRET=')) await new Promise(setImmediate)
+      else {
+        expect(mode & 0o077).toBe(0)
+        break
+      }
+    }
+    expect(await run.ends()).toBe(0)
+  })
+
   test('writes nothing when the network cannot be reached', async () => {
     const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
     expect(await run.ends()).toBe(1)
@@ -108,5 +125,15 @@ test('plugins.ts says what is missing when the test network is chosen without se
   const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], throughTsx)
   expect(await shop.ends()).toBe(1)
   expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
+  expect(shop.output).not.toMatch(/^\s+at /m)
+})
+
+test('plugins.ts names the variable that is empty in .env', async () => {
+  await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
+  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+  expect(await shop.ends()).toBe(1)
+  expect(shop.output.trim().split('\n').at(-1)).toBe(
+    'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
+  )
   expect(shop.output).not.toMatch(/^\s+at /m)
 })

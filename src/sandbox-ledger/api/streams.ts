@@ -38,6 +38,16 @@ export function ledgerStatus(ledger: Ledger): Json {
   }
 }
 
+/** What a ledger has changed in the order books: nothing ever. */
+export const bookChanges = ({ hash, ledgerIndex, closeTime }: LedgerHeader, validated: boolean): Json => ({
+  changes: [],
+  ledger_hash: hash,
+  ledger_index: ledgerIndex,
+  ledger_time: closeTime,
+  type: 'bookChanges',
+  validated
+})
+
 function validatedMessage(
   { transaction, meta }: Applied,
   header: LedgerHeader,
@@ -97,6 +107,10 @@ export function publishClosed(
   publish(
     all.filter(({ streams }) => streams.has('ledger')),
     () => ({ ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' })
+  )
+  publish(
+    all.filter(({ streams }) => streams.has('book_changes')),
+    () => bookChanges(header, true)
   )
   for (const one of applied) {
     const affected = one.accounts

@@ -1,7 +1,7 @@
 import type { ApiVersion, Command } from '../rpc.ts'
 import { accountCommands } from './accounts.ts'
 import { ledgerCommands } from './ledgers.ts'
-import { bookOffers } from './markets.ts'
+import { marketCommands } from './markets.ts'
 import { serverCommands } from './server.ts'
 import { subscriptionCommands } from './subscriptions.ts'
 import { transactionCommands } from './transactions.ts'
@@ -10,10 +10,10 @@ export const commands = new Map<string, Command>(
   Object.entries({
     ...accountCommands,
     ...ledgerCommands,
+    ...marketCommands,
     ...serverCommands,
     ...subscriptionCommands,
-    ...transactionCommands,
-    book_offers: bookOffers
+    ...transactionCommands
   })
 )
 

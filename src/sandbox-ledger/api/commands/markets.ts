@@ -9,6 +9,7 @@ import {
   readLimit,
   rpcError
 } from '../rpc.ts'
+import { bookChanges } from '../streams.ts'
 
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -42,7 +43,7 @@ function readSide(name: (typeof sides)[number], { currency, issuer }: Json, inWo
   return isXrp ? 'XRP' : `${currency}:${issuer}`
 }
 
-export const bookOffers: Command = request => {
+const bookOffers: Command = request => {
   const { params } = request
   const { fields } = findLedger(request)
   for (const name of sides) if (params[name] === undefined) throw missingField(name)
@@ -74,3 +75,11 @@ export function checkBooks(books: unknown) {
     if (book.taker !== undefined && !isValidClassicAddress(String(book.taker))) throw rpcError('badIssuer')
   }
 }
+
+const changes: Command = request => {
+  const { closed } = findLedger(request)
+  const { closedHeader, openIndex } = request.ledger
+  return bookChanges(closed?.header ?? { ...closedHeader, ledgerIndex: openIndex }, closed !== undefined)
+}
+
+export const marketCommands: Record<string, Command> = { book_changes: changes, book_offers: bookOffers }

@@ -33,6 +33,14 @@ function serverStatus({ ledger }: Request): Json {
 
 type Change = <T>(set: Set<T>, item: T) => void
 
+/** An experiment of rippled's that the sandbox does not follow. */
+function checkHistoryStream(stream: unknown) {
+  if (stream === undefined) return
+  const { account } = (stream ?? {}) as Json
+  const isAccount = typeof account === 'string' && isValidClassicAddress(account)
+  throw rpcError(isAccount ? 'notSupported' : 'invalidParams')
+}
+
 /** Takes what a request names one after the other: what comes before a mistake has taken effect, as in rippled. */
 function change(request: Request, apply: Change, onStream?: (name: string) => void) {
   const { params, subscriber } = request
@@ -48,6 +56,7 @@ function change(request: Request, apply: Change, onStream?: (name: string) => vo
   const name = params.accounts_proposed === undefined ? 'rt_accounts' : 'accounts_proposed'
   for (const account of readAccounts(params, name)) apply(subscriber.accountsProposed, account)
   for (const account of readAccounts(params, 'accounts')) apply(subscriber.accounts, account)
+  checkHistoryStream(params.account_history_tx_stream)
   if (params.books !== undefined) checkBooks(params.books)
 }
 

@@ -129,9 +129,14 @@ const submitMultisigned: Command = ({ params }) => {
   throw rpcError('notSupported')
 }
 
-const sign: Command = request => {
-  if (request.params.secret === undefined) throw missingField('secret')
-  throw rpcError('notSupported', 'Signing is not supported by this server.')
+const sign: Command = ({ params }) => {
+  const deprecated =
+    'This command has been deprecated and will be removed in a future version of the server. Please migrate to a ' +
+    'standalone signing tool.'
+  const wanted = params.command === 'sign_for' ? 'account' : 'secret'
+  if (params[wanted] === undefined)
+    throw rpcError('invalidParams', `Missing field '${wanted}'.`, { deprecated })
+  throw rpcError('notSupported', 'Signing is not supported by this server.', { deprecated })
 }
 
 export const transactionCommands: Record<string, Command> = {

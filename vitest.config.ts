@@ -6,7 +6,7 @@ const alone = ['test/ilp-plugin-xrp-escrow/pace.test.ts']
 // What runs on a real server, at RIPPLED_URL, in this order: the plugin's tests put its clock ahead.
 const real = [
   'test/{any-plugin,clients,credit,faults,lying-shops,shop-from-before,strangers,streaming-shop}.test.ts',
-  'test/ilp-plugin-xrp-escrow/{messages,reconnect,submission,transfers}.test.ts'
+  'test/ilp-plugin-xrp-escrow/{interface,messages,reconnect,submission,transfers}.test.ts'
 ]
 
 export default defineConfig(({ mode }) => ({

@@ -144,33 +144,6 @@ describe('a ledger', () => {
 })
 
 describe('an escrow', () => {
-  const conditionOf = ({ executionCondition = '' }: Transfer) =>
-    `A0258020${Buffer.from(executionCondition, 'base64url').toString('hex').toUpperCase()}810120`
-
-  test('that was made with a ticket is fulfilled under its ticket', async () => {
-    const sandbox = await useSandbox()
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const stranger = await useStranger(sandbox.url)
-    const before = BigInt(await payee.getBalance())
-    const { tx_json } = await stranger.submit({ TransactionType: 'TicketCreate', TicketCount: 1 })
-    await stranger.nextLedger()
-    const transfer = someTransfer()
-    const create = {
-      TransactionType: 'EscrowCreate',
-      Destination: shop.address,
-      Amount: '1000',
-      Condition: conditionOf(transfer),
-      CancelAfter: sandbox.ledger.closedHeader.closeTime + 1000,
-      Sequence: 0,
-      TicketSequence: Number(tx_json.Sequence) + 1,
-      Memos: [memo('xrpIlp', 'AAAA'), memo('xrpId', transfer.id)]
-    }
-    expect((await stranger.submit(create)).engine_result).toBe('tesSUCCESS')
-    await until(payee, 'incoming_prepare')
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    expect(BigInt(await payee.getBalance()) - before).toBe(1000n - 350n)
-  })
-
   test('that somebody has closed in ledgers that no server tells of is over, and costs one cancel at most', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })

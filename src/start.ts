@@ -27,16 +27,18 @@ function tell(step: Step): void {
 }
 
 function show(number: number, isComplete: boolean): void {
-  const { amount, locked, letter, outcome } = payments.get(number) ?? {}
+  const payment = payments.get(number)
+  if (!payment) return
+  const { amount, locked, letter, outcome } = payment
   const columns = [
     `payment ${number}`.padEnd(14),
     `${amount} drops`.padStart(9),
-    lines.colour('client', locked && `   locked ${locked}`),
-    lines.colour('shop', letter && `   letter ${letter}`),
+    lines.colour('client', (locked && `   locked ${locked}`).padEnd(20)),
+    lines.colour('shop', (letter && `   letter ${letter}`).padEnd(11)),
     lines.colour('shop', outcome && `   ${outcome}`)
   ]
   if (isComplete) payments.delete(number)
-  lines.grow(number, columns.join(''), isComplete)
+  lines.grow(number, columns.join('').trimEnd(), isComplete)
 }
 
 /** The time of day, to a tenth of a second. */

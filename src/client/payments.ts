@@ -56,7 +56,7 @@ export class Payments {
   #standstillMs = 0
   #waitedMs = 0
   // How long the end waits for what is under way.
-  #leaveMs = 1_400
+  #leaveMs = 1_650
   #isOver = false
   // Payments of an earlier run that came back, and are to be told of.
   #earlier = { count: 0, drops: 0n }

@@ -27,9 +27,9 @@ export class Lines {
   }
 
   /** A text in the colour of someone's name, where the terminal has colours. */
-  colour(name: string, text = ''): string {
+  colour(name: string, text: string): string {
     const colour = colours[name]
-    return this.#hasColour && colour && text ? styleText(colour, text) : text
+    return this.#hasColour && colour && text.trim() ? styleText(colour, text) : text
   }
 
   /** Prints what someone wrote; the rest of a line stays on it unless someone else has written since. */

@@ -22,7 +22,7 @@ const plugin = xrp.Shop()
 const books = new Books(plugin, cost)
 await plugin.connect()
 seeThrough(plugin)
-await books.open()
+await books.funds.open()
 
 // Get ledger and account information from the plugin
 const ledgerInfo = plugin.getInfo()
@@ -62,10 +62,7 @@ const server = http.createServer(async function (req, res) {
   const path = pathOf(req, res)
   if (path === undefined) return
   // Browsers are irritating and often probe for a favicon, just ignore
-  if (path === '/favicon.ico') {
-    res.writeHead(404).end()
-    return
-  }
+  if (path === '/favicon.ico') return res.writeHead(404).end()
   console.log(`    - Incoming request to: ${path}`)
 
   if (path !== '/') {
@@ -73,19 +70,15 @@ const server = http.createServer(async function (req, res) {
     // ledger, and whoever is faster gets the letter: the shared secret is the better key.
     const payment = accounts.ofFulfillment(path.slice(1))
     if (payment && (await sellLetter(payment.client, res, payment))) return
-    res.writeHead(404).end('Unrecognized fulfillment.\n')
-    return
+    return res.writeHead(404).end('Unrecognized fulfillment.\n')
   }
 
   // Use client-generated shared secret, if presented:
   const payToken = req.headers['pay-token']?.toString()
   const client = payToken === undefined ? accounts.newClient() : accounts.ofToken(payToken)
-  if (!client) {
-    res.writeHead(400).end('The Pay-Token is not a shared secret: please send 32 bytes in base64url\n')
-    return
-  }
+  if (!client) return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   if (payToken !== undefined && (await sellLetter(client, res))) return
-  if (!books.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
+  if (!books.funds.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
 
   console.log('    - Waiting for payment...')
 
@@ -116,7 +109,7 @@ beforeEnd(async function () {
 // Handle incoming payments
 plugin.on('incoming_prepare', async function (transfer) {
   if (isRepeated(transfer)) return
-  const accepted = checkIncomingTransfer(transfer, { account, cost, clients: accounts, books })
+  const accepted = checkIncomingTransfer(transfer, { account, cost, clients: accounts, funds: books.funds })
   if ('code' in accepted) return books.refuse(transfer, accepted)
   const { client, fulfillment } = accepted
   const payment = accounts.accept(client, Number(transfer.amount), fulfillment)

@@ -27,7 +27,7 @@ const plugin = xrp.Shop()
 const books = new Books(plugin, cost)
 await plugin.connect()
 seeThrough(plugin)
-await books.open()
+await books.funds.open()
 
 // Get ledger and account information from the plugin
 const ledgerInfo = plugin.getInfo()
@@ -48,11 +48,8 @@ console.log(`    - Charging ${normalizedCost} ${ledgerInfo.currencyCode}`)
 const server = http.createServer(function (req, res) {
   const path = pathOf(req, res)
   if (path === undefined) return
-  if (path !== '/') {
-    res.writeHead(404).end('Not found: the letters are at /\n')
-    return
-  }
-  if (!books.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
+  if (path !== '/') return res.writeHead(404).end('Not found: the letters are at /\n')
+  if (!books.funds.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
   if (!clients.hasPlace()) return askToComeBack(res, 60, 'The shop is full')
 
   // Generate a client ID and a shared secret from which this client
@@ -90,7 +87,7 @@ plugin.on(
   'incoming_prepare',
   atMost(maxUnpaid / cost, async function (transfer) {
     if (isRepeated(transfer)) return
-    const accepted = checkIncomingTransfer(transfer, { account, cost, clients, books })
+    const accepted = checkIncomingTransfer(transfer, { account, cost, clients, funds: books.funds })
     if ('code' in accepted) return books.refuse(transfer, accepted)
     const { client, fulfillment } = accepted
     clients.keep(client)

@@ -116,7 +116,7 @@ describe('shop-from-before', () => {
   ])('answers 400 with a sentence to the Pay-Token "%s"', async payToken => {
     const answer = await ask(payToken)
     expect(answer.status).toBe(400)
-    expect(answer.body).toMatch(/^The Pay-Token is not a shared secret/)
+    expect(answer.body).toMatch(/^The Pay-Token is not 32 bytes in base64url/)
   })
 
   test('gives a letter for a fulfillment once, out of the same credit', async () => {

@@ -317,7 +317,7 @@ test.each(['shop-from-before', 'streaming-shop'])(
     const offer = { amount: '10', address: `test.crypto.xrp.${old.shop.address}.x`, sharedSecret: 'x' }
     await Promise.all([0, 1, 2].map(paymentId => payer.prepare(offer, '10', { paymentId })))
     const run = stage.run(`src/${name}.ts`, { ...old.env, PORT: '0' })
-    await run.says(/Found 3 payments of an earlier run, to go back when they expire\n/)
+    await run.says(/Found 3 payments of an earlier run: what is not taken goes back when it expires\n/)
     await payer.prepare(offer, '10', { paymentId: 3 })
     await run.says(/Payment refused: F06/)
     expect(run.output.match(/refused|Found/g)).toHaveLength(2)
@@ -330,7 +330,7 @@ test.each(['shop-from-before', 'streaming-shop'])(
 describe.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
   test('says so in time, and sells nothing when it cannot pay for it', async () => {
     const own = await setStage()
-    await own.edit('src/shop/books.ts', 'msBetweenLooks = 5_000', 'msBetweenLooks = 300')
+    await own.edit('src/shop/funds.ts', 'msBetweenLooks = 5_000', 'msBetweenLooks = 300')
     const poor = await openLedger()
     const payer = await Customer.connect(poor)
     const { address, secret } = poor.shop

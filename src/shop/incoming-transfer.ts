@@ -2,7 +2,7 @@ import base64url from 'base64url'
 import { deserializeIlpPayment } from 'ilp-packet'
 import type { LedgerTransfer, RejectionMessage } from 'ilp-plugin-xrp-escrow'
 import { pskFulfillment, sha256 } from '../crypto.ts'
-import type { Books } from './books.ts'
+import type { Funds } from './funds.ts'
 
 // The fulfillment has to be in one of the next ledgers, which close every 3 to 5 seconds, and the ledger's
 // clock may be up to ten seconds ahead of ours.
@@ -33,7 +33,7 @@ interface Shop<Client> {
   /** whom the shop shares a secret with, by clientId */
   clients: { get(clientId: string): Client | undefined }
   /** what the shop can afford */
-  books: Pick<Books, 'canPayFee' | 'collectMs'>
+  funds: Pick<Funds, 'canPayFee' | 'collectMs'>
 }
 
 /** A transfer that the shop can take: whose it is, and the fulfillment that takes it. */
@@ -96,13 +96,13 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   }
 
   // Those that were accepted before come first, one at a time.
-  const neededMs = minTimeLeftMs + shop.books.collectMs()
+  const neededMs = minTimeLeftMs + shop.funds.collectMs()
   const timeLeftMs = Date.parse(transfer.expiresAt ?? '') - Date.now()
   if (!(timeLeftMs >= neededMs)) {
     const message = `Please give the shop at least ${Math.ceil(neededMs / 1000)} seconds`
     return reject('R02', 'Insufficient Timeout', message)
   }
-  if (!shop.books.canPayFee())
+  if (!shop.funds.canPayFee())
     return reject('T04', 'Insufficient Liquidity', 'The shop cannot pay the fee for it')
   return { client, fulfillment: base64url(fulfillment) }
 }

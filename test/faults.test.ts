@@ -71,6 +71,12 @@ describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
     expect(await seller.interrupt()).toBe(0)
     expect(buyer.output + seller.output).not.toMatch(/^\s+at /m)
     expect(buyer.output.match(/out of reach/g)).toHaveLength(1)
+    const [, payments, fates = ''] = /^(\d+) payments, \d+ letters: (.*)$/m.exec(buyer.output) ?? []
+    const known = [...fates.matchAll(/\d+/g)].reduce((sum, [number]) => sum + Number(number), 0)
+    expect(known).toBe(Number(payments))
+    if (keepsState) expect(fates).not.toContain('gone')
+    expect(buyer.output).not.toContain('came back')
+    expect(buyer.output).toMatch(/^[\d.]+ XRP spent: \d+0 drops on letters, \d+0 in fees$/m)
   })
 })
 

@@ -45,6 +45,7 @@ export class Payments {
   #made = 0
   #taken = 0
   #returned = 0
+  #gone = 0
   #letters = 0
   // Drops.
   #paid = 0n
@@ -74,7 +75,7 @@ export class Payments {
     this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
     this.#escrowsEnd = (xrp as { escrowsEnd?: boolean }).escrowsEnd ?? false
     plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
-    plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
+    plugin.on('outgoing_cancel', (transfer, reason) => this.#onReturned(transfer, reason.message))
     beforeEnd(() => this.#leave())
   }
 
@@ -91,10 +92,11 @@ export class Payments {
     try {
       await sending
     } catch (err) {
-      const { name } = err as Error
-      // If it is on the ledger after all, an event will tell.
+      const { name, message } = err as Error
       if (name === 'UnreachableError') {
-        payment.state = 'unknown'
+        // If it is on the ledger after all, an event will tell.
+        if (payment.state === 'sent') payment.state = 'unknown'
+        if (isGone(message)) this.#lose(payment)
         return
       }
       if (this.#open.delete(transfer.id)) this.#made--
@@ -189,7 +191,11 @@ export class Payments {
     tellStory({ payment: payment.number, step: 'locked' })
   }
 
-  #onReturned(transfer: LedgerTransfer): void {
+  #onReturned(transfer: LedgerTransfer, why: string): void {
+    if (isGone(why)) {
+      this.#lose(this.#open.get(transfer.id))
+      return
+    }
     const payment = this.#close(transfer)
     if (!payment) {
       if (this.#earlier.count === 0) setTimeout(() => this.#tellOfEarlier(), sameLedgerMs)
@@ -199,6 +205,13 @@ export class Payments {
     }
     this.#returned++
     tellStory({ payment: payment.number, step: 'returned' })
+  }
+
+  /** The ledger that had it is no more. */
+  #lose(payment: OpenPayment | undefined): void {
+    if (!payment || !this.#open.delete(payment.transfer.id)) return
+    this.#gone++
+    tellStory({ payment: payment.number, step: 'gone' })
   }
 
   #tellOfEarlier(): void {
@@ -244,6 +257,7 @@ export class Payments {
     const fates = [
       [this.#taken, 'fulfilled'],
       [this.#returned, 'returned'],
+      [this.#gone, 'gone with their ledger'],
       [inEscrow, 'in escrow'],
       [open.length - inEscrow, 'undecided']
     ] as const
@@ -275,6 +289,11 @@ export function lettersOnly(payments: Payments): Transform {
       done()
     }
   })
+}
+
+/** Whether a transfer ended because a test ledger was restarted empty, as `ilp-plugin-xrp-escrow` puts it. */
+function isGone(why: string): boolean {
+  return why.includes('restarted empty')
 }
 
 function count(number: number, what: string): string {

@@ -119,7 +119,10 @@ export class Stock {
         limit: objectsPerPage,
         marker
       })
-      if (!Array.isArray(page.account_objects)) throw new Error('The server answers what it was not asked')
+      // A server that is behind takes the number for that of its open ledger, where nothing is certain yet.
+      const isOfLedger = page.ledger_index === ledger_index && page.validated === true
+      if (!isOfLedger || !Array.isArray(page.account_objects))
+        throw new Error('The server answers what it was not asked')
       for (const object of page.account_objects) {
         // An escrow is never changed, so the last transaction that touched it is the one that made it.
         const { PreviousTxnID: hash, PreviousTxnLgrSeq: ledgerIndex, Account } = toObject(object) ?? {}

@@ -108,7 +108,7 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
 }
 
 function shortened(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text
+  return text.length > length ? `${text.slice(0, length)}...` : text
 }
 
 function parsePacket(ilpPacket: Buffer): { account: string; amount: string } | undefined {

@@ -81,6 +81,18 @@ describe.each([
     await shop.close()
   })
 
+  test('comes back later to a shop that says so, and says why', async () => {
+    const shop = await fakeShop((_req, res) => {
+      if (shop.requests.length < 3) res.writeHead(503, { 'Retry-After': '0.1' }).end('The shop is full\n')
+      else res.writeHead(404).end()
+    })
+    const buyer = run(client, shop.url)
+    expect(await buyer.ends()).toBe(1)
+    expect(buyer.output.match(/wants to be asked again later: The shop is full\n/g)).toHaveLength(1)
+    expect(shop.requests).toHaveLength(3)
+    await shop.close()
+  })
+
   test('ends with a sentence when the account to be paid does not exist', async () => {
     const shop = await fakeShop((_req, res) => {
       res.writeHead(status, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()

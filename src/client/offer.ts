@@ -44,7 +44,8 @@ export async function findShop(shopUrl: string): Promise<Response> {
       const res = await fetch(shopUrl, { redirect, signal: patience.signal })
       const seconds = retryAfterSeconds(res)
       if (!seconds) return res
-      await waitFor(`The shop at ${shopUrl} is full: asking again until there is room`, seconds * 1000)
+      const reason = printable(await bodyOf(res), 200)
+      await waitFor(`The shop at ${shopUrl} wants to be asked again later: ${reason}`, seconds * 1000)
     } catch (err) {
       if (!isRefused(err))
         return end(1, `The shop at ${shopUrl} gives no proper answer: ${(err as Error).message}`)

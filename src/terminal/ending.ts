@@ -3,6 +3,8 @@ import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 
 // Whoever presses Ctrl-C does not want to wait longer.
 const deadlineMs = 1_800
+// From then on a ledger that is out of reach may not come back by itself.
+const longOutageMs = 20_000
 
 const lastActs: (() => unknown)[] = []
 const unfinished = new Set<Promise<unknown>>()
@@ -29,8 +31,16 @@ export function finishBeforeEnd<Result>(task: Promise<Result>): Promise<Result> 
 /** Tells about a plugin's connection while the script runs, and takes leave of it in the end. */
 export function seeThrough(plugin: PluginXrpEscrow): void {
   const say = (text: string) => ending || console.log(`\n${text}`)
-  plugin.on('disconnect', () => say('The ledger is out of reach: waiting for it to come back'))
-  plugin.on('connect', () => say('The ledger is back'))
+  let outage: NodeJS.Timeout | undefined
+  plugin.on('disconnect', () => {
+    say('The ledger is out of reach: waiting for it to come back')
+    const advice = 'start it with "npm run ledger" if it is the sandbox, or check your internet connection'
+    outage = setTimeout(() => say(`The ledger is still out of reach: ${advice}`), longOutageMs)
+  })
+  plugin.on('connect', () => {
+    clearTimeout(outage)
+    say('The ledger is back')
+  })
   plugin.on('error', err => ending || console.error(`\n${describe(err)}`))
   beforeEnd(async () => {
     await Promise.allSettled(unfinished)

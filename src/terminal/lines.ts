@@ -6,7 +6,8 @@ const widest = 80
 
 /**
  * What several write into one terminal: lines with the name of who wrote them, and lines that grow. Where nothing can
- * be written over, in a file or a narrow terminal, a growing line is printed when it is complete.
+ * be written over, in a file or a narrow terminal or when more lines grow than fit on it, they are printed when they are
+ * complete.
  */
 export class Lines {
   readonly #output: WriteStream
@@ -52,7 +53,7 @@ export class Lines {
     const up = this.#row - (this.#rows.get(key) ?? this.#row)
     if (up > 0 && up < this.#output.rows && this.#canGrow) {
       this.#output.write(`\x1b[${up}A\x1b[2K${line}\x1b[${up}B\r`)
-    } else if (isComplete || (up === 0 && this.#canGrow)) {
+    } else if (isComplete || (up === 0 && this.#canGrow && this.#rows.size < this.#output.rows - 1)) {
       this.#rows.set(key, this.#row)
       this.#write(`${line}\n`)
     }

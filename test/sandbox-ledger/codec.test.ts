@@ -42,6 +42,14 @@ describe('serialize', () => {
     expect(toHex(serialize(value))).toBe(encode(value))
   })
 
+  test('writes as much as it is given', () => {
+    const Memos = Array.from({ length: 3_000 }, () => ({
+      Memo: { MemoType: 'AB', MemoData: 'CD'.repeat(30) }
+    }))
+    const value = { Account: shop.address, Fee: '10', Memos }
+    expect(toHex(serialize(value))).toBe(encode(value))
+  })
+
   test('leaves types that the sandbox does not use to ripple-binary-codec', () => {
     const Amount = { currency: 'USD', issuer: shop.address, value: '1.5' }
     const step = { account: shop.address, type: 1 }

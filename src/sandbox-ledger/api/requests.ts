@@ -3,7 +3,7 @@ import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 
 export const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
-const STRING = /"(?:[^"\\]|\\.)*"/g
+const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/g
 const LONG_INTEGER = /(?<![\d.eE+-])-?\d{10,}(?![\d.eE])/g
 
 /** Commands of an administrator, which every program of this machine is here. */
@@ -21,7 +21,7 @@ function countFields(value: unknown, levels: number): number {
 /** The text of the object that a text begins with: rippled does not look at what comes after it. */
 function firstObject(text: string): string {
   let depth = 0
-  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+  for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g)) {
     if ('{['.includes(token)) depth++
     else if ('}]'.includes(token) && --depth === 0) return text.slice(0, index + 1)
   }

@@ -112,17 +112,16 @@ export function publishClosed(
     all.filter(({ streams }) => streams.has('book_changes')),
     () => bookChanges(header, true)
   )
+  const toAll = ['transactions', 'transactions_proposed'].flatMap(name =>
+    all.filter(({ streams }) => streams.has(name))
+  )
+  const toAccounts = all.filter(({ accounts, accountsProposed }) => accounts.size + accountsProposed.size > 0)
   for (const one of applied) {
-    const affected = one.accounts
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
-    const listeners = [
-      ...all.filter(({ streams }) => streams.has('transactions')),
-      ...all.filter(({ streams }) => streams.has('transactions_proposed')),
-      ...all.filter(({ accounts, accountsProposed }) =>
-        affected.some(account => accounts.has(account) || accountsProposed.has(account))
-      )
-    ]
-    publish(listeners, apiVersion => validatedMessage(one, header, apiVersion))
+    const concerned = toAccounts.filter(({ accounts, accountsProposed }) =>
+      one.accounts.some(account => accounts.has(account) || accountsProposed.has(account))
+    )
+    publish([...toAll, ...concerned], apiVersion => validatedMessage(one, header, apiVersion))
   }
   publishServerStatus(all, ledger)
 }

@@ -32,11 +32,13 @@ const threading = new Set(['PreviousTxnID', 'PreviousTxnLgrSeq'])
 type Pick = (name: string, value: unknown) => boolean
 
 function pick(entry: LedgerEntry, wanted: Pick): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(entry).filter(
-      ([name, value]) => !hidden.has(name) && value !== undefined && wanted(name, value)
-    )
-  )
+  const fields = entry as unknown as Record<string, unknown>
+  const picked: Record<string, unknown> = {}
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined && !hidden.has(name) && wanted(name, value)) picked[name] = value
+  }
+  return picked
 }
 
 const isDefault = (value: unknown) => value === 0 || value === '0' || value === ''

@@ -4,7 +4,7 @@ import base64url from 'base64url'
 import { Books } from './shop/books.ts'
 import { type ClientAccount, ClientAccounts, type Payment } from './shop/client-accounts.ts'
 import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
-import { askToComeBack, closeServer, listen, pathOf } from './shop/web-server.ts'
+import { askToComeBack, closeServer, isListening, listen, pathOf } from './shop/web-server.ts'
 import { beforeEnd, seeThrough, withoutPlugins } from './terminal/ending.ts'
 
 const port = process.env.PORT ?? '8000'
@@ -60,7 +60,7 @@ async function sellLetter(
 // Handle incoming web requests
 const server = http.createServer(async function (req, res) {
   const path = pathOf(req, res)
-  if (path === undefined) return
+  if (path === undefined || !(await isListening(res))) return
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
   console.log(`    - Incoming request to: ${path}`)

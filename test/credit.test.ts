@@ -119,6 +119,29 @@ describe('shop-from-before, on a ledger that closes when it is told to', () => {
   })
 })
 
+test('shop-from-before wastes no letter on a client who has lost patience while the shop slept', async () => {
+  const ledger = await openLedger()
+  const customer = await Customer.connect(ledger)
+  const shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+  const url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+  const offer = await offerOf(url)
+  await customer.pay(offer)
+  await shop.says(/Payment complete/)
+  shop.process.kill('SIGSTOP')
+  const init = { headers: { 'Pay-Token': offer.sharedSecret } }
+  const impatient = Array.from({ length: 5 }, () => fetch(url, { ...init, signal: AbortSignal.timeout(300) }))
+  await Promise.allSettled(impatient)
+  const patient = fetch(url, init)
+  shop.process.kill('SIGCONT')
+  const { status, headers } = await patient
+  expect(status).toBe(200)
+  // A connection that is kept could be given up in the moment in which it is used again.
+  expect(headers.get('Connection')).toBe('close')
+  await customer.disconnect()
+  await shop.kill()
+  await ledger.close()
+})
+
 describe('shop-from-before, out of touch with the ledger', () => {
   let ledger: FaultyLedger | undefined
   let customer: Customer | undefined

@@ -49,8 +49,6 @@ export class ConnectedClients {
     const patience = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
     this.#clients.set(clientId, { clientId, sharedSecret, res, hasPaid: false, since: Date.now(), patience })
     res.on('close', () => this.#remove(clientId))
-    // Nothing comes after it on this connection
-    res.setHeader('Connection', 'close')
   }
 
   /** A client has paid: patience begins anew. */

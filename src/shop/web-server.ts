@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { end } from '../terminal/ending.ts'
 
 // How long nothing is heard before the system asks whether the other side is still there.
@@ -15,6 +16,8 @@ const anyHost = new Set(['127.0.0.1', '::1', '0.0.0.0', '::'])
  * @returns undefined if the request was not a GET of a path; it has been answered then
  */
 export function pathOf(req: IncomingMessage, res: ServerResponse): string | undefined {
+  // On a connection that is kept, a request may meet with the end of our patience, and be lost.
+  res.setHeader('Connection', 'close')
   // A body that is not read keeps the end of its connection from being noticed.
   req.resume()
   // A request behind one that has not been answered would wait, with thousands of others, for a stream to end.
@@ -61,6 +64,16 @@ export async function listen(server: Server, port: string, host: string): Promis
   }
   const name = anyHost.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
   return `http://${name}:${(server.address() as AddressInfo).port}`
+}
+
+/**
+ * Whether whoever asked still listens: after a pause of the machine's, requests are read whose clients have long gone,
+ * and their end only a turn of the event loop later.
+ */
+export async function isListening(res: ServerResponse): Promise<boolean> {
+  await turn()
+  await turn()
+  return res.socket !== null && !res.socket.readableEnded && !res.destroyed
 }
 
 /** Answers that just now there is nothing to be had. */

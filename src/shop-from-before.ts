@@ -60,7 +60,7 @@ async function sellLetter(
 // Handle incoming web requests
 const server = http.createServer(async function (req, res) {
   const path = pathOf(req, res)
-  if (path === undefined || !(await isListening(res))) return
+  if (path === undefined) return
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
   console.log(`    - Incoming request to: ${path}`)
@@ -68,6 +68,7 @@ const server = http.createServer(async function (req, res) {
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
     // ledger, and whoever is faster gets the letter: the shared secret is the better key.
+    if (!(await isListening(res))) return
     const payment = accounts.ofFulfillment(path.slice(1))
     if (payment && (await sellLetter(payment.client, res, payment))) return
     return res.writeHead(404).end('Unrecognized fulfillment.\n')
@@ -75,6 +76,7 @@ const server = http.createServer(async function (req, res) {
 
   // Use client-generated shared secret, if presented:
   const payToken = req.headers['pay-token']?.toString()
+  if (payToken !== undefined && !(await isListening(res))) return
   const client = payToken === undefined ? accounts.newClient() : accounts.ofToken(payToken)
   if (!client) return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   if (payToken !== undefined && (await sellLetter(client, res))) return

@@ -375,3 +375,43 @@ test.each([
     await own.stop()
   }
 )
+
+test('what waits for a lower price is told, with what it would pay', async () => {
+  const own = await Bench.start({ openLedgerLimit: 2 })
+  for (let count = 0; count < 3; count++) await own.pay(shop, customer, 1)
+  const { Sequence } = await own.account(customer)
+  const queued = await own.pay(customer, shop, 5)
+  expect(queued).toMatchObject({ engine_result: 'terQUEUED', broadcast: true, queued: true })
+  const next = await own.pay(customer, shop, 6, { Sequence: Sequence + 1, Fee: '20' })
+  expect(next).toMatchObject({
+    account_sequence_next: Sequence,
+    account_sequence_available: Sequence + 2
+  })
+  const { queue_data } = await own.ask('account_info', { account: customer.address, queue: true })
+  expect(queue_data).toEqual({
+    auth_change_queued: false,
+    highest_sequence: Sequence + 1,
+    lowest_sequence: Sequence,
+    max_spend_drops_total: '41',
+    sequence_count: 2,
+    transactions: [
+      { auth_change: false, fee: '10', fee_level: '256', max_spend_drops: '15', seq: Sequence },
+      { auth_change: false, fee: '20', fee_level: '512', max_spend_drops: '26', seq: Sequence + 1 }
+    ],
+    txn_count: 2
+  })
+  const whole = await own.ask('ledger', { ledger_index: 'current', queue: true })
+  expect(whole.queue_data.map(({ tx }: Message) => tx)).toEqual([next.hash, queued.hash])
+  // 500 times as much, by the square of the load.
+  expect((await own.ask('server_info')).info.load_factor).toBe(500 * (3 / 2) ** 2)
+  await own.stop()
+})
+
+test('there is never any news of the order books, ledger by ledger', async () => {
+  const client = await RawClient.connect(bench.sandbox.url)
+  await client.ask({ command: 'subscribe', streams: ['book_changes'] })
+  const { ledger_index } = await bench.ask('ledger_accept').then(() => bench.ask('ledger_closed'))
+  await client.ask({ command: 'ping' })
+  expect(client.stream).toMatchObject([{ type: 'bookChanges', ledger_index, changes: [] }])
+  client.close()
+})

@@ -24,10 +24,13 @@ const post = (headers: Record<string, string>, body = '{}') =>
     ({ request }) =>
       new Promise<number>((resolve, reject) => {
         const { port } = bench.sandbox
-        request({ host: '127.0.0.1', port, path: '/accounts', method: 'POST', headers }, response => {
-          response.resume()
-          response.once('end', () => resolve(response.statusCode as number))
-        })
+        request(
+          { host: '127.0.0.1', port, path: '/accounts', method: 'POST', headers, agent: false },
+          response => {
+            response.resume()
+            response.once('end', () => resolve(response.statusCode as number))
+          }
+        )
           .on('error', reject)
           .end(body)
       })

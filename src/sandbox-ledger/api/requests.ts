@@ -3,8 +3,9 @@ import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 
 export const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
-const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/g
-const LONG_INTEGER = /(?<![\d.eE+-])-?\d{10,}(?![\d.eE])/g
+const INTEGER = /^-?\d{10,}$/
+const COLON = ':'.charCodeAt(0)
+const BACKSLASH = '\\'.charCodeAt(0)
 
 /** Commands of an administrator, which every program of this machine is here. */
 const ofPrograms = new Set(['ledger_accept', 'stop'])
@@ -16,6 +17,34 @@ function countFields(value: unknown, levels: number): number {
   const inner = Object.values(value)
   const own = Array.isArray(value) ? 0 : inner.length
   return inner.reduce<number>((sum, one) => sum + countFields(one, levels - 1), own)
+}
+
+/** Where the string that begins at a quotation mark ends. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let slashes = end
+    while (text.charCodeAt(slashes - 1) === BACKSLASH) slashes--
+    if (end < 0 || (end - slashes) % 2 === 0) return end < 0 ? text.length : end
+  }
+}
+
+/** Whether there is a number among these characters that is an integer of more than 32 bits. */
+function hasLargeInteger(characters: string) {
+  const integers = characters.split(/[^\d.eE+-]+/).filter(word => INTEGER.test(word))
+  return integers.some(digits => Number(digits) >= 2 ** 32 || Number(digits) < -(2 ** 31))
+}
+
+/** How many fields a text names, whatever its strings say; NaN if a number in it is too large. */
+function countNames(text: string): number {
+  let names = 0
+  for (let from = 0; ; ) {
+    const quote = text.indexOf('"', from)
+    const end = quote < 0 ? text.length : quote
+    for (let at = from; at < end; at++) if (text.charCodeAt(at) === COLON) names++
+    if (end - from >= 10 && hasLargeInteger(text.slice(from, end))) return Number.NaN
+    if (quote < 0) return names
+    from = endOfString(text, quote) + 1
+  }
 }
 
 /** The text of the object that a text begins with: rippled does not look at what comes after it. */
@@ -46,10 +75,7 @@ function parseRequest(text: string): Json | undefined {
   try {
     const { object, request } = parseObject(text)
     if (typeof request !== 'object' || request === null || Array.isArray(request)) return undefined
-    const bare = object.replace(STRING, '')
-    const integers = bare.match(LONG_INTEGER) ?? []
-    if (integers.some(digits => Number(digits) >= 2 ** 32 || Number(digits) < -(2 ** 31))) return undefined
-    return countFields(request, MAX_NESTING) === bare.split(':').length - 1 ? request : undefined
+    return countFields(request, MAX_NESTING) === countNames(object) ? request : undefined
   } catch {
     return undefined
   }
@@ -67,7 +93,8 @@ const repeated = ['id', 'jsonrpc', 'ripplerpc', 'api_version']
 
 function answer(request: Json, surroundings: Surroundings): Json {
   const { command, method, api_version = 1 } = request
-  const head = Object.fromEntries(repeated.filter(name => name in request).map(name => [name, request[name]]))
+  const head: Json = {}
+  for (const name of repeated) if (name in request) head[name] = request[name]
   const failure = (fields: Json): Json => ({
     ...fields,
     ...head,

@@ -8,7 +8,13 @@ import {
   metaOf,
   type ValidatedTransaction
 } from '../ledger/history.ts'
-import { CLOSE_TIME_RESOLUTION, headerBytes, type Ledger, RIPPLE_EPOCH } from '../ledger/ledger.ts'
+import {
+  CLOSE_TIME_RESOLUTION,
+  headerBytes,
+  type Ledger,
+  REFERENCE_LEVEL,
+  RIPPLE_EPOCH
+} from '../ledger/ledger.ts'
 import { serialize } from '../ledger/serialize.ts'
 import type { State } from '../ledger/state.ts'
 import type { Transaction, TransactionFields } from '../ledger/transaction.ts'
@@ -175,7 +181,8 @@ function headerFields(ledger: Ledger, closed: ClosedLedger | undefined, options:
   }
 }
 
-function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
+/** A transaction that no ledger has yet, as in the list of `ledger`. */
+export function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
   if (binary) return { tx_blob: toHex(blob), ...(apiVersion > 1 && { hash }) }
   const shown = versionedFields(fields, apiVersion)
   return apiVersion === 1 ? { ...shown, hash } : { tx_json: shown, hash, validated: false }
@@ -207,14 +214,9 @@ export function entryJson(state: State, index: string): Json {
 export const entryBlob = (state: State, index: string) => toHex(serialize(state.read(index) as object))
 
 export const DROPS_PER_XRP = 1_000_000
-export const REFERENCE_LEVEL = 256
-
-/** How many times the base fee the open ledger costs at this moment. */
-export const loadFactor = (ledger: Ledger) => Number(ledger.openLedgerCost({})) / ledger.fees.base
 
 /** What the load costs at this moment, in units of a 256th. */
-export function loadLevels(ledger: Ledger) {
-  const level = Math.ceil(REFERENCE_LEVEL * loadFactor(ledger))
+export function loadLevels({ openLedgerLevel: level }: Ledger) {
   return {
     load_base: REFERENCE_LEVEL,
     load_factor: level,

@@ -37,6 +37,8 @@ const MAX_LOCAL_BYTES = 16 * 1024 * 1024
 
 // How the price of the open ledger rises, and what may wait for it to fall. Source: rippled, app/misc/TxQ.h.
 const ESCALATION = 500
+/** The level of a transaction that pays just what it costs at least. */
+export const REFERENCE_LEVEL = 256
 const QUEUE_LEDGERS = 20
 const MIN_QUEUE_SIZE = 2000
 const MIN_QUEUED_LEDGERS = 2
@@ -295,7 +297,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       const follows = outcome.result === 'terPRE_SEQ' && queue?.has(fields.Sequence - 1)
       return follows && !failHard ? { result: this.#queue(transaction), applied: false } : outcome
     }
-    if (BigInt(fields.Fee) < this.openLedgerCost(fields))
+    if (BigInt(fields.Fee) * BigInt(REFERENCE_LEVEL) < this.#costInLevels(fields))
       return { result: failHard ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
     outcome.view.commitTo(this.#openView)
     this.#openTransactions.set(transaction.hash, transaction)
@@ -304,16 +306,32 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return outcome
   }
 
-  /** What a transaction has to pay at this moment to get into the open ledger. */
-  openLedgerCost(fields: Partial<TransactionFields>): bigint {
-    const { Account = '' } = fields
-    const least = minimumFee(
-      fields,
-      this.fees,
-      Account === '' ? undefined : readAccount(this.open, indexOf.account(Account))
-    )
+  /** What a transaction has to pay at least, at any time. */
+  leastFee(fields: Pick<TransactionFields, 'Fulfillment' | 'Signers'>): number {
+    return minimumFee(fields, this.fees)
+  }
+
+  /** What the open ledger costs at this moment, in units of a 256th of what a transaction costs at least. */
+  get openLedgerLevel(): number {
     const load = this.#openTransactions.size / this.openLedgerLimit
-    return BigInt(load > 1 ? Math.ceil(least * ESCALATION * load ** 2) : least)
+    return load > 1 ? Math.floor(REFERENCE_LEVEL * ESCALATION * load ** 2) : REFERENCE_LEVEL
+  }
+
+  #costInLevels(fields: Partial<TransactionFields>): bigint {
+    const { Account = '' } = fields
+    const account = Account === '' ? undefined : readAccount(this.open, indexOf.account(Account))
+    return BigInt(this.openLedgerLevel) * BigInt(minimumFee(fields, this.fees, account))
+  }
+
+  /** What a transaction has to pay at this moment to get into the open ledger, in drops, rounded down. */
+  openLedgerCost(fields: Partial<TransactionFields>): bigint {
+    return this.#costInLevels(fields) / BigInt(REFERENCE_LEVEL)
+  }
+
+  /** What waits for a lower price: all of it, or an account's; by account and then by sequence or ticket. */
+  queued(account?: string): Transaction[] {
+    const queues = account === undefined ? this.#queued.values() : [this.#queued.get(account) ?? new Map()]
+    return [...queues].flatMap(queue => canonicalOrder(queue.values(), Buffer.alloc(20)))
   }
 
   /** How many wait because the open ledger costs more than they pay. */

@@ -2,6 +2,7 @@ import { isValidClassicAddress } from 'ripple-address-codec'
 import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
 import { type LedgerEntry, readAccount, type State } from '../../ledger/state.ts'
+import { accountQueue } from '../queue.ts'
 import {
   asFlag,
   asInt,
@@ -45,6 +46,8 @@ const accountFlags = {
   allowTrustLineClawback: 0x80000000
 }
 
+const flagEntries = Object.entries(accountFlags)
+
 export const hasFlag = (flags: number, name: keyof typeof accountFlags) => (flags & accountFlags[name]) !== 0
 
 const exists = (state: State, account: string) => readAccount(state, indexOf.account(account)) !== undefined
@@ -62,14 +65,14 @@ export const accountInfo: Command = request => {
   const account_data: Json = entryJson(state, index)
   const { EmailHash } = root
   if (EmailHash) account_data.urlgravatar = `http://www.gravatar.com/avatar/${EmailHash.toLowerCase()}`
-  const names = Object.keys(accountFlags) as (keyof typeof accountFlags)[]
-  const account_flags = Object.fromEntries(names.map(name => [name, hasFlag(root.Flags, name)]))
+  const account_flags: Json = {}
+  for (const [name, bit] of flagEntries) account_flags[name] = (root.Flags & bit) !== 0
   const answer: Json = { account_data, account_flags, ...fields }
   const { signer_lists } = params
   if (apiVersion > 1 && signer_lists !== undefined && typeof signer_lists !== 'boolean')
     throw rpcError('invalidParams', undefined, answer)
   if (asFlag(signer_lists)) (apiVersion === 1 ? account_data : answer).signer_lists = []
-  if (queue) answer.queue_data = { txn_count: 0 }
+  if (queue) answer.queue_data = accountQueue(request.ledger, account)
   return answer
 }
 

@@ -1,5 +1,6 @@
 import type { ValidatedTransaction } from '../../ledger/history.ts'
 import { fieldsOf } from '../../ledger/history.ts'
+import { wholeQueue } from '../queue.ts'
 import { asFlag, asText, asUint, type Command, findLedger, parseHash, RpcError, rpcError } from '../rpc.ts'
 import { headerBlob, ledgerJson, transactionEntry, versionedFields } from '../shapes.ts'
 import { accountState, ledgerData, ledgerEntry, readEntryType } from './entries.ts'
@@ -24,7 +25,9 @@ const ledger: Command = request => {
     transactions: full || asFlag(params.transactions)
   })
   if (full || asFlag(params.accounts)) json.accountState = accountState(request, found)
-  return { ledger: json, ...fields }
+  const shape = { apiVersion, binary: asFlag(params.binary), expand: full || asFlag(params.expand) }
+  const queue_data = asFlag(params.queue) ? wholeQueue(ledger, shape) : []
+  return { ledger: json, ...(queue_data.length > 0 && { queue_data }), ...fields }
 }
 
 /** Only in version 1. */

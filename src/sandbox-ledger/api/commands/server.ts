@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { RIPPLE_EPOCH } from '../../ledger/ledger.ts'
+import { type Ledger, REFERENCE_LEVEL, RIPPLE_EPOCH } from '../../ledger/ledger.ts'
 import type { Command, Request } from '../rpc.ts'
-import { DROPS_PER_XRP, humanTime, loadFactor, loadLevels, REFERENCE_LEVEL } from '../shapes.ts'
+import { DROPS_PER_XRP, humanTime, loadLevels } from '../shapes.ts'
 import { HOST, NODE_KEY } from '../streams.ts'
 
 /** The version that this server answers like. */
@@ -40,6 +40,14 @@ function common({ ledger, startedAt, port }: Request) {
   }
 }
 
+/** How many times the base fee the open ledger costs at this moment, and why, if it costs more. */
+function loadFactors({ openLedgerLevel }: Ledger) {
+  const load_factor = openLedgerLevel / REFERENCE_LEVEL
+  return load_factor === 1
+    ? { load_factor }
+    : { load_factor, load_factor_fee_escalation: load_factor, load_factor_server: 1 }
+}
+
 const serverInfo: Command = request => {
   const { fees, closedHeader } = request.ledger
   const age = Math.floor(request.ledger.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
@@ -49,7 +57,7 @@ const serverInfo: Command = request => {
       hostid: HOST,
       last_close: { converge_time_s: 0.1, proposers: 0 },
       load: { job_types: [], threads: 1 },
-      load_factor: loadFactor(request.ledger),
+      ...loadFactors(request.ledger),
       validated_ledger: {
         age: Math.max(0, age),
         base_fee_xrp: fees.base / DROPS_PER_XRP,
@@ -84,8 +92,8 @@ const serverState: Command = request => {
   }
 }
 
-const fee: Command = request => {
-  const { ledger } = request
+const fee: Command = ({ ledger }) => {
+  const { openLedgerLevel } = ledger
   const base = String(ledger.fees.base)
   const limit = Number.isFinite(ledger.openLedgerLimit) ? ledger.openLedgerLimit : 1000
   const level = String(REFERENCE_LEVEL)
@@ -96,14 +104,14 @@ const fee: Command = request => {
       base_fee: base,
       median_fee: String(ledger.fees.base * 500),
       minimum_fee: base,
-      open_ledger_fee: String(ledger.openLedgerCost({}))
+      open_ledger_fee: String(Math.floor(((openLedgerLevel - 1) * ledger.fees.base) / REFERENCE_LEVEL) + 1)
     },
     expected_ledger_size: String(limit),
     ledger_current_index: ledger.openIndex,
     levels: {
       median_level: String(REFERENCE_LEVEL * 500),
       minimum_level: level,
-      open_ledger_level: String(loadLevels(ledger).load_factor),
+      open_ledger_level: String(openLedgerLevel),
       reference_level: level
     },
     max_queue_size: String(20 * limit)

@@ -51,7 +51,7 @@ const submit: Command = request => {
   const answer: Json = {
     accepted: applied || kept,
     applied,
-    broadcast: applied,
+    broadcast: applied || result === 'terQUEUED',
     ...describeResult(result),
     kept,
     queued: result === 'terQUEUED',
@@ -61,7 +61,10 @@ const submit: Command = request => {
   }
   if (result === 'temBAD_SIGNATURE') return answer
   const sequence = readAccount(ledger.open, indexOf.account(fields.Account))?.Sequence ?? 0
-  answer.account_sequence_available = sequence
+  const waiting = new Set(ledger.queued(fields.Account).map(one => one.fields.Sequence))
+  let available = sequence
+  while (waiting.has(available)) available++
+  answer.account_sequence_available = available
   answer.account_sequence_next = sequence
   answer.open_ledger_cost = String(ledger.openLedgerCost(fields))
   answer.validated_ledger_index = ledger.closedHeader.ledgerIndex

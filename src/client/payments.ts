@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
 import { beforeEnd, describe, end, isEnding } from '../terminal/ending.ts'
 import { tellStory } from './story.ts'
+import { type Books, count, summaryOf } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -42,14 +43,7 @@ export class Payments {
   readonly #maxAtRisk: number
   readonly #escrowsEnd: boolean
   readonly #open = new Map<string, OpenPayment>()
-  #made = 0
-  #taken = 0
-  #returned = 0
-  #gone = 0
-  #letters = 0
-  // Drops.
-  #paid = 0n
-  #fees: bigint | undefined = 0n
+  readonly #books: Books = { payments: 0, letters: 0, fulfilled: 0, returned: 0, gone: 0, paid: 0n, fees: 0n }
   // Why no payments are made just now.
   #pause = ''
   // How long the ledger has locked nothing of what is on its way, and how long the shop has been waited for. Counted
@@ -85,7 +79,7 @@ export class Payments {
    * @param sending - what `sendTransfer` gave: a payment that cannot be made ends the script
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
-    const number = this.#made++
+    const number = this.#books.payments++
     const payment: OpenPayment = { number, transfer, state: 'sent', fee: 0n }
     this.#open.set(transfer.id, payment)
     tellStory({ payment: number, amount: transfer.amount, step: 'sent' })
@@ -99,7 +93,7 @@ export class Payments {
         if (isGone(message)) this.#lose(payment)
         return
       }
-      if (this.#open.delete(transfer.id)) this.#made--
+      if (this.#open.delete(transfer.id)) this.#books.payments--
       tellStory({ payment: number, step: 'failed' })
       const advice =
         name === 'InsufficientBalanceError'
@@ -117,8 +111,8 @@ export class Payments {
   taken(transfer: LedgerTransfer): boolean {
     const payment = this.#close(transfer)
     if (!payment) return false
-    this.#taken++
-    this.#paid += BigInt(payment.transfer.amount)
+    this.#books.fulfilled++
+    this.#books.paid += BigInt(payment.transfer.amount)
     tellStory({ payment: payment.number, step: 'fulfilled' })
     return true
   }
@@ -131,9 +125,9 @@ export class Payments {
    */
   received(letters: string): boolean {
     if (this.#isOver) return false
-    this.#letters += letters.length
+    this.#books.letters += letters.length
     this.#waitedMs = 0
-    if (this.#letters > this.#made + this.#maxAtRisk) {
+    if (this.#books.letters > this.#books.payments + this.#maxAtRisk) {
       end(1, 'The shop sends far more than was paid for: that is no letter shop')
       return false
     }
@@ -148,7 +142,7 @@ export class Payments {
   mayPay(): boolean {
     if (isEnding() || !this.#plugin.isConnected()) return false
     const [sent, locked] = [this.#count('sent'), this.#count('locked')]
-    const owed = Math.max(0, this.#taken - this.#letters)
+    const owed = Math.max(0, this.#books.fulfilled - this.#books.letters)
     const atRisk = sent + locked + owed
     this.#standstillMs = sent > 0 ? this.#standstillMs + this.#intervalMs : 0
     if (this.#standstillMs > standstillSeconds * 1000)
@@ -203,14 +197,14 @@ export class Payments {
       this.#earlier.drops += BigInt(transfer.amount)
       return
     }
-    this.#returned++
+    this.#books.returned++
     tellStory({ payment: payment.number, step: 'returned' })
   }
 
   /** The ledger that had it is no more. */
   #lose(payment: OpenPayment | undefined): void {
     if (!payment || !this.#open.delete(payment.transfer.id)) return
-    this.#gone++
+    this.#books.gone++
     tellStory({ payment: payment.number, step: 'gone' })
   }
 
@@ -232,50 +226,35 @@ export class Payments {
   }
 
   #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
-    if (feeDrops === undefined || this.#fees === undefined || payment.fee === undefined) {
-      this.#fees = undefined
+    if (feeDrops === undefined || this.#books.fees === undefined || payment.fee === undefined) {
+      this.#books.fees = undefined
       return
     }
-    this.#fees += BigInt(feeDrops) - payment.fee
+    this.#books.fees += BigInt(feeDrops) - payment.fee
     payment.fee = BigInt(feeDrops)
   }
 
   /** Waits a moment for what is under way, then says what it all came to. */
   async #leave(): Promise<void> {
     const deadline = performance.now() + this.#leaveMs
-    const isUnderWay = () => this.#count('sent') + this.#count('locked') > 0 || this.#letters < this.#taken
+    const isUnderWay = () =>
+      this.#count('sent') + this.#count('locked') > 0 || this.#books.letters < this.#books.fulfilled
     while (isUnderWay() && performance.now() < deadline) await delay(20)
     this.#isOver = true
-    if (this.#made > 0) console.log(`\n${this.summary()}`)
-  }
-
-  /** What became of the payments, and what they cost, in two lines; and a third on money that is still in escrow. */
-  summary(): string {
-    const open = [...this.#open.values()]
-    // Without the ledger nobody knows what has become of them since.
+    if (this.#books.payments === 0) return
+    // Without the ledger nobody knows what has become since of what it held.
     const inEscrow = this.#plugin.isConnected() ? this.#count('locked') : 0
-    const fates = [
-      [this.#taken, 'fulfilled'],
-      [this.#returned, 'returned'],
-      [this.#gone, 'gone with their ledger'],
-      [inEscrow, 'in escrow'],
-      [open.length - inEscrow, 'undecided']
-    ] as const
-    const became = fates.filter(([number]) => number > 0).map(([number, fate]) => `${number} ${fate}`)
-    const spent = this.#paid + (this.#fees ?? 0n)
-    const lines = [
-      `${count(this.#made, 'payment')}, ${count(this.#letters, 'letter')}: ${became.join(', ')}`,
-      `${Number(spent) / 1e6} XRP spent: ${this.#paid} drops on letters, ` +
-        (this.#fees === undefined ? 'and fees that the plugin does not tell' : `${this.#fees} in fees`)
-    ]
-    if (open.length > 0) lines.push(this.#outlook(open))
-    return lines.join('\n')
+    console.log(`\n${summaryOf(this.#books, inEscrow)}`)
+    if (this.#open.size > 0) console.log(this.#outlook())
   }
 
-  #outlook(open: OpenPayment[]): string {
+  /** What becomes of money that is still in escrow. */
+  #outlook(): string {
     if (this.#escrowsEnd)
       return 'The sandbox ledger forgets what is in escrow a minute after the last script has ended'
-    const last = Math.max(...open.map(({ transfer }) => Date.parse(transfer.expiresAt ?? '')))
+    const last = Math.max(
+      ...[...this.#open.values()].map(({ transfer }) => Date.parse(transfer.expiresAt ?? ''))
+    )
     return `What the shop does not take, the next run of a client fetches back after ${new Date(last).toLocaleTimeString()}`
   }
 }
@@ -294,8 +273,4 @@ export function lettersOnly(payments: Payments): Transform {
 /** Whether a transfer ended because a test ledger was restarted empty, as `ilp-plugin-xrp-escrow` puts it. */
 function isGone(why: string): boolean {
   return why.includes('restarted empty')
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
 }

@@ -17,6 +17,7 @@ function common({ ledger, startedAt, port }: Request) {
     initial_sync_duration_us: '0',
     io_latency_ms: 1,
     jq_trans_overflow: '0',
+    load: { job_types: [{ in_progress: 1, job_type: 'clientWebsocket' }], threads: 1 },
     ...(ledger.networkId > 0 && { network_id: ledger.networkId }),
     node_size: 'tiny',
     peer_disconnects: '0',
@@ -56,7 +57,6 @@ const serverInfo: Command = request => {
       ...common(request),
       hostid: HOST,
       last_close: { converge_time_s: 0.1, proposers: 0 },
-      load: { job_types: [], threads: 1 },
       ...loadFactors(request.ledger),
       validated_ledger: {
         age: Math.max(0, age),
@@ -77,7 +77,6 @@ const serverState: Command = request => {
     state: {
       ...common(request),
       last_close: { converge_time: 100, proposers: 0 },
-      load: { job_types: [], threads: 1 },
       ...loadLevels(request.ledger),
       validated_ledger: {
         base_fee: fees.base,

@@ -121,10 +121,10 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
     connection.close()
   })
 
-  test('survives ten thousand requests in a burst, and keeps what it promised before', async () => {
+  test('survives two thousand requests in a burst, and keeps what it promised before', async () => {
     const { url, script } = shopOf(name)
     const before = name === 'streaming-shop' ? undefined : parsePay((await fetch(url)).headers.get('Pay'))
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+    const agent = new http.Agent({ maxSockets: 50 })
     const statuses = new Map<number, number>()
     const request = () =>
       new Promise<void>((resolve, reject) => {
@@ -136,10 +136,10 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
         })
         req.on('error', reject)
       })
-    for (let n = 0; n < 10_000; n += 500) await Promise.all(Array.from({ length: 500 }, request))
+    for (let n = 0; n < 2_000; n += 500) await Promise.all(Array.from({ length: 500 }, request))
     agent.destroy()
-    expect([...statuses.values()].reduce((a, b) => a + b)).toBe(10_000)
-    expect(statuses.get(name === 'streaming-shop' ? 200 : 402)).toBe(10_000)
+    expect([...statuses.values()].reduce((a, b) => a + b)).toBe(2_000)
+    expect(statuses.get(name === 'streaming-shop' ? 200 : 402)).toBe(2_000)
     expect(script.process.exitCode).toBeNull()
     if (before) await customer.pay(before)
     await expectToBeWell(name)
@@ -170,7 +170,7 @@ describe('both shops, on one account', () => {
   const soon = async () => (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
   const uuid = '00000000-0000-4000-8000-000000000000'
 
-  test.each([
+  const transactions = [
     { what: 'an escrow without memos', tx: { Condition: condition } },
     {
       what: 'an escrow with a memo that has no type',
@@ -206,22 +206,26 @@ describe('both shops, on one account', () => {
       what: 'a message that is null',
       tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
     }
-  ])('survives $what', async ({ tx }) => {
+  ]
+
+  test.each(['shop-from-before', 'streaming-shop'])('%s survives transactions of all kinds', async name => {
     const later = await soon()
-    const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
-    const prepared = await client.autofill({
-      TransactionType: 'EscrowCreate',
-      Account: wallet.classicAddress,
-      Destination: ledger.shop.address,
-      Amount: '10',
-      CancelAfter: later,
-      ...tx,
-      ...finishAfter
-    } as Parameters<typeof client.autofill>[0])
-    const { result } = await client.submit(wallet.sign(prepared).tx_blob)
-    expect(result.engine_result).toBe('tesSUCCESS')
-    // The customer's payments come later on the ledger.
-    await Promise.all(Object.keys(shops).map(expectToBeWell))
+    for (const { what, tx } of transactions) {
+      const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
+      const prepared = await client.autofill({
+        TransactionType: 'EscrowCreate',
+        Account: wallet.classicAddress,
+        Destination: ledger.shop.address,
+        Amount: '10',
+        CancelAfter: later,
+        ...tx,
+        ...finishAfter
+      } as Parameters<typeof client.autofill>[0])
+      const { result } = await client.submit(wallet.sign(prepared).tx_blob)
+      expect(result.engine_result, what).toBe('tesSUCCESS')
+    }
+    // The customer's payment comes later on the ledger.
+    await expectToBeWell(name)
   })
 
   test('is told once that two shops share an account, and then counts', async () => {
@@ -309,7 +313,7 @@ describe('both shops, on one account', () => {
   })
 })
 
-test.each(['shop-from-before', 'streaming-shop'])(
+test.concurrent.each(['shop-from-before', 'streaming-shop'])(
   '%s counts the payments that an earlier run has left',
   async name => {
     const old = await openLedger()
@@ -327,7 +331,7 @@ test.each(['shop-from-before', 'streaming-shop'])(
   }
 )
 
-describe.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
+describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
   test('says so in time, and sells nothing when it cannot pay for it', async () => {
     const own = await setStage()
     await own.edit('src/shop/funds.ts', 'msBetweenLooks = 5_000', 'msBetweenLooks = 300')
@@ -367,7 +371,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dr
   })
 })
 
-describe('streaming-shop', () => {
+describe.concurrent('streaming-shop', () => {
   test('refuses the 1001st client at a time with 503, and takes one when another has gone', async () => {
     const { url } = await openShop('src/streaming-shop.ts')
     const streams: LetterStream[] = []
@@ -401,7 +405,7 @@ describe('streaming-shop', () => {
       ghost.close()
     }
     let status = 503
-    while (status === 503) status = (await fetch(url)).status
+    for (; status === 503; await delay(50)) status = (await fetch(url)).status
     expect(status).toBe(200)
     await own.strike()
   })
@@ -409,7 +413,7 @@ describe('streaming-shop', () => {
   test('gives the place of a client who does not pay to another, when it is full, and of none that does', async () => {
     const own = await setStage()
     await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
-    await own.edit('src/shop/connected-clients.ts', 'sureOfPlaceMs = 30_000', 'sureOfPlaceMs = 1_000')
+    await own.edit('src/shop/connected-clients.ts', 'sureOfPlaceMs = 30_000', 'sureOfPlaceMs = 2_000')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
     const url = (await run.says(/Visit (http:\S+)/))[1] as string
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
@@ -426,7 +430,7 @@ describe('streaming-shop', () => {
 
   test('lets a client go that does not pay, or pays no more', async () => {
     const own = await setStage()
-    await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 1500')
+    await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 3000')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
     const url = (await run.says(/Visit (http:\S+)/))[1] as string
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]

@@ -202,7 +202,8 @@ describe('a client of a shop that is none', () => {
 test('a client says so when money of an earlier run comes back', async () => {
   const hand = await Customer.connect(ledger)
   const { timeMs } = await ledger.newest()
-  const offer = { amount: '10', address: shopAddress, sharedSecret: secret }
+  const address = `test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA`
+  const offer = { amount: '10', address, sharedSecret: secret }
   const expiresInMs = timeMs - Date.now() + 15_000
   await Promise.all([0, 1, 2].map(paymentId => hand.prepare(offer, '10', { paymentId, expiresInMs })))
   await hand.disconnect()

@@ -90,8 +90,8 @@ test('who has paid once does not hold a place in a full shop for long', async ()
   await own.edit('src/shop/connected-clients.ts', 'sureOfPlaceMs = 30_000', 'sureOfPlaceMs = 500')
   const { url } = await openShop('streaming-shop', own)
   const [squatter, payer] = [await LetterStream.open(url), await LetterStream.open(url)]
-  await customer.pay(parsePay(squatter.pay))
-  let paymentId = 0
+  await Promise.all([squatter, payer].map(({ pay }) => customer.pay(parsePay(pay))))
+  let paymentId = 1
   let newcomer = await LetterStream.open(url)
   for (; newcomer.status === 503; newcomer = await LetterStream.open(url)) {
     await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })

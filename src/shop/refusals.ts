@@ -30,8 +30,9 @@ export class Refusals {
     plugin.on('incoming_prepare', () => {
       if (this.#isReading) this.#earlier++
     })
-    plugin.on('incoming_fulfill', ({ id }) => {
-      if (!this.#refused.has(id) || this.#sharesAccount) return
+    plugin.on('incoming_fulfill', ({ id, feeDrops }) => {
+      // Who has paid for it tells the account's own programs from a stranger who takes what he has sent himself.
+      if (!this.#refused.has(id) || feeDrops === undefined || this.#sharesAccount) return
       this.#sharesAccount = true
       console.log('    - Another shop takes payments on this account too: from here on they are only counted')
     })

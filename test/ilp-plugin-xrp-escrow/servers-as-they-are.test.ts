@@ -273,6 +273,26 @@ describe('a server', () => {
     expect(payee.told[0]).toEqual(['connect'])
   })
 
+  test('that takes its time to tell what is open holds up neither connect() nor who pays now', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const [earlier, now] = [someTransfer(), someTransfer()]
+    await payer.sendTransfer(earlier)
+    let isSlow = true
+    server.distortions = [
+      { request: ({ command }) => (command === 'account_objects' && isSlow ? 'nothing' : undefined) }
+    ]
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    await payer.sendTransfer(now)
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(now.id, now.fulfillment)
+    isSlow = false
+    const read = next(payee, 'reading')
+    const [, [last] = []] = await until(payee, 'incoming_prepare', 2)
+    expect(last).toMatchObject({ id: earlier.id })
+    expect(await read).toEqual([{ escrows: 1, read: 0 }])
+  })
+
   test('that says what makes no sense is passed over', async () => {
     const nonsense = ['null', '7', '[]', '"x"', '{"type":"ledgerClosed"}', '{"type":"response","id":1}', '{']
     const { server } = await useDistortedLedger([

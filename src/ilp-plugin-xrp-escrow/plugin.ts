@@ -60,8 +60,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   }
 
   /**
-   * Connects to the ledger and follows the account's transfers. Open ones of earlier are announced when it is
-   * connected, however many there are.
+   * Connects to the ledger and follows the account's transfers. Open ones of earlier are announced once it is
+   * connected: before this resolves, or if there are many, also while the plugin works.
    *
    * @param options - `timeout`: milliseconds to wait for the server, default 10000; Infinity for no limit
    * @throws TypeError if the timeout is not a number
@@ -262,7 +262,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       messages: this.#messages,
       tell: (event, ...args) => this.#tell(event, ...args)
     })
-    if (!this.isConnected()) await this.#session.connection.open(timeout > 0 ? timeout : defaultTimeoutMs)
+    if (!this.isConnected()) await this.#session.open(timeout > 0 ? timeout : defaultTimeoutMs)
   }
 
   /**

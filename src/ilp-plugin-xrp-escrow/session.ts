@@ -25,6 +25,8 @@ import type { PluginEvents, PluginOptions, Transfer } from './types.ts'
 const lsfDisableMaster = 0x00100000
 // How long to wait for a ledger that may tell of a transfer; ledgers can stand still.
 const maxWaitMs = 10_000
+// How long to wait for what was open before: a few transfers are soon told of, thousands while one works.
+const maxStockMs = 1_000
 
 /** What a session needs of its plugin. */
 interface SessionHost {
@@ -83,6 +85,25 @@ export class Session {
       }
     })
     this.#listen()
+  }
+
+  /**
+   * Connects, and tells of what is open from before, as far as that is soon done.
+   *
+   * @param timeoutMs - how long to wait for the server
+   */
+  async open(timeoutMs: number): Promise<void> {
+    await this.connection.open(timeoutMs)
+    await new Promise<void>(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.connection.off('down', done)
+        resolve()
+      }
+      const timer = setTimeout(done, this.connection.isUp ? maxStockMs : 0)
+      this.connection.on('down', done)
+      this.#stock.allKnown.then(done)
+    })
   }
 
   /** Sends a transaction; what can go wrong with it gets its name from the Ledger Plugin Interface. */

@@ -47,9 +47,11 @@ export class Stock {
   #askAgainIn = 0
   #patience = 1
 
-  /** resolves when the account's own escrows are known */
+  /** resolves when the account's own escrows are known, and when all are */
   readonly ownKnown: Promise<void>
+  readonly allKnown: Promise<void>
   #resolveOwn: () => void = () => {}
+  #resolveAll: () => void = () => {}
 
   constructor(connection: LedgerConnection, address: string, prefix: string, listener: Listener) {
     this.#connection = connection
@@ -58,6 +60,9 @@ export class Stock {
     this.#listener = listener
     this.ownKnown = new Promise(resolve => {
       this.#resolveOwn = resolve
+    })
+    this.allKnown = new Promise(resolve => {
+      this.#resolveAll = resolve
     })
   }
 
@@ -100,6 +105,7 @@ export class Stock {
       await this.#read(others, progress)
       this.#patience = 1
       await this.#lookUpUnread(ledger)
+      this.#resolveAll()
     } catch (err) {
       this.#isComplete = false
       throw err

@@ -168,13 +168,15 @@ describe('streaming-client2', () => {
 })
 
 describe('streaming-client1', () => {
-  test('asks again when the shop wants it to', async () => {
+  test('asks again when the shop wants it to, and when the line is cut', async () => {
     const till = await openTill()
     const busy = new Set([1, 2, 4])
+    const cut = new Set([3, 6])
     let asked = 0
     const shop = await fakeShop((req, res) => {
       if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
-      else if (busy.has(++asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
+      else if (cut.has(++asked)) req.socket.resetAndDestroy()
+      else if (busy.has(asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
       else res.end('Your letter: Q')
     })
     const buyer = run('streaming-client1', shop.url)

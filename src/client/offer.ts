@@ -26,6 +26,9 @@ export function toShopUrl(text: string): string {
   throw new Error(`SHOP_URL="${text}" is not a web address: write it like SHOP_URL=http://localhost:8000/`)
 }
 
+// How a request ends when the line is cut, for example by a shop that was asleep and takes it for one that is late.
+const cutLine = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
+
 // A redirect would take the shared secret, and with it the client's credit, to somewhere else.
 const redirect = 'manual'
 
@@ -57,16 +60,16 @@ export async function findShop(shopUrl: string): Promise<Response> {
 }
 
 /**
- * Fetches a letter that was paid for, or ends the script if there is none. For how long to wait for the answer is
- * decided by how many letters are missing, see `Payments`.
+ * Fetches a letter that was paid for, or ends the script if there is none. For how long to wait for the answer, and to
+ * ask again where the line was cut before it, is decided by how many letters are missing, see `Payments`.
  *
  * @param fulfillment - of the payment: what a shop of 2017 knows it by, if it does not know the `Pay-Token`
  * @returns what the shop answered, made safe to print
  */
 export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillment: string): Promise<string> {
   let url = shopUrl
-  try {
-    for (;;) {
+  for (;;) {
+    try {
       const res = await fetch(url, { redirect, ...init })
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
@@ -74,9 +77,11 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
       if (seconds) await delay(seconds * 1000)
       else if (res.status === 402 && url === shopUrl) url = new URL(fulfillment, shopUrl).href
       else return end(1, `The shop took a payment and gave no letter: ${res.status} ${body}`)
+    } catch (err) {
+      const { code = '', message } = err as NodeJS.ErrnoException
+      if (!cutLine.has(code)) return end(1, `The shop went away: ${message}`)
+      await delay(retryMs)
     }
-  } catch (err) {
-    return end(1, `The shop went away: ${(err as Error).message}`)
   }
 }
 

@@ -1,7 +1,9 @@
 import {
   appendFileSync,
+  closeSync,
   existsSync,
-  readFileSync,
+  openSync,
+  readSync,
   realpathSync,
   renameSync,
   statSync,
@@ -47,18 +49,33 @@ export function journalFile(file: string): string {
  * Throws an Error, with the file as it was, if it is no journal.
  */
 export function* readJournal(file: string): Generator<LedgerContents | Snapshot> {
-  if (!existsSync(file)) return
-  const text = readFileSync(file, 'utf8')
-  const end = text.lastIndexOf('\n') + 1
-  const rest = text.slice(end)
-  const isCutOff = BEGINNINGS.some(beginning => rest.startsWith(beginning) || beginning.startsWith(rest))
-  if (text !== '' && (end === 0 || !isCutOff)) throw notJournal(file)
-  for (let start = 0; start < end; ) {
-    const next = text.indexOf('\n', start) + 1
-    yield parseLine(file, text.slice(start, next))
-    start = next
+  let rest = ''
+  let isJournal = false
+  for (const text of chunks(file)) {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() as string
+    for (const line of lines) yield parseLine(file, line)
+    isJournal ||= lines.length > 0
   }
-  if (rest !== '') truncateSync(file, Buffer.byteLength(text) - Buffer.byteLength(rest))
+  if (rest === '') return
+  const isCutOff = BEGINNINGS.some(beginning => rest.startsWith(beginning) || beginning.startsWith(rest))
+  if (!isJournal || !isCutOff) throw notJournal(file)
+  truncateSync(file, statSync(file).size - rest.length)
+}
+
+/** A file piece by piece, each byte a character: a journal has no others than those of ASCII. */
+function* chunks(file: string): Generator<string> {
+  if (!existsSync(file)) return
+  const descriptor = openSync(file, 'r')
+  try {
+    const chunk = Buffer.alloc(1024 * 1024)
+    for (let length = -1; length !== 0; ) {
+      length = readSync(descriptor, chunk)
+      yield chunk.toString('latin1', 0, length)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 const notJournal = (file: string, cause?: unknown) =>

@@ -44,7 +44,9 @@ function wholeNumber(name: string, value: string, max: number): number {
 
 const options = readOptions()
 if (options.help) {
-  console.log(`Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; README.md says more`)
+  console.log(
+    `Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; src/sandbox-ledger/README.md says more`
+  )
   process.exit(0)
 }
 const port = wholeNumber('port', options.port, 65_535)

@@ -1,5 +1,5 @@
 // What a letter cannot cost less than: signs, encodes and hashes a letter's transaction every so often, and nothing
-// else. On SIGHUP it says how many it has done. Arguments: client or shop; milliseconds.
+// else. On SIGCONT it says how many it has done. Arguments: client or shop; milliseconds.
 import base64url from 'base64url'
 import { serializeIlpPayment } from 'ilp-packet'
 import { Wallet } from 'xrpl'
@@ -53,4 +53,4 @@ setInterval(() => {
     ...(role === 'shop' && { OfferSequence: Sequence })
   })
 }, Number(intervalMs))
-process.on('SIGHUP', () => console.error(`done: ${done} transactions`))
+process.on('SIGCONT', () => console.error(`done: ${done} transactions`))

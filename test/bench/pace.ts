@@ -90,7 +90,7 @@ async function measure(closeIntervalMs: number, intervalMs: number, durationMs: 
   // CPU time of each floor, and how many transactions it was for.
   const meters = floorScripts.flatMap(script => [
     () => cpuMsOf(script),
-    () => reportOf(script, 'SIGHUP', /done: (\d+) transactions\n/)
+    () => reportOf(script, 'SIGCONT', /done: (\d+) transactions\n/)
   ])
   try {
     const streaming = await stream(closeIntervalMs, intervalMs, durationMs, meters)

@@ -84,7 +84,7 @@ export class LetterLog {
 
 /** CPU time that a process has taken so far, in milliseconds. */
 export async function cpuMsOf(script: Script): Promise<number> {
-  return (await reportOf(script, 'SIGHUP', /cpu: (\d+) microseconds\n/)) / 1000
+  return (await reportOf(script, 'SIGCONT', /cpu: (\d+) microseconds\n/)) / 1000
 }
 
 /** What is left of a process's heap after its garbage was collected, in bytes. */

@@ -47,5 +47,9 @@ export const deliberateDifferences: Difference[] = [
   {
     what: 'Ledger 1, which a stand-alone rippled makes up and does not count to its complete_ledgers, is not found.',
     why: 'Nothing has ever happened in it.'
+  },
+  {
+    what: 'A request is JSON: one with a comment, a raw tab in a string or a number with a leading zero is jsonInvalid.',
+    why: "rippled's parser takes these as well, but no client writes them."
   }
 ]

@@ -33,7 +33,7 @@ export const deliberateDifferences: Difference[] = [
     why: 'Nothing here reads them. All hashes are true hashes, of a state without them.'
   },
   {
-    what: 'Fees rise and transactions are queued only with openLedgerLimit, and then for five ledgers at most.',
+    what: 'Fees rise and transactions are queued only with openLedgerLimit, and then for seven ledgers at most.',
     why: 'One machine has no use for an auction of its ledger space, except to test what an auction does.'
   },
   {

@@ -69,13 +69,20 @@ test('a transaction that comes before its turn is held, and applied when the gap
   for (const submitted of [first, second, third]) expect(await bench.result(submitted)).toBe('tesSUCCESS')
 })
 
-test('a held transaction is given up after five ledgers', async () => {
-  const { Sequence } = await bench.account(customer)
-  await bench.pay(customer, shop, 2, { Sequence: Sequence + 1 })
-  for (let closed = 0; closed < 6; closed++) await bench.close()
-  await bench.pay(customer, shop, 1, { Sequence })
-  expect((await bench.account(customer)).Sequence).toBe(Sequence + 1)
-})
+test.each([
+  [6, 2],
+  [7, 1]
+])(
+  'of a held transaction and the one that it waits for %i ledgers, %i are applied',
+  async (ledgers, applied) => {
+    const { Sequence } = await bench.account(customer)
+    await bench.pay(customer, shop, 2, { Sequence: Sequence + 1 })
+    for (let closed = 0; closed < ledgers; closed++) await bench.close()
+    await bench.pay(customer, shop, 1, { Sequence })
+    await bench.close()
+    expect((await bench.account(customer)).Sequence).toBe(Sequence + applied)
+  }
+)
 
 test('a held transaction is given up when its LastLedgerSequence has passed', async () => {
   const { Sequence } = await bench.account(customer)

@@ -30,8 +30,11 @@ const ZERO_HASH = '0'.repeat(64)
 const TOTAL_PASSES = 3
 const RETRY_PASSES = 1
 
-/** A transaction that is not validated yet is tried again in this many ledgers. Source: rippled, LocalTxs.cpp. */
-const HOLD_LEDGERS = 5
+/**
+ * A transaction that is not validated yet is tried again in this many ledgers: rippled keeps it for five, and looks
+ * for what is too old when the next one is open already. Source: rippled 2.3.0, app/ledger/detail/LocalTxs.cpp.
+ */
+const HOLD_LEDGERS = 7
 const MAX_HELD = 10_000
 const MAX_LOCAL_BYTES = 16 * 1024 * 1024
 
@@ -90,8 +93,7 @@ interface Local {
 }
 
 /** Results after which a transaction cannot be validated any more. */
-const isHopeless = (result: EngineResult) =>
-  result.startsWith('tem') || ['tefPAST_SEQ', 'tefMAX_LEDGER', 'tefNO_TICKET'].includes(result)
+const isHopeless = (result: EngineResult) => result.startsWith('tem') || result === 'tefMAX_LEDGER'
 
 /** The number that a transaction uses up: its sequence, or its ticket, which comes after all sequences. */
 const numberOf = ({ Sequence, TicketSequence = 0 }: TransactionFields) =>
@@ -286,7 +288,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #applyOrHold(transaction: Transaction, failHard = false): SubmitOutcome {
     const { applied, result } = this.#applyToOpen(transaction, failHard)
     if (applied || failHard) return { result, applied, kept: applied }
-    return { result, applied, kept: isHopeless(result) || this.#remember(transaction) }
+    const isOver = isHopeless(result) || !this.#isPossible(transaction)
+    return { result, applied, kept: isOver || this.#remember(transaction) }
   }
 
   #applyToOpen(transaction: Transaction, failHard: boolean): { result: EngineResult; applied: boolean } {

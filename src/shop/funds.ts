@@ -5,6 +5,8 @@ import { count } from './count.ts'
 const usualFeeDrops = 350
 // When to warn that the account will soon be unable to pay that.
 const fewLetters = 100
+// A busy machine lets the ledger look far away: whoever gives us this much time is not refused for that.
+const maxCollectMs = 120_000
 // How often to look, while there is business.
 const msBetweenLooks = 5_000
 
@@ -42,7 +44,7 @@ export class Funds {
   /** How long it may take until the ledger has been told to take what was accepted so far, one after the other. */
   collectMs(): number {
     const answerIsDueMs = this.#isLooking ? Date.now() - this.#lookedAt : 0
-    return 2 * this.#underWay * Math.max(this.#roundTripMs, answerIsDueMs)
+    return Math.min(2 * this.#underWay * Math.max(this.#roundTripMs, answerIsDueMs), maxCollectMs)
   }
 
   /** A payment is about to be taken. */

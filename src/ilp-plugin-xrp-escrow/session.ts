@@ -250,11 +250,16 @@ export class Session {
     connection.on('refused', reason => tell('error', reason))
     connection.on('ledger', () => submitter.onLedger())
     connection.on('transaction', transaction => {
-      transfers.onTransaction(transaction)
-      submitter.onTransaction(transaction)
-      const { account, content } = transaction
-      if (content?.kind === 'payment' && content.message)
-        messages.onPayment(account, content.payee, content.message)
+      try {
+        transfers.onTransaction(transaction)
+        submitter.onTransaction(transaction)
+        const { account, content } = transaction
+        if (content?.kind === 'payment' && content.message)
+          messages.onPayment(account, content.payee, content.message)
+      } catch (err) {
+        // A fault of ours must not keep the next transaction from being told.
+        tell('error', err as Error)
+      }
     })
     connection.on('read', ledger => {
       transfers.onRead(ledger)
@@ -271,7 +276,7 @@ export class Session {
       const what = 'it was restarted empty, and what was on its way is gone'
       const err = new UnreachableError(`The ledger at "${this.serverName}" is not the one it was: ${what}`)
       submitter.giveUp(err)
-      this.#stock.invalidate()
+      this.#stock.reset()
       tell('error', err)
       transfers.onReset(err.message)
     })

@@ -25,8 +25,11 @@ interface Listener {
   begin(): void
   /** takes up the transaction that made an escrow */
   takeUp(transaction: ValidatedTransaction): Promise<void>
-  /** hears of all that were open as of a ledger, by the transactions that have made them */
-  compare(hashes: Set<string>, ledger: ClosedLedger): void
+  /**
+   * hears of all that were open as of a ledger, by the transactions that have made them, and tells which of them are
+   * known
+   */
+  compare(hashes: Set<string>, ledger: ClosedLedger): Set<string>
   end(): void
   onProgress(progress: { escrows: number; read: number }): void
 }
@@ -72,6 +75,12 @@ export class Stock {
     this.#listener.begin()
   }
 
+  /** The ledger is another one. */
+  reset(): void {
+    this.#unread.clear()
+    this.invalidate()
+  }
+
   /**
    * Looks at what is open, if that is not known.
    *
@@ -95,10 +104,11 @@ export class Stock {
     try {
       const all = await this.#list(ledger.index)
       const byAge = (a: OpenEscrow, b: OpenEscrow) => a.ledgerIndex - b.ledgerIndex
-      const own = all.filter(({ isOwn }) => isOwn).sort(byAge)
-      const others = all.filter(({ isOwn }) => !isOwn).sort(byAge)
-      this.#listener.compare(new Set(all.map(({ hash }) => hash)), ledger)
-      const progress = { escrows: all.length, read: 0 }
+      const known = this.#listener.compare(new Set(all.map(({ hash }) => hash)), ledger)
+      const unknown = all.filter(({ hash }) => !known.has(hash)).sort(byAge)
+      const own = unknown.filter(({ isOwn }) => isOwn)
+      const others = unknown.filter(({ isOwn }) => !isOwn)
+      const progress = { escrows: all.length, read: all.length - unknown.length }
       await this.#read(own, progress)
       if (this.#unread.size > 0) await this.#lookUpUnread(ledger)
       this.#resolveOwn()

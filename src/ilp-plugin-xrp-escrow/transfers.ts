@@ -22,6 +22,8 @@ import type { PluginEvents, RejectionMessage } from './types.ts'
 export const plainFeeUnits = 1
 export const finishFeeUnits = 33 + Math.floor(36 / 16)
 const maxLedgersToWait = 64
+// How many closed escrows to keep in mind while a server cannot tell of others.
+const maxNoted = 10_000
 
 /** What the transfers need of their plugin. */
 interface TransfersHost {
@@ -72,11 +74,11 @@ export class Transfers {
         if (content.rejection && content.payee === address) this.#onRejection(account, content.rejection)
         break
       case 'finish':
-        this.#closedMeanwhile?.add(content.escrow)
+        this.#noteClosed(content.escrow)
         this.#onFinish(transaction, content.escrow, content.fulfillment)
         break
       case 'cancel':
-        this.#closedMeanwhile?.add(content.escrow)
+        this.#noteClosed(content.escrow)
         this.#onCancel(transaction, content.escrow)
     }
   }
@@ -128,14 +130,18 @@ export class Transfers {
    * Compares what is open here with what was open on the ledger: what is not there is over, and nobody tells how.
    *
    * @param hashes - of the transactions that have made the escrows that are open as of the ledger
+   * @returns those that are known
    */
-  compare(hashes: Set<string>, { index }: ClosedLedger): void {
+  compare(hashes: Set<string>, { index }: ClosedLedger): Set<string> {
+    const known = new Set<string>()
     for (const log of [this.outgoing, this.incoming]) {
       for (const record of log.open()) {
         const { hash = '', ledgerIndex = Number.POSITIVE_INFINITY } = record
+        known.add(hash)
         if (ledgerIndex <= index && !hashes.has(hash)) this.#lose(log, record)
       }
     }
+    return known
   }
 
   /** Takes an incoming transfer's money, or tells why not with an error of the interface. */
@@ -169,6 +175,13 @@ export class Transfers {
     record.state = 'rejected'
     this.#host.tell('incoming_reject', record.transfer, reason)
     if (this.#host.sendRejections) this.#sendRejection(record, reason)
+  }
+
+  #noteClosed(escrow: string): void {
+    this.#closedMeanwhile?.add(escrow)
+    const [oldest] = this.#closedMeanwhile ?? []
+    if (oldest !== undefined && (this.#closedMeanwhile?.size ?? 0) > maxNoted)
+      this.#closedMeanwhile?.delete(oldest)
   }
 
   /** Takes up a transfer that is on the ledger and unknown here. */

@@ -68,7 +68,7 @@ export async function manyClients({ isQuick }: Run): Promise<Section> {
       return { clients: count, letters: received, seconds: elapsed / 1000, cpuMs }
     }
 
-    const seconds = isQuick ? 3 : 10
+    const seconds = isQuick ? 3 : 8
     await round(1, seconds)
     const rounds: Round[] = []
     // There and back: what changes with time meets all of them.

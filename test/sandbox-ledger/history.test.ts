@@ -12,7 +12,9 @@ describe('an archive', () => {
     records[100] = randomBytes(300_000) // more than a page
     const addresses = records.map(record => archive.append([record.subarray(0, 7), record.subarray(7)]))
     expect(addresses).toEqual(addresses.toSorted((a, b) => a - b))
+    const { bytes } = archive
     archive.forgetBefore(addresses[200] as number)
+    expect(archive.bytes).toBeLessThan(bytes / 2)
     for (let at = 200; at < 400; at++)
       expect(archive.read(addresses[at] as number).equals(records[at] as Buffer)).toBe(true)
     expect(() => archive.read(addresses[0] as number)).toThrow()

@@ -17,6 +17,12 @@ export class Archive {
   /** The page that is being filled. */
   #page = Buffer.allocUnsafeSlow(PAGE_BYTES)
   #end = 0
+  #compressedBytes = 0
+
+  /** What it takes of the memory, but for the page that is being filled. */
+  get bytes(): number {
+    return this.#compressedBytes
+  }
 
   /** Keeps a record, given in parts, and returns where it is: a number above those of all before. */
   append(parts: Uint8Array[]): number {
@@ -32,8 +38,9 @@ export class Archive {
   }
 
   #turn(length: number) {
-    const filled = this.#page.subarray(0, this.#end)
-    this.#pages.set(this.#number++, deflateRawSync(filled, { level: 1 }))
+    const page = deflateRawSync(this.#page.subarray(0, this.#end), { level: 1 })
+    this.#compressedBytes += page.length
+    this.#pages.set(this.#number++, page)
     this.#page = Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, 4 + length))
     this.#end = 0
   }
@@ -59,8 +66,9 @@ export class Archive {
   /** Forgets what is before an address, page by page. */
   forgetBefore(address: number) {
     const first = Math.floor(address / ADDRESSES_PER_PAGE)
-    for (const number of this.#pages.keys()) {
+    for (const [number, page] of this.#pages) {
       if (number >= first) return
+      this.#compressedBytes -= page.length
       this.#pages.delete(number)
     }
   }

@@ -175,6 +175,9 @@ class KeptLedger implements ClosedLedger {
   }
 }
 
+/** What all that is kept takes at most, compressed: transactions can be long. */
+const MAX_BYTES = 512 * 1024 * 1024
+
 /** Enough of a hash to tell it from all others, as a string that is short and lies flat in memory. */
 const keyOf = (hash: string) => Buffer.from(hash, 'hex').toString('latin1', 0, 16)
 
@@ -239,7 +242,8 @@ export class History {
   }
 
   #isTooLong() {
-    return this.#addresses.length > this.#limit || this.#ledgers.length > this.#limit
+    const { length } = this.#addresses
+    return length > this.#limit || this.#ledgers.length > this.#limit || this.#archive.bytes > MAX_BYTES
   }
 
   #forgetFirst() {

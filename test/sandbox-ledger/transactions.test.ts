@@ -250,6 +250,17 @@ test.each([
   ['AccountSet', {}, 'tesSUCCESS'],
   ['TrustSet', { LimitAmount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'temDISABLED'],
   ['Payment', { Amount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'tecPATH_DRY'],
+  [
+    'Payment',
+    { Amount: { currency: 'USD', issuer: shop.address, value: '1' }, Flags: 0x00010000 },
+    'temRIPPLE_EMPTY'
+  ],
+  [
+    'Payment',
+    { Amount: '1', SendMax: { currency: 'USD', issuer: customer.address, value: '1' } },
+    'tecPATH_PARTIAL'
+  ],
+  ['Payment', { Amount: { mpt_issuance_id: '0'.repeat(48), value: '1' } }, 'tecOBJECT_NOT_FOUND'],
   ['Payment', { Amount: '1', SendMax: '1' }, 'temBAD_SEND_XRP_MAX'],
   ['Payment', { Amount: '1', Flags: 0x00020000 }, 'temBAD_SEND_XRP_PARTIAL'],
   ['Payment', { Amount: '1', Flags: 1 }, 'temINVALID_FLAG'],

@@ -19,6 +19,7 @@ const messages = {
   tecOBJECT_NOT_FOUND: 'A requested object could not be located.',
   tecOWNERS: 'Non-zero owner count.',
   tecPATH_DRY: 'Path could not send partial amount.',
+  tecPATH_PARTIAL: 'Path could not send full amount.',
   tecUNFUNDED: 'Not enough XRP to satisfy the reserve requirement.',
   tecUNFUNDED_PAYMENT: 'Insufficient XRP balance to send.',
 
@@ -66,6 +67,7 @@ const messages = {
   temINVALID_FLAG: 'The transaction has an invalid flag.',
   temMALFORMED: 'Malformed transaction.',
   temREDUNDANT: 'The transaction is redundant.',
+  temRIPPLE_EMPTY: 'PathSet with no paths.',
   temSEQ_AND_TICKET: 'Transaction contains a TicketSequence and a non-zero Sequence.',
 
   terINSUF_FEE_B: "Account balance can't pay fee.",

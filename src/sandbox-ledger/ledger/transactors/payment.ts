@@ -1,5 +1,7 @@
+import type { EngineResult } from '../engine-results.ts'
 import { indexOf } from '../hashes.ts'
 import { type AccountRoot, readAccount } from '../state.ts'
+import type { TransactionFields } from '../transaction.ts'
 import {
   accountOf,
   addDrops,
@@ -47,6 +49,20 @@ const isLegal = (amount: Amount) => typeof amount !== 'string' || drops(amount) 
 function isAbove(least: Amount, amount: Amount): boolean {
   if (typeof least === 'string') return drops(least) > drops(amount)
   return Number(least.value) > Number((amount as IssuedAmount).value)
+}
+
+/**
+ * What becomes of a payment that is not of XRP alone: nobody here trusts anybody, and nobody has an offer. A path is
+ * thinkable where each asset is XRP or issued by who has it in hand. Source: rippled 2.3.0, app/paths/Flow.cpp.
+ */
+function alongPaths({ Account, Destination, Paths, ...fields }: TransactionFields): EngineResult {
+  const { Flags = 0, Amount, SendMax = Amount } = fields
+  if (Flags & tfNoRippleDirect && !Paths) return 'temRIPPLE_EMPTY'
+  const [most, amount] = [SendMax, Amount] as [Amount, Amount]
+  const isIn = (asset: Amount, hand: string | undefined) => typeof asset === 'string' || asset.issuer === hand
+  const isThinkable =
+    currencyOf(most) !== currencyOf(amount) && isIn(most, Account) && isIn(amount, Destination)
+  return isThinkable && !(Flags & tfPartialPayment) ? 'tecPATH_PARTIAL' : 'tecPATH_DRY'
 }
 
 // Source: rippled 2.3.0, app/tx/detail/Payment.cpp.
@@ -97,13 +113,13 @@ export const payment: Transactor = {
     return context.open && !isDirect && tooMany ? 'telBAD_PATH_COUNT' : 'tesSUCCESS'
   },
 
-  apply({ Account, Destination, Amount, SendMax, Fee }, view, context) {
+  apply(fields, view, context) {
+    const { Account, Destination, Amount, SendMax, Fee } = fields
     const index = indexOf.account(Destination as string)
     const receiver = readAccount(view, index)
     if (!isXrp(Amount) || SendMax !== undefined) {
       if (isMpt(Amount as Amount)) return 'tecOBJECT_NOT_FOUND'
-      // Nobody here trusts anybody: no other currency than XRP has a path.
-      return receiver && refusesDeposit(receiver, Account) ? 'tecNO_PERMISSION' : 'tecPATH_DRY'
+      return receiver && refusesDeposit(receiver, Account) ? 'tecNO_PERMISSION' : alongPaths(fields)
     }
     const sender = accountOf(view, Account) as AccountRoot
     const kept = reserve(context, sender.OwnerCount)

@@ -60,7 +60,7 @@ function worthALine(name: string, line: string): string {
 function run(name: string, file: string, env: Record<string, string> = {}): ChildProcess {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const child = spawn(process.execPath, [...process.execArgv, path], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, TELL_STORY: 'yes' },
     // Ctrl-C reaches all processes of a terminal; these are kept from it, to be ended one after the other. Should this
     // process be killed, the channel to it closes, and they end by themselves.
     detached: true,
@@ -121,4 +121,4 @@ process.stdout.on('error', () => end(0))
 if (!isRaw) console.log('A shop and a client, until Ctrl-C (npm start -- --raw shows their own lines)')
 const shop = run('shop', 'streaming-shop.ts')
 const [, shopUrl] = await said(shop, /Listening on (http\S+)/)
-run('client', 'streaming-client2.ts', { SHOP_URL: `${shopUrl}/`, TELL_STORY: 'yes' })
+run('client', 'streaming-client2.ts', { SHOP_URL: `${shopUrl}/` })

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { accounts, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
 import { freePort, root, type Stage, setStage, throughTsx } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
@@ -57,6 +58,29 @@ describe('npm start', () => {
     await start.says(/^\[client\] \.?[A-Z]/m)
     expect(await start.interrupt()).toBe(0)
     expect(start.output).not.toContain('payment 0')
+  })
+
+  test('goes where plugins.ts says: on the test network it starts no sandbox, and says where it is', async () => {
+    const network = await startSandboxLedger({ port: 0, closeIntervalMs: 300 })
+    const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
+    const chosen = example.replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
+    await writeFile(
+      join(stage.folder, 'plugins.ts'),
+      chosen.replace('wss://s.altnet.rippletest.net:51233', network.url)
+    )
+    const { shop, customer } = accounts
+    const secrets = `XRP_SHOP_SECRET=${shop.secret}\nXRP_CUSTOMER_SECRET=${customer.secret}\n`
+    await writeFile(join(stage.folder, '.env'), secrets)
+    const start = stage.run('src/start.ts', env, [], throughTsx)
+    await start.says(/payment 1 .* fulfilled/)
+    await network.close()
+    await start.says(/\[client\] The ledger is out of reach: waiting for it to come back\n/)
+    expect(await start.interrupt()).toBe(0)
+    expect(start.output.split('\n').slice(1, 3)).toEqual([
+      `[shop] XRP test network: at ${network.url}`,
+      `[client] Watch the account at https://testnet.xrpl.org/accounts/${customer.address}`
+    ])
+    expect(start.output).not.toContain('Sandbox')
   })
 
   test('ends with what its shop says when that cannot open', async () => {

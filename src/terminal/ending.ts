@@ -98,8 +98,7 @@ function adviceFor(err: Error): string {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))
 process.on('uncaughtException', err => end(1, describe(err) + adviceFor(err)))
-// Whoever started this script, if it holds a channel to it, has gone.
-process.on('disconnect', () => end(0))
-process.channel?.unref()
+// A script of "npm start" ends with it.
+if (process.env.TELL_STORY) process.on('disconnect', () => end(0))
 // Whoever reads the output has gone, for example "head".
 process.stdout.on('error', () => process.exit(0))

@@ -127,7 +127,7 @@ const plans = fc.record({
   transfers: fc.array(
     fc.record({
       at: step,
-      livesForSeconds: fc.integer({ min: 5, max: 40 }),
+      livesForSeconds: fc.integer({ min: 5, max: 30 }),
       payee: fc.constantFrom('fulfills', 'fulfills', 'waits', 'rejects', 'ignores', 'is just paid')
     }),
     { minLength: 1, maxLength: 4 }

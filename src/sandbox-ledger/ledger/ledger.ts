@@ -3,7 +3,7 @@ import { applyTransaction, minimumFee, type Outcome } from './apply.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
 import { genesis } from './genesis.ts'
 import { HashTree } from './hash-tree.ts'
-import { accountId, hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
+import { hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
 import {
   type Applied,
   type ClosedLedger,
@@ -13,6 +13,7 @@ import {
   type LedgerHeader
 } from './history.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
+import { byNumber, canonicalOrder, numberOf } from './order.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { type LedgerEntry, readAccount, type State, View } from './state.ts'
 import { Submitted } from './submitted.ts'
@@ -94,26 +95,6 @@ interface Local {
 
 /** Results after which a transaction cannot be validated any more. */
 const isHopeless = (result: EngineResult) => result.startsWith('tem') || result === 'tefMAX_LEDGER'
-
-/** The number that a transaction uses up: its sequence, or its ticket, which comes after all sequences. */
-const numberOf = ({ Sequence, TicketSequence = 0 }: TransactionFields) =>
-  Sequence === 0 ? 2 ** 32 + TicketSequence : Sequence
-
-const byNumber = (a: Transaction, b: Transaction) =>
-  numberOf(a.fields) - numberOf(b.fields) || (a.hash < b.hash ? -1 : 1)
-
-/**
- * The order in which a ledger applies its transactions: by account in an order that nobody can foresee, then
- * by sequence or ticket, then by hash. Source: rippled, app/misc/CanonicalTXSet.cpp.
- */
-export function canonicalOrder(transactions: Iterable<Transaction>, salt: Uint8Array): Transaction[] {
-  const key = ({ fields }: Transaction) =>
-    Buffer.from(accountId(fields.Account).map((byte, at) => byte ^ (salt[at] as number)))
-  return [...transactions]
-    .map(transaction => ({ transaction, key: key(transaction) }))
-    .sort((a, b) => Buffer.compare(a.key, b.key) || byNumber(a.transaction, b.transaction))
-    .map(({ transaction }) => transaction)
-}
 
 /** A ledger's header as its hash wants it. Source: xrpl.org "Ledger Header". */
 export function headerBytes(header: Omit<LedgerHeader, 'hash'>): Buffer {

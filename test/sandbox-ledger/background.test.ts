@@ -14,9 +14,11 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { bundleOf } from '../support/bundles.ts'
+import { root } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
@@ -48,12 +50,16 @@ async function freePort(): Promise<number> {
 }
 
 function node(...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = { ...process.env, STAGE: pathToFileURL(root).href }
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   running.push(child)
   return child
 }
 
-const ledgerCommand = (...args: string[]) => node(fileURLToPath(source('main.ts')), ...args)
+const throughTsx = (...args: string[]) => node('--import', 'tsx', ...args)
+
+const ledgerCommand = async (...args: string[]) =>
+  node(await bundleOf(root, 'src/sandbox-ledger/main.ts', []), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -68,7 +74,7 @@ const firstLine = async (child: ChildProcess): Promise<string> =>
 
 describe('npm run ledger', () => {
   test('says where it is, tells of ledgers that held something, and ends cleanly on a signal', async () => {
-    const child = ledgerCommand('--port', '0', '--close-interval', '0')
+    const child = throughTsx(fileURLToPath(source('main.ts')), '--port', '0', '--close-interval', '0')
     const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })
     const [greeting] = await once(lines, 'line')
     const url = /ws:\/\/localhost:\d+/.exec(greeting)?.[0] as string
@@ -102,19 +108,19 @@ describe('npm run ledger', () => {
     [['--prot', '1'], "Unknown option '--prot'. Usage: "],
     [['extra'], 'Usage: npm run ledger']
   ])('with %j says what is wrong and ends with code 1', async (args, sentence) => {
-    const { code, said } = await ended(ledgerCommand(...args))
+    const { code, said } = await ended(await ledgerCommand(...args))
     expect([code, said]).toEqual([1, expect.stringContaining(sentence)])
     expect(said.split('\n')).toHaveLength(1)
   })
 
   test('says how it is used when it is asked', async () => {
-    const { code, said } = await ended(ledgerCommand('--help'))
+    const { code, said } = await ended(await ledgerCommand('--help'))
     expect([code, said]).toEqual([0, expect.stringContaining('[--state FILE]')])
   })
 
   test('says so when the port is in use', async () => {
     const { server, port } = await listen()
-    const { code, said } = await ended(ledgerCommand('--port', String(port)))
+    const { code, said } = await ended(await ledgerCommand('--port', String(port)))
     server.close()
     expect([code, said]).toEqual([
       1,
@@ -126,7 +132,7 @@ describe('npm run ledger', () => {
 describe('a second ledger on one port', () => {
   test('says that there is one already, and ends with code 1', async () => {
     const sandbox = await startSandboxLedger({ port: 0 })
-    const { code, said } = await ended(ledgerCommand('--port', String(sandbox.port)))
+    const { code, said } = await ended(await ledgerCommand('--port', String(sandbox.port)))
     await sandbox.close()
     expect([code, said]).toEqual([
       1,
@@ -137,7 +143,7 @@ describe('a second ledger on one port', () => {
 
 describe('sandboxLedger', () => {
   const call = (port: number) =>
-    node(
+    throughTsx(
       '--input-type=module',
       '--eval',
       `import { sandboxLedger } from ${JSON.stringify(source('index.ts').href)}
@@ -169,7 +175,7 @@ describe('sandboxLedger', () => {
 })
 
 test('a ledger that stops when idle waits for its last client', async () => {
-  const child = ledgerCommand('--port', '0', '--stop-when-idle', '2000')
+  const child = await ledgerCommand('--port', '0', '--stop-when-idle', '2000')
   const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
   const exit = once(child, 'exit')
   const first = await RawClient.connect(url)
@@ -190,7 +196,7 @@ test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])('it does not listen o
 describe('with a state file', () => {
   test('everything validated is there again after a crash, down to the hashes', async () => {
     const file = temporaryFile()
-    const child = ledgerCommand('--port', '0', '--close-interval', '0', '--state', file)
+    const child = await ledgerCommand('--port', '0', '--close-interval', '0', '--state', file)
     const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
     const client = await RawClient.connect(url)
     const { Condition, Fulfillment } = lock('crash')

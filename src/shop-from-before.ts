@@ -40,11 +40,7 @@ console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${normalizedCost} ${ledgerInfo.currencyCode}`)
 
 // Returns whether the request is answered: a client that has not paid gets no letter
-async function sellLetter(
-  client: ClientAccount,
-  res: http.ServerResponse,
-  payment?: Payment
-): Promise<boolean> {
+async function sellLetter(client: ClientAccount, res: http.ServerResponse, payment?: Payment) {
   const answer = await accounts.ask(client, res, payment)
   if (answer === 'undecided') askToComeBack(res, 1, 'The ledger has not decided yet')
   if (answer !== 'paid') return answer !== 'unpaid'

@@ -28,6 +28,8 @@ export interface ValidatedTransaction {
   ledgerHash: string
   blob: Buffer
   metaBlob: Buffer
+  /** What of it is still at hand; it must not be changed. */
+  recent?: Applied | undefined
 }
 
 export interface ClosedLedger {
@@ -62,9 +64,10 @@ export function deliveredAmount({ TransactionType, Amount }: TransactionFields, 
   return TransactionType === 'Payment' && result === 'tesSUCCESS' ? { delivered_amount: Amount } : {}
 }
 
-export const fieldsOf = ({ blob }: ValidatedTransaction) =>
-  deserialize(blob).fields as unknown as TransactionFields
+export const fieldsOf = ({ recent, blob }: ValidatedTransaction) =>
+  recent?.transaction.fields ?? (deserialize(blob).fields as unknown as TransactionFields)
 export function metaOf(transaction: ValidatedTransaction): Metadata {
+  if (transaction.recent) return transaction.recent.meta
   const meta = deserialize(transaction.metaBlob).fields as unknown as Metadata
   return { ...meta, ...deliveredAmount(fieldsOf(transaction), meta.TransactionResult) }
 }
@@ -121,6 +124,8 @@ class KeptLedger implements ClosedLedger {
   readonly first: number
   readonly size: number
   readonly undoAddress: number
+  /** What it applied, while that is at hand. */
+  recent: Applied[] | undefined
   readonly #history: History
   readonly #archive: Archive
   /** The beginnings of the indexes that it changed. */
@@ -177,6 +182,9 @@ class KeptLedger implements ClosedLedger {
 
 /** What all that is kept takes at most, compressed: transactions can be long. */
 const MAX_BYTES = 512 * 1024 * 1024
+
+/** Of so many ledgers everything is at hand: who has heard of one asks for what it holds. */
+const RECENT_LEDGERS = 4
 
 /** Enough of a hash to tell it from all others, as a string that is short and lies flat in memory. */
 const keyOf = (hash: string) => Buffer.from(hash, 'hex').toString('latin1', 0, 16)
@@ -235,6 +243,9 @@ export class History {
         this.#byAccount.set(account, list)
       }
     }
+    ledger.recent = applied
+    const grownOld = this.#ledgers.at(this.#ledgers.length - RECENT_LEDGERS)
+    if (grownOld) grownOld.recent = undefined
     this.#ledgers.push(ledger)
     this.#ledgersByHash.set(header.hash, ledger)
     while (this.#ledgers.length > 1 && this.#isTooLong()) this.#forgetFirst()
@@ -286,21 +297,26 @@ export class History {
 
   /** The transaction with a number that is not forgotten. */
   read(number: number): ValidatedTransaction {
-    const { header, first } = this.#ledgers.at(
+    const { header, first, recent } = this.#ledgers.at(
       this.#ledgers.findFirst(ledger => ledger.first > number) - 1
     ) as KeptLedger
+    const position = number - first
+    const place = {
+      ledgerIndex: header.ledgerIndex,
+      position,
+      closeTime: header.closeTime,
+      ledgerHash: header.hash
+    }
+    const applied = recent?.[position]
+    if (applied) {
+      const { hash, blob } = applied.transaction
+      return { hash, ...place, blob, metaBlob: applied.metaBlob, recent: applied }
+    }
     const record = this.#archive.read(this.#addresses.at(number - this.#first) as number)
     const end = 4 + record.readUInt32BE()
     const blob = record.subarray(4, end)
-    return {
-      hash: toHex(sha512Half(hashPrefix.transactionId, blob)),
-      ledgerIndex: header.ledgerIndex,
-      position: number - first,
-      closeTime: header.closeTime,
-      ledgerHash: header.hash,
-      blob,
-      metaBlob: record.subarray(end)
-    }
+    const hash = toHex(sha512Half(hashPrefix.transactionId, blob))
+    return { hash, ...place, blob, metaBlob: record.subarray(end) }
   }
 
   /** The state as it was after an older ledger: what the ledgers since then have changed is taken back. */

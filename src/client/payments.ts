@@ -43,6 +43,8 @@ export class Payments {
   readonly #maxAtRisk: number
   readonly #escrowsEnd: boolean
   readonly #open = new Map<string, OpenPayment>()
+  // How many of them are in each state: there may be more than can be counted for each payment.
+  readonly #counts = { sent: 0, locked: 0, unknown: 0 }
   readonly #books: Books = { payments: 0, letters: 0, fulfilled: 0, returned: 0, gone: 0, paid: 0n, fees: 0n }
   // Why no payments are made just now.
   #pause = ''
@@ -82,6 +84,7 @@ export class Payments {
     const number = this.#books.payments++
     const payment: OpenPayment = { number, transfer, state: 'sent', fee: 0n }
     this.#open.set(transfer.id, payment)
+    this.#counts.sent++
     tellStory({ payment: number, amount: transfer.amount, step: 'sent' })
     try {
       await sending
@@ -89,11 +92,11 @@ export class Payments {
       const { name, message } = err as Error
       if (name === 'UnreachableError') {
         // If it is on the ledger after all, an event will tell.
-        if (payment.state === 'sent') payment.state = 'unknown'
+        if (payment.state === 'sent') this.#move(payment, 'unknown')
         if (isGone(message)) this.#lose(payment)
         return
       }
-      if (this.#open.delete(transfer.id)) this.#books.payments--
+      if (this.#remove(payment)) this.#books.payments--
       tellStory({ payment: number, step: 'failed' })
       const advice =
         name === 'InsufficientBalanceError'
@@ -141,7 +144,7 @@ export class Payments {
    */
   mayPay(): boolean {
     if (isEnding() || !this.#plugin.isConnected()) return false
-    const [sent, locked] = [this.#count('sent'), this.#count('locked')]
+    const { sent, locked } = this.#counts
     const owed = Math.max(0, this.#books.fulfilled - this.#books.letters)
     const atRisk = sent + locked + owed
     this.#standstillMs = sent > 0 ? this.#standstillMs + this.#intervalMs : 0
@@ -170,16 +173,23 @@ export class Payments {
     return false
   }
 
-  #count(state: OpenPayment['state']): number {
-    let number = 0
-    for (const payment of this.#open.values()) if (payment.state === state) number++
-    return number
+  #move(payment: OpenPayment, state: OpenPayment['state']): void {
+    if (!this.#open.has(payment.transfer.id)) return
+    this.#counts[payment.state]--
+    this.#counts[state]++
+    payment.state = state
+  }
+
+  #remove(payment: OpenPayment): boolean {
+    const isOpen = this.#open.delete(payment.transfer.id)
+    if (isOpen) this.#counts[payment.state]--
+    return isOpen
   }
 
   #onLocked(transfer: LedgerTransfer): void {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return
-    payment.state = 'locked'
+    this.#move(payment, 'locked')
     this.#standstillMs = 0
     this.#addFee(payment, transfer)
     tellStory({ payment: payment.number, step: 'locked' })
@@ -203,7 +213,7 @@ export class Payments {
 
   /** The ledger that had it is no more. */
   #lose(payment: OpenPayment | undefined): void {
-    if (!payment || !this.#open.delete(payment.transfer.id)) return
+    if (!payment || !this.#remove(payment)) return
     this.#books.gone++
     tellStory({ payment: payment.number, step: 'gone' })
   }
@@ -218,7 +228,7 @@ export class Payments {
   #close(transfer: LedgerTransfer): OpenPayment | undefined {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return undefined
-    this.#open.delete(transfer.id)
+    this.#remove(payment)
     this.#addFee(payment, transfer)
     this.#standstillMs = 0
     this.#waitedMs = 0
@@ -238,12 +248,12 @@ export class Payments {
   async #leave(): Promise<void> {
     const deadline = performance.now() + this.#leaveMs
     const isUnderWay = () =>
-      this.#count('sent') + this.#count('locked') > 0 || this.#books.letters < this.#books.fulfilled
+      this.#counts.sent + this.#counts.locked > 0 || this.#books.letters < this.#books.fulfilled
     while (isUnderWay() && performance.now() < deadline) await delay(20)
     this.#isOver = true
     if (this.#books.payments === 0) return
     // Without the ledger nobody knows what has become since of what it held.
-    const inEscrow = this.#plugin.isConnected() ? this.#count('locked') : 0
+    const inEscrow = this.#plugin.isConnected() ? this.#counts.locked : 0
     console.log(`\n${summaryOf(this.#books, inEscrow)}`)
     if (this.#open.size > 0) console.log(this.#outlook())
   }

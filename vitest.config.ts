@@ -7,7 +7,7 @@ const alone = ['test/ilp-plugin-xrp-escrow/pace.test.ts']
 // What runs on a real server, at RIPPLED_URL: one file after the other, for there is one ledger for all of them.
 const real = [
   'test/{any-plugin,clients,faults,lying-shops,pauses,shop-from-before,strangers,streaming-shop,thieves}.test.ts',
-  'test/ilp-plugin-xrp-escrow/{messages,reconnect,submission,transfers}.test.ts'
+  'test/ilp-plugin-xrp-escrow/{interface,messages,reconnect,submission,transfers}.test.ts'
 ]
 
 // The plugin's tests come last: they close ledgers so fast that the server's clock is soon ahead of the scripts'.

@@ -126,6 +126,29 @@ describe('a connection', () => {
     await fulfilled
   })
 
+  test('that is down for longer than a submission lives sends it anew, once', async () => {
+    const { url, proxy, ledger } = await useProxiedLedger({ closeIntervalMs: 20 })
+    const payer = await usePlugin(url)
+    await payer.sendTransfer(someTransfer())
+    proxy.hold()
+    const sent = payer.sendTransfer(someTransfer())
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+    proxy.accepts = false
+    proxy.cut()
+    proxy.release()
+    const { ledgerIndex } = await ledger.newest()
+    await expect
+      .poll(async () => (await ledger.newest()).ledgerIndex - ledgerIndex, { timeout: 20_000 })
+      .toBeGreaterThan(25)
+    proxy.accepts = true
+    await sent
+    await payer.sendTransfer(someTransfer())
+    const own = (await ledger.transactionsOf(customer.address)).filter(
+      ({ Account }) => Account === customer.address
+    )
+    expect(own.map(({ TransactionType }) => TransactionType)).toEqual(Array(3).fill('EscrowCreate'))
+  })
+
   test('that is slow loses nothing', async () => {
     const { ledger, payer, payee } = await useBoth()
     ledger.proxy.delayMs = 40

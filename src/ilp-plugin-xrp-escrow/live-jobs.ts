@@ -29,7 +29,8 @@ export class LiveJobs {
     const other = this.#bySequence.get(job.sequence)
     if (other && other !== job) this.#rivals.add(job)
     else this.#bySequence.set(job.sequence, job)
-    this.#mayBeStale = true
+    // What has just been sent is not: looking at all of them for each would take the longer, the more there are.
+    if (job.sentIn === Number.NEGATIVE_INFINITY) this.#mayBeStale = true
   }
 
   delete(job: Job): void {

@@ -5,7 +5,7 @@ import { heapOf, type Run, startClient, startLedger, startShop } from './process
 import { mean, slope } from './statistics.ts'
 import type { Row, Section, Table } from './table.ts'
 
-const intervalMs = 3
+const intervalMs = 5
 const closeIntervalMs = 1000
 // What is under way comes and goes with every ledger: the heap is looked at so often within one.
 const looks = 4
@@ -27,7 +27,7 @@ export async function growth(run: Run): Promise<Section> {
 }
 
 async function heaps({ isQuick }: Run): Promise<Table[]> {
-  const marks = isQuick ? [200, 600, 1_000] : [1_000, 4_000, 8_000, 12_000]
+  const marks = isQuick ? [200, 600, 1_000] : [1_000, 6_000, 12_000, 18_000]
   const stage = await setStage()
   try {
     const ledger = await startLedger(stage, closeIntervalMs)

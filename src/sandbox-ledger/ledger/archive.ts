@@ -41,14 +41,15 @@ export class Archive {
     const page = deflateRawSync(this.#page.subarray(0, this.#end), { level: 1 })
     this.#compressedBytes += page.length
     this.#pages.set(this.#number++, page)
-    this.#page = Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, 4 + length))
+    if (this.#page.length < 4 + length) this.#page = Buffer.allocUnsafeSlow(4 + length)
     this.#end = 0
   }
 
   read(address: number): Buffer {
     const page = this.#open(Math.floor(address / ADDRESSES_PER_PAGE))
     const start = (address % ADDRESSES_PER_PAGE) + 4
-    return page.subarray(start, start + page.readUInt32BE(start - 4))
+    const record = page.subarray(start, start + page.readUInt32BE(start - 4))
+    return page === this.#page ? Buffer.from(record) : record // that page is written anew
   }
 
   #open(number: number): Buffer {

@@ -42,13 +42,13 @@ export const accountId = remember(address => Buffer.from(decodeAccountID(address
 export const addressOf = remember(deriveAddress)
 
 const uint32 = (value: number) => {
-  const bytes = Buffer.alloc(4)
+  const bytes = Buffer.allocUnsafe(4)
   bytes.writeUInt32BE(value)
   return bytes
 }
 
 const uint64 = (value: number) => {
-  const bytes = Buffer.alloc(8)
+  const bytes = Buffer.allocUnsafe(8)
   bytes.writeBigUInt64BE(BigInt(value))
   return bytes
 }

@@ -150,7 +150,7 @@ class KeptLedger implements ClosedLedger {
     const parts: Buffer[] = []
     for (const [index, entry] of undo) {
       const bytes = entry ? serialize(entry) : Buffer.alloc(0)
-      const head = Buffer.alloc(36)
+      const head = Buffer.allocUnsafe(36)
       head.write(index, 'hex')
       head.writeUInt32BE(bytes.length, 32)
       parts.push(head, bytes)
@@ -233,7 +233,7 @@ export class History {
     const ledger = new KeptLedger(this, this.#archive, { header, first, size: applied.length, undo })
     for (const [position, { transaction, metaBlob, accounts }] of applied.entries()) {
       const number = first + position
-      const length = Buffer.alloc(4)
+      const length = Buffer.allocUnsafe(4)
       length.writeUInt32BE(transaction.blob.length)
       this.#addresses.push(this.#archive.append([length, transaction.blob, metaBlob]))
       this.#numbers.set(keyOf(transaction.hash), number)

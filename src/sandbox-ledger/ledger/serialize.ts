@@ -124,5 +124,5 @@ function putFields(object: object, forSigning: boolean) {
 export function serialize(object: object, { forSigning = false } = {}): Buffer {
   at = 0
   putFields(object, forSigning)
-  return Buffer.copyBytesFrom(bytes, 0, at)
+  return Buffer.from(bytes.subarray(0, at))
 }

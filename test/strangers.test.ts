@@ -241,6 +241,9 @@ describe('both shops, on one account', () => {
 
   test('is paid for each letter, also when the escrow was made with a ticket', async () => {
     const { script, url } = shopOf('streaming-shop')
+    // Those of the tests before are over.
+    const all = (pattern: RegExp) => script.output.match(pattern)?.length
+    await script.prints(() => all(/Accepted payment/g) === all(/Payment complete/g))
     const before = script.output.length
     const stream = await LetterStream.open(url)
     const offer = parsePay(stream.pay)

@@ -19,8 +19,9 @@ export class Refusals {
   #count = 0
   #forOthers = 0
   #sharesAccount = false
-  // Whether the ledger plugin still finds open payments of earlier, and how many it has found.
+  // Whether the ledger plugin still finds open payments of an earlier run, and how many it has found.
   #isReading = false
+  #hasRead = false
   #earlier = 0
 
   /** @param plugin - not connected yet, so that nothing goes unseen */
@@ -79,13 +80,15 @@ export class Refusals {
   }
 
   #onReading({ escrows, read }: { escrows: number; read: number }): void {
-    const wasReading = this.#isReading
-    this.#isReading = read < escrows
-    if (this.#isReading && !wasReading && escrows >= manyPayments)
+    // What is read once more, after the connection was lost, is of this run.
+    if (this.#hasRead) return
+    if (!this.#isReading && escrows >= manyPayments)
       console.log(`    - Reading ${escrows} open payments of earlier: the shop sells meanwhile`)
-    if (this.#isReading || this.#earlier === 0) return
-    const what = `${count(this.#earlier, 'payment')} of an earlier run`
-    console.log(`    - Found ${what}: what is not taken goes back when it expires`)
-    this.#earlier = 0
+    this.#isReading = read < escrows
+    this.#hasRead = !this.#isReading
+    if (this.#hasRead && this.#earlier > 0) {
+      const what = `${count(this.#earlier, 'payment')} of an earlier run`
+      console.log(`    - Found ${what}: what is not taken goes back when it expires`)
+    }
   }
 }

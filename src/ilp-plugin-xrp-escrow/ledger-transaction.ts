@@ -28,7 +28,7 @@ export type Content =
   | { kind: 'payment'; payee: string; rejection?: Rejection; message?: WireMessage }
 
 /** A transfer that a transaction has made. */
-export interface TransferOnLedger {
+interface TransferOnLedger {
   transfer: LedgerTransfer
   /** see `termsOf` */
   terms: string

@@ -65,7 +65,7 @@ export interface SandboxLedger {
   close(): Promise<void>
 }
 
-export const defaultFunding = [
+const defaultFunding = [
   { address: accounts.shop.address, xrp: 10_000 },
   { address: accounts.customer.address, xrp: 10_000 }
 ]

@@ -42,7 +42,7 @@ export function parseCondition(hex: string): Condition | undefined {
 }
 
 /** Reads the preimage in a PREIMAGE-SHA-256 fulfillment (hex); undefined if it is malformed. */
-export function parseFulfillment(hex: string): Buffer | undefined {
+function parseFulfillment(hex: string): Buffer | undefined {
   const bytes = Buffer.from(hex, 'hex')
   if (bytes.length > MAX_FULFILLMENT_LENGTH) return undefined
   const outer = element(bytes, 0xa0)

@@ -1,7 +1,7 @@
 import { indexOf } from './hashes.ts'
 import type { Change, LedgerEntry, View } from './state.ts'
 
-export interface AffectedNode {
+interface AffectedNode {
   LedgerEntryType: string
   LedgerIndex: string
   PreviousTxnID?: string

@@ -29,7 +29,7 @@ function readInteger(signature: Buffer, offset: number): { value: bigint; end: n
  * two possible values of S, so that nobody can change a signed transaction's hash.
  * Source: xrpl.org "Transaction Malleability".
  */
-export function isFullyCanonical(signature: Buffer): boolean {
+function isFullyCanonical(signature: Buffer): boolean {
   if (signature.length < 8 || signature.length > 72) return false
   if (signature[0] !== 0x30 || signature[1] !== signature.length - 2) return false
   const r = readInteger(signature, 2)

@@ -48,11 +48,11 @@ const accountFlags = {
 
 const flagEntries = Object.entries(accountFlags)
 
-export const hasFlag = (flags: number, name: keyof typeof accountFlags) => (flags & accountFlags[name]) !== 0
+const hasFlag = (flags: number, name: keyof typeof accountFlags) => (flags & accountFlags[name]) !== 0
 
 const exists = (state: State, account: string) => readAccount(state, indexOf.account(account)) !== undefined
 
-export const accountInfo: Command = request => {
+const accountInfo: Command = request => {
   const { params, apiVersion } = request
   const text = readAccountText(params, 'account', 'ident')
   const { state, fields, closed } = findLedger(request)
@@ -96,7 +96,7 @@ function readTypes(params: Json): (entry: LedgerEntry) => boolean {
   return ({ LedgerEntryType }) => LedgerEntryType === entryTypes[type]
 }
 
-export const accountObjects: Command = request => {
+const accountObjects: Command = request => {
   const { params } = request
   const text = readAccountText(params, 'account')
   const { state, fields } = findLedger(request)
@@ -315,7 +315,7 @@ function rangeOf({ closed }: FoundLedger) {
 const isUint = (value: unknown) =>
   value === null || typeof value === 'boolean' || (typeof value === 'number' && value >= 0)
 
-export const accountTx: Command = request => {
+const accountTx: Command = request => {
   const { params, ledger, apiVersion } = request
   const binary = readStrictFlag(request, 'binary')
   const forward = readStrictFlag(request, 'forward')

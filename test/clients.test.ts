@@ -126,8 +126,8 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     for (const run of runs) await run.prints(hasLetters(3))
     for (const run of runs) {
       expect(await run.interrupt()).toBe(0)
-      const { letters, fulfilled, onLetters, fees } = summaryOf(run)
-      expect([onLetters, fees]).toEqual([fulfilled * 10, fulfilled * 10])
+      const { letters, fulfilled, inEscrow, onLetters, fees } = summaryOf(run)
+      expect([onLetters, fees]).toEqual([fulfilled * 10, (fulfilled + inEscrow) * 10])
       expect(lettersIn(run.output)).toHaveLength(letters)
     }
   })

@@ -7,6 +7,8 @@ export interface Order {
   feeUnits: number
   /** ledger time after which there is no point in sending it */
   pointlessAfter: number
+  /** whether there is none already */
+  isDone?(): boolean
   /** takes note of all that may still be applied, before the newest of it is sent */
   note?(versions: Version[]): Promise<void>
 }

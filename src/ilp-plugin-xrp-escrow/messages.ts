@@ -21,8 +21,8 @@ interface MessageHost {
   prefix: string
   /** classic address of the account */
   address(): string
-  /** sends a transaction and waits until it is validated; `what` names it in an error */
-  send(tx: Record<string, unknown>, what: string): Promise<unknown>
+  /** sends a transaction, unless it `isDone`, and waits until it is validated; `what` names it in an error */
+  send(tx: Record<string, unknown>, what: string, isDone: () => boolean): Promise<unknown>
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
 }
 
@@ -39,6 +39,9 @@ export class Messages {
   // With whom under which id there is nothing more to say: asked from this account, be it by another program, or
   // answered. What comes then is an answer, or somebody's answer to an answer.
   readonly #settled = new Set<string>()
+  // What this account has answered on the ledger: an earlier run of the program may have, which a server that is behind
+  // tells only after the request.
+  readonly #answered = new Set<string>()
   #handler: RequestHandler | undefined
 
   constructor(host: MessageHost) {
@@ -91,7 +94,7 @@ export class Messages {
     try {
       const from = prefix + this.#host.address()
       this.#host.tell('outgoing_request', { ...message, id, from, ledger: prefix })
-      await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`), answered])
+      await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`, () => false), answered])
       return await answered
     } finally {
       clearTimeout(timer)
@@ -108,7 +111,7 @@ export class Messages {
   async onPayment(account: string, payee: string, message: WireMessage): Promise<void> {
     const address = this.#host.address()
     const { id, isResponse, ...content } = message
-    if (account === address && !isResponse) this.#settle(payee, id)
+    if (account === address) remember(isResponse ? this.#answered : this.#settled, nameOf(payee, id))
     if (payee !== address) return
     const { prefix } = this.#host
     const incoming: Message = { id, from: prefix + account, to: prefix + payee, ledger: prefix, ...content }
@@ -118,14 +121,16 @@ export class Messages {
       asked.answer(copyOf(incoming))
       return
     }
-    if (isResponse || this.#settled.has(`${account}:${id}`)) return
+    const name = nameOf(account, id)
+    if (isResponse || this.#settled.has(name)) return
     this.#host.tell('incoming_request', incoming)
     if (!this.#handler) return
-    this.#settle(account, id)
+    remember(this.#settled, name)
+    const isAnswered = () => this.#answered.has(name)
     try {
       const { ilp, custom } = (await this.#handler(copyOf(incoming))) ?? {}
       const Memos = toMessageMemos({ id, ilp, custom, isResponse: true } as WireMessage)
-      await this.#send(account, Memos, `The answer to request "${id}"`)
+      await this.#send(account, Memos, `The answer to request "${id}"`, isAnswered)
       const outgoing = { id, from: prefix + payee, to: prefix + account, ledger: prefix }
       this.#host.tell('outgoing_response', {
         ...outgoing,
@@ -133,19 +138,24 @@ export class Messages {
         ...(custom !== undefined && { custom })
       })
     } catch (err) {
-      this.#host.tell('error', err as Error)
+      if (!isAnswered()) this.#host.tell('error', err as Error)
     }
   }
 
-  #settle(peer: string, id: string): void {
-    this.#settled.add(`${peer}:${id}`)
-    const [oldest] = this.#settled
-    if (oldest !== undefined && this.#settled.size > remembered) this.#settled.delete(oldest)
+  async #send(destination: string, Memos: Memos, what: string, isDone: () => boolean): Promise<void> {
+    const tx = { TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }
+    await this.#host.send(tx, what, isDone)
   }
+}
 
-  async #send(destination: string, Memos: Memos, what: string): Promise<void> {
-    await this.#host.send({ TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }, what)
-  }
+function nameOf(peer: string, id: string): string {
+  return `${peer}:${id}`
+}
+
+function remember(names: Set<string>, name: string): void {
+  names.add(name)
+  const [oldest] = names
+  if (oldest !== undefined && names.size > remembered) names.delete(oldest)
 }
 
 /** @throws InvalidFieldsError, MaximumIlpDataSizeExceededError, MaximumCustomDataSizeExceededError */

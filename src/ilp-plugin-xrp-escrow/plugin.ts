@@ -53,8 +53,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     this.#messages = new Messages({
       prefix: this.#options.prefix,
       address: () => this.#session?.address ?? '',
-      send: async (tx, what) =>
-        this.#connected().submit({ tx, feeUnits: plainFeeUnits, pointlessAfter }, what),
+      send: async (tx, what, isDone) =>
+        this.#connected().submit({ tx, feeUnits: plainFeeUnits, pointlessAfter, isDone }, what),
       tell: (event, ...args) => this.#tell(event, ...args)
     })
   }

@@ -198,14 +198,18 @@ export class Submitter {
     if (version && version.lastLedger > job.sentIn) this.#ask(job, version)
   }
 
+  /** Takes a transaction out of the queue that nobody needs any more. */
+  #dropPointless(job: Job): boolean {
+    if (job.pointlessAfter > this.#connection.validated.closeTime && !job.isDone?.()) return false
+    this.#queue.shift()
+    if (job.versions.size === 0) this.#fail(job, 'expired', 'its time was over before it could be sent')
+    return true
+  }
+
   /** Signs and sends the first transaction of the queue. */
   async #send(job: Job): Promise<void> {
     const { validated } = this.#connection
-    if (job.pointlessAfter <= validated.closeTime) {
-      this.#queue.shift()
-      if (job.versions.size === 0) this.#fail(job, 'expired', 'its time was over before it could be sent')
-      return
-    }
+    if (this.#dropPointless(job)) return
     const fee = this.#fees.drops(job.feeUnits)
     if (fee > this.#maxFeeDrops) {
       this.#waitForPlace(job, fee)
@@ -213,7 +217,7 @@ export class Submitter {
     }
     try {
       const sequence = job.sequence || (await this.#sequence.next(taken => this.#live.isTaken(taken)))
-      if (this.#queue[0] !== job || !this.#mayGoOn) return
+      if (this.#queue[0] !== job || !this.#mayGoOn || this.#dropPointless(job)) return
       this.#queue.shift()
       const version = this.#signVersion(job, sequence, fee)
       await job.note?.([...job.versions.values()])

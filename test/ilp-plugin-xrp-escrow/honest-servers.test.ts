@@ -8,6 +8,7 @@ import { fieldsOf, metaOf } from '../../src/sandbox-ledger/ledger/history.ts'
 import type { Message } from '../sandbox-ledger/client.ts'
 import * as distort from '../support/distorting-server.ts'
 import {
+  hex,
   prefix,
   record,
   shop,
@@ -30,6 +31,7 @@ const steps = 8
 // All that waits here, the plugin and its connection, waits so many times faster than by the clock.
 const haste = 25
 const maxLedgers = 200
+const messageMemo = 'https://interledger.org/rel/xrpMessage'
 const epochSeconds = 946_684_800
 
 const real = { setTimeout, setInterval, now: performance.now.bind(performance) }
@@ -140,7 +142,8 @@ const plans = fc.record({
       ledgersBehind: fc.integer({ min: 1, max: 40 })
     }),
     { maxLength: 2 }
-  )
+  ),
+  requests: fc.array(fc.record({ at: step, timeoutMs: fc.constantFrom(50, 2_000, 20_000) }), { maxLength: 2 })
 })
 type Plan = typeof plans extends fc.Arbitrary<infer P> ? P : never
 
@@ -180,6 +183,8 @@ class Process {
     this.plugin = new PluginXrpEscrow({ server: server.url, _store, ...options } as PluginOptions)
     this.plugin.setMaxListeners(0)
     this.told = record(this.plugin)
+    // Both answer whatever they are asked, so that an answer that is taken for a request has no end.
+    this.plugin.registerRequestHandler(async ({ from = '' }) => ({ to: from, custom: { answer: 2 } }))
   }
 
   static async start(
@@ -311,6 +316,13 @@ async function run(plan: Plan): Promise<void> {
     if (process.isAlive) transfer.outcome = outcome
   }
 
+  const ask = async ({ plugin, waitsFor }: Process, timeout: number) => {
+    const request = { to: prefix + accounts.shop.address, custom: { question: 1 }, timeout }
+    waitsFor.add('sendRequest')
+    await plugin.sendRequest(request).catch(() => {})
+    waitsFor.delete('sendRequest')
+  }
+
   const take = async (process: Process, transfer: Sent) => {
     if (transfer.payee === 'rejects') {
       const reason = {
@@ -382,6 +394,8 @@ async function run(plan: Plan): Promise<void> {
         sent.set(id, made)
         pay(now.payer, made)
       }
+      for (const { timeoutMs } of plan.requests.filter(request => request.at === at))
+        ask(now.payer, timeoutMs)
       for (const event of plan.events.filter(event => event.at === at)) await happen(event)
       await turns()
       ledger.close()
@@ -398,7 +412,7 @@ async function run(plan: Plan): Promise<void> {
     let ledgers = 0
     const isInOrder = () => {
       const calm = { payer: isCalm('payer'), payee: isCalm('payee') }
-      check(sandbox, [...sent.values()], processes, now, calm, ledgers)
+      check(sandbox, [...sent.values()], processes, now, calm, { ledgers, requests: plan.requests.length })
     }
     const settle = async () => {
       for (;;) {
@@ -445,7 +459,7 @@ function check(
   processes: { who: 'payer' | 'payee'; process: Process }[],
   now: Record<'payer' | 'payee', Process>,
   isCalm: Record<'payer' | 'payee', boolean>,
-  ledgers: number
+  { ledgers, requests }: { ledgers: number; requests: number }
 ): void {
   const { history } = sandbox.ledger
   const { transactions } = history.accountTransactions(accounts.customer.address, {
@@ -458,6 +472,7 @@ function check(
   const bySequence = new Map<number, string>()
   const balance = { payer: 0n, payee: 0n }
   const types: string[] = []
+  let messages = 0
   for (const transaction of transactions) {
     const { ledgerIndex } = transaction
     const fields: Message = fieldsOf(transaction)
@@ -467,7 +482,10 @@ function check(
     types.push(`${ledgerIndex} ${TransactionType} ${TransactionResult}`)
     balance[Account === accounts.customer.address ? 'payer' : 'payee'] -= BigInt(Fee)
     if (TransactionResult !== 'tesSUCCESS') continue
-    if (TransactionType === 'EscrowCreate' || TransactionType === 'Payment') {
+    if (TransactionType === 'Payment' && Memos[0].Memo.MemoType === hex(messageMemo)) {
+      messages++
+      balance.payer += BigInt(Account === accounts.customer.address ? -Amount : Amount)
+    } else if (TransactionType === 'EscrowCreate' || TransactionType === 'Payment') {
       const id = Buffer.from(Memos[1].Memo.MemoData, 'hex').toString()
       const fate = fates.get(id) ?? { creates: 0, createdIn: ledgerIndex }
       fate.creates++
@@ -493,6 +511,8 @@ function check(
     expect(process.plugin.isConnected(), `${who} is connected ${about}`).toBe(true)
     expect([...process.waitsFor], `what ${who} still waits for ${about}`).toEqual([])
   }
+  // A request and its answer, and nothing more, whoever hears of them however late.
+  expect(messages, `payments for ${requests} requests ${about}`).toBeLessThanOrEqual(2 * requests)
   expect(openEscrows(sandbox), `open escrows ${about}`).toBe(0)
   const balanceOf = (address: string) => {
     const roots = [...sandbox.ledger.entries()].flatMap(entry =>
@@ -544,11 +564,13 @@ function check(
       .filter(([event]) => event === 'error')
       .map(([, err]) => (err as Error).message)
       .filter(message => !(process.lacksHistory && message.includes('does not have')))
+      // A request that could not be answered, for want of a connection.
+      .filter(message => requests === 0 || !message.includes('not connected'))
     expect(errors, `${who}'s errors`).toEqual([])
   }
 }
 
-const calm: Plan = { seed: 0, payer: [], payee: [], transfers: [], events: [] }
+const calm: Plan = { seed: 0, payer: [], payee: [], transfers: [], events: [], requests: [] }
 
 /** Found in earlier runs, and mended. */
 const found: Plan[] = [
@@ -567,7 +589,13 @@ const found: Plan[] = [
       transfers: [{ at: 0, livesForSeconds: 21, payee: 'fulfills' }],
       events: [{ at: 4, who: 'payer', what: 'crashes', ledgersBehind: 0 }]
     })
-  )
+  ),
+  // Read once more by a new process, on a server that does not know yet that it was answered.
+  {
+    ...calm,
+    requests: [{ at: 2, timeoutMs: 20_000 }],
+    events: [{ at: 7, who: 'payee', what: 'crashes', ledgersBehind: 23 }]
+  }
 ]
 
 test(`${runs} drawn histories of honest servers end with every drop where it belongs`, async () => {

@@ -8,7 +8,7 @@ const closeIntervalMs = 1000
 const intervalMs = 1
 // Half of what the public ledger carries: a letter is two transactions.
 const goalPerSecond = 750
-const busy = 0.93
+const busy = 0.9
 
 /** How many letters a second one client and one shop can stream, and what keeps them from more. */
 export async function fill({ isQuick }: Run): Promise<Section> {

@@ -18,7 +18,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
 import { bundleOf } from '../support/bundles.ts'
-import { root } from '../support/scripts.ts'
+import { freePort, root } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
@@ -40,13 +40,6 @@ async function listen(): Promise<{ server: Server; port: number }> {
   const server = createServer(socket => socket.end('I am no ledger\n')).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { server, port: (server.address() as { port: number }).port }
-}
-
-async function freePort(): Promise<number> {
-  const { server, port } = await listen()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function node(...args: string[]): ChildProcess {

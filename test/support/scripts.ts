@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -180,12 +181,16 @@ export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger>
   return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
 }
 
-/** A port that nobody is listening on. */
+/** A port that nobody is listening on: below those that the system gives to whoever asks for any, or another test had it. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  const server = createServer()
+  for (;;) {
+    const port = randomInt(10_000, 30_000)
+    server.listen(port)
+    const isFree = await once(server, 'listening').catch(() => false)
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }

@@ -1,4 +1,6 @@
-import type { Job } from './job.ts'
+import type { Page } from './account-reader.ts'
+import { type Job, ledgersToLive } from './job.ts'
+import type { Json } from './json.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
 import { type Ask, errorCode } from './server-socket.ts'
 
@@ -14,6 +16,8 @@ interface Evidence {
   /** the newest ledger that nobody told of */
   lastMissed: number
   lookUp(hash: string): Promise<ValidatedTransaction | undefined>
+  /** reads the account's history; `range` has the parameters of `account_tx` */
+  search(range: Json): Promise<Page>
 }
 
 /**
@@ -24,7 +28,7 @@ interface Evidence {
  */
 export async function fateOf(
   job: Job,
-  { lastLedger, free, lastMissed, lookUp }: Evidence
+  { lastLedger, free, lastMissed, lookUp, search }: Evidence
 ): Promise<ValidatedTransaction | 'dead' | 'open' | 'unknown'> {
   const isUsed = free > job.sequence
   // Had it been ours that used the sequence, the ledgers would have told.
@@ -34,7 +38,25 @@ export async function fateOf(
     const found = await lookUp(hash)
     if (found) return found
   }
-  return isOver(job, lastLedger - ledgersToTell) ? 'unknown' : 'open'
+  if (!isOver(job, lastLedger - ledgersToTell)) return 'open'
+  return (await isInNone(job, search)) ? 'dead' : 'unknown'
+}
+
+/** Whether the account's history is there for all ledgers that a transaction could be in, and does not have it. */
+async function isInNone({ versions }: Job, search: Evidence['search']): Promise<boolean> {
+  const lastLedgers = [...versions.values()].map(version => version.lastLedger)
+  const [first, last] = [Math.min(...lastLedgers) - ledgersToLive, Math.max(...lastLedgers)]
+  let marker: unknown
+  do {
+    const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
+    const page = await search(range).catch(err => {
+      if (errorCode(err) === undefined) throw err
+    })
+    if (!page || page.first > first || page.last < last) return false
+    if (page.transactions.some(({ hash }) => versions.has(hash))) return false
+    marker = page.marker
+  } while (marker !== undefined)
+  return true
 }
 
 /** Whether the last ledger of each of its versions has passed. */

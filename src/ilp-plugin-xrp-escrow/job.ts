@@ -1,5 +1,8 @@
 import type { ValidatedTransaction } from './ledger-transaction.ts'
 
+// A transaction may be validated in this many ledgers after the newest one, and never later.
+export const ledgersToLive = 20
+
 /** A transaction to be sent: what is missing are Account, Sequence, Fee, LastLedgerSequence and the signature. */
 export interface Order {
   tx: Record<string, unknown>

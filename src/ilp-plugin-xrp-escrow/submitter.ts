@@ -1,7 +1,7 @@
 import { AccountSequence } from './account-sequence.ts'
 import { UnreachableError } from './errors.ts'
 import { fateOf, isOver, lookUp } from './fate.ts'
-import { type Job, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
+import { type Job, ledgersToLive, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
 import type { Json } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
@@ -11,8 +11,6 @@ import { NetworkFees } from './network-fees.ts'
 import { errorCode } from './server-socket.ts'
 import { type SignedTransaction, signer, type Wallet } from './sign.ts'
 
-// A transaction may be validated in this many ledgers after the newest one, and never later.
-const ledgersToLive = 20
 // How often a transaction that can certainly not be applied any more is signed anew before its sender is told.
 const maxAttempts = 10
 // How many ledgers to wait for a place in them at a fee that the options allow.
@@ -326,7 +324,8 @@ export class Submitter {
   async #review(job: Job, free: number, lastLedger: number): Promise<void> {
     const fate = await fateOf(job, {
       ...{ lastLedger, free, lastMissed: this.#lastMissed },
-      lookUp: hash => lookUp(request => this.#connection.request(request), hash, this.#prefix)
+      lookUp: hash => lookUp(request => this.#connection.request(request), hash, this.#prefix),
+      search: range => this.#connection.search(range)
     })
     // It may have become known in another way meanwhile.
     if (job.versions.size === 0) return

@@ -597,6 +597,23 @@ const found: Plan[] = [
     ...calm,
     requests: [{ at: 2, timeoutMs: 20_000 }],
     events: [{ at: 7, who: 'payee', what: 'crashes', ledgersBehind: 23 }]
+  },
+  // Signed on a server that is behind, with sequences that were used long ago, and then looked for by a new process.
+  {
+    ...calm,
+    transfers: [
+      { at: 4, livesForSeconds: 30, payee: 'is just paid' },
+      { at: 6, livesForSeconds: 29, payee: 'fulfills' },
+      { at: 4, livesForSeconds: 27, payee: 'fulfills' }
+    ],
+    requests: [
+      { at: 2, timeoutMs: 2_000 },
+      { at: 2, timeoutMs: 20_000 }
+    ],
+    events: [
+      { at: 3, who: 'payer', what: 'crashes', ledgersBehind: 27 },
+      { at: 7, who: 'payer', what: 'crashes', ledgersBehind: 8 }
+    ]
   }
 ]
 

@@ -18,7 +18,7 @@ const ledgers = {
 
   /**
    * The public XRP test network. Its money is worth nothing either, but its ledger is the real one's twin.
-   *  1. Run "npm run testnet-accounts": the network's faucet makes two accounts and gives them test XRP.
+   *  1. Run "npm run testnet-accounts": it makes two accounts, and the network's faucet gives them test XRP.
    *  2. Find their secrets in the file .env, as XRP_SHOP_SECRET and XRP_CUSTOMER_SECRET.
    *     (Or take both from https://xrpl.org/resources/dev-tools/xrp-faucets and write .env yourself.)
    *  3. Change ledgers.sandbox() below to ledgers.testNetwork().
@@ -70,6 +70,6 @@ function open({ secret }: { secret: string }) {
 export const xrp = {
   Customer: () => open(customer),
   Shop: () => open(shop),
-  // Whether what is in escrow ends with the last script, as this ledger does.
+  // Whether the ledger, and what is in escrow on it, ends soon after the last script, as the sandbox does.
   escrowsEnd
 }

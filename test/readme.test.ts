@@ -53,7 +53,7 @@ describe('the way from the tutorial to the code', () => {
   )
 
   test("has a stop for each of the text's snippets", () => {
-    expect(links).toHaveLength(5)
+    expect(links).toHaveLength(6)
   })
 })
 

@@ -1,8 +1,7 @@
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json } from './json.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import type { Ask } from './server-socket.ts'
-import { errorCode } from './server-socket.ts'
+import { type Ask, errorCode } from './server-socket.ts'
 
 // After a refusal, or while a ledger's transactions are not to be had yet.
 const firstPauseMs = 100
@@ -68,6 +67,7 @@ export class AccountReader {
   reset(): void {
     this.#cursor = { ledger: 0, index: 0 }
   }
+
   /**
    * Reads and tells until nothing is left.
    *
@@ -83,7 +83,8 @@ export class AccountReader {
         page ??= await this.#page(line.ask)
         if (!line.isUsed()) break
         isNew = await this.#tell(line, page)
-        page = isNew && page.marker !== undefined ? await this.#page(line.ask, page.marker) : undefined
+        // Also past what was told of a ledger already: the rest of it stands on a later page.
+        page = page.marker === undefined ? undefined : await this.#page(line.ask, page.marker)
       } catch {
         // What was told is told: the rest is asked for again.
         page = undefined

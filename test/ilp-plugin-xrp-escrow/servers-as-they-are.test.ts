@@ -141,6 +141,33 @@ describe('a ledger', () => {
         expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     }
   )
+
+  test('that takes several pages to tell is told whole, also if a page fails', async () => {
+    let failures = 0
+    const { sandbox, server } = await useDistortedLedger(
+      [
+        {
+          request(request) {
+            if (request.command !== 'account_tx') return undefined
+            request.limit = 4
+            if (request.marker === undefined || failures++ > 0) return undefined
+            return { id: request.id, type: 'response', status: 'error', error: 'slowDown' }
+          }
+        }
+      ],
+      { closeIntervalMs: 0 }
+    )
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const transfers = Array.from({ length: 10 }, () => someTransfer())
+    const sent = Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+    await expect.poll(() => sandbox.ledger.openTransactions.size).toBe(10)
+    sandbox.ledger.close()
+    await sent
+    const prepared = await until(payee, 'incoming_prepare', 10)
+    expect(prepared.map(([told]) => (told as Transfer).id)).toEqual(transfers.map(({ id }) => id))
+    expect(failures).toBeGreaterThan(1)
+  })
 })
 
 describe('an escrow', () => {

@@ -1,6 +1,6 @@
 // npm run testnet-accounts: two accounts on the XRP test network, for the shop and the customer.
 import { existsSync, readFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, Wallet } from 'xrpl'
 import { end } from './terminal/ending.ts'
@@ -49,11 +49,10 @@ for (const name of names) {
 await client.disconnect()
 
 const separator = known && !known.endsWith('\n') ? '\n' : ''
-// Nobody else may read them, not even for a moment, nor in a file that was there before.
-const secrets = await open(file, 'a', 0o600)
-await secrets.chmod(0o600)
-await secrets.write(`${separator}${lines.join('\n')}\n`)
-await secrets.close()
+// Nobody else may read them, not even for a moment: in a file of their own, since one that was there before may be open.
+const unfinished = `${file}.${process.pid}`
+await writeFile(unfinished, `${known}${separator}${lines.join('\n')}\n`, { mode: 0o600, flag: 'wx' })
+await rename(unfinished, file)
 console.log(`Their secrets are in ${file}, for your eyes only.`)
 console.log(
   'Now change ledgers.sandbox() to ledgers.testNetwork() in plugins.ts, and run the scripts as before.'

@@ -88,7 +88,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     this.#connecting = undefined
     if (!this.#session) return
     const reason = 'The plugin was disconnected before the ledger had decided'
-    this.#session.submitter.giveUpUnsent(reason)
+    this.#session.giveUpUnsent(reason)
     for (const reject of this.#waiting) reject(new UnreachableError(reason))
     this.#messages.giveUp(new UnreachableError(reason))
     await this.#session.connection.close()

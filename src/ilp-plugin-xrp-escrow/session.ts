@@ -5,7 +5,7 @@ import {
   NotAcceptedError,
   UnreachableError
 } from './errors.ts'
-import type { Order } from './job.ts'
+import { type Order, TransactionFailedError } from './job.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import { LedgerConnection } from './ledger-connection.ts'
@@ -48,6 +48,8 @@ export class Session {
   readonly #notes: SentNotes
   // The notes of transfers that are about to be told.
   readonly #recalled = new Map<string, SentNote>()
+  // How often the host has disconnected.
+  #disconnects = 0
   #feeNow: { ledger: number; drops: Promise<number> } | undefined
 
   /** @throws InvalidFieldsError for options that are wrong */
@@ -115,17 +117,24 @@ export class Session {
     }
   }
 
+  /** Gives up what has not been sent: its senders are told the reason. */
+  giveUpUnsent(reason: string): void {
+    this.#disconnects++
+    this.submitter.giveUpUnsent(reason)
+  }
+
   /** Sends a transfer to the ledger, and sees to it that it is known what became of it. */
   async send(record: TransferRecord, tx: Json): Promise<void> {
     const { id, amount, to } = record.transfer
     const { outgoing } = this.transfers
+    const disconnects = this.#disconnects
     const what = `Transfer "${id}" of ${amount} drops to "${to}"`
     try {
       // An earlier run of the program may have sent it.
       await this.#stock.ownKnown
       if (record.state !== 'sending') return
       if (record.hasDouble) throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
-      await this.#sendNoted(record, tx).catch(err => {
+      await this.#sendNoted(record, tx, disconnects).catch(err => {
         throw transactionFailed(what, err)
       })
       if (record.state === 'sending') outgoing.forget(record)
@@ -143,7 +152,7 @@ export class Session {
     }
   }
 
-  async #sendNoted(record: TransferRecord, tx: Json): Promise<void> {
+  async #sendNoted(record: TransferRecord, tx: Json, disconnects: number): Promise<void> {
     const { terms, transfer, cancelAfter } = record
     const { id, noteToSelf, expiresAt } = transfer
     const order: Order = { tx, feeUnits: plainFeeUnits, pointlessAfter: cancelAfter }
@@ -151,6 +160,8 @@ export class Session {
     if (known && known.terms !== terms)
       throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
     if (known && known.versions.length === 0) return
+    if (!known && disconnects !== this.#disconnects)
+      throw new TransactionFailedError('notSent', 'The plugin was disconnected meanwhile')
     const { closeTime } = this.connection.validated
     if (!known && cancelAfter <= closeTime) {
       const now = new Date(toUnixMs(closeTime)).toISOString()

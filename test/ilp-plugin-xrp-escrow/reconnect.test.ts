@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { TestLedgerOptions } from '../support/ledger.ts'
@@ -249,6 +250,40 @@ describe('disconnect', () => {
     await payer.sendTransfer(transfer)
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
+
+  test.each(['the store', 'what is open'])(
+    'gives up what waits for %s, also when it is connected again by then',
+    async awaited => {
+      const ledger = await useLedger()
+      let release = () => {}
+      const released = new Promise<void>(resolve => {
+        release = resolve
+      })
+      const server = await useScriptedServer(ledger, {
+        request: ({ command }) =>
+          command === 'account_objects' && awaited === 'what is open' ? 'nothing' : undefined
+      })
+      const _store = {
+        get: () => released.then(() => undefined),
+        put: async () => {},
+        del: async () => {}
+      }
+      const payer = await usePlugin(server.url, awaited === 'the store' ? { _store } : {})
+      const transfer = someTransfer()
+      const sent = expect(payer.sendTransfer(transfer)).rejects.toThrow(named('UnreachableError'))
+      await payer.disconnect()
+      await sent
+      server.request = undefined
+      await payer.connect()
+      release()
+      // Whoever tries again under another id pays once.
+      const again = { ...transfer, id: randomUUID() }
+      await payer.sendTransfer(again)
+      await payer.sendTransfer(someTransfer())
+      expect(storyOf(payer.told, again.id)).toEqual(['outgoing_prepare'])
+      expect(storyOf(payer.told, transfer.id)).toEqual([])
+    }
+  )
 
   test('while connecting ends that, and does not get into the way of the next', async () => {
     const ledger = await useProxiedLedger()

@@ -221,8 +221,8 @@ export class Submitter {
       await job.note?.([...job.versions.values()])
       if (job.versions.has(version.hash)) this.#ask(job, version)
     } catch (err) {
-      if (this.#queue[0] === job) this.#pausedUntil = validated.index + 1
-      else this.#fail(job, 'notSent', `it could not be noted first (${(err as Error).message})`)
+      if (this.#queue.includes(job)) this.#pausedUntil = validated.index + 1
+      else this.#fail(job, 'notSent', `it could not be signed or noted (${(err as Error).message})`)
     }
   }
 

@@ -8,6 +8,7 @@ import {
   DistortingServer,
   type Distortion,
   keepsLittleHistory,
+  type Line,
   metadataComesLate,
   openErrors,
   publishesLate,
@@ -114,6 +115,47 @@ describe('a submission', () => {
     await expect.poll(() => unanswered).toBeGreaterThanOrEqual(16)
     await sent
     expect(validated(sandbox)).toHaveLength(20)
+  })
+
+  test('that another comes before while its sequence is asked for is not given up when that fails', async () => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
+    const payer = await usePlugin(server.url)
+    // What is held, to be answered later.
+    const held: { request: Json; line: Line }[] = []
+    let isFeeAsked = false
+    const answer = ({ request, line }: (typeof held)[number], outcome: Json) =>
+      line.sendNow({ id: request.id, type: 'response', status: 'success', ...outcome })
+    const isHeld = ({ command, ledger_index }: Json) =>
+      held.length < 2 ? command === 'submit' : command === 'account_info' && ledger_index === 'current'
+    server.distortions = [
+      {
+        request(request, line) {
+          if (held.length < 3 && isHeld(request)) {
+            held.push({ request, line })
+            return 'nothing'
+          }
+          if (request.command === 'fee') isFeeAsked = true
+          // The plugin has heard of the fee before it reads another ledger.
+          const [, , asked] = held
+          if (asked && request.command === 'account_tx') answer(asked, { status: 'error', error: 'internal' })
+          return undefined
+        }
+      }
+    ]
+    const [first, second, third] = [someTransfer(), someTransfer(), someTransfer()]
+    const sent = [payer.sendTransfer(first), payer.sendTransfer(second)]
+    await expect.poll(() => held.length).toBe(2)
+    answer(held[0] as (typeof held)[number], { result: { engine_result: 'terPRE_SEQ' } })
+    // Once that has been heard, which the answer to this comes after, the sequence is in doubt.
+    await payer.getBalance()
+    sent.push(payer.sendTransfer(third))
+    await expect.poll(() => held.length).toBe(3)
+    answer(held[1] as (typeof held)[number], { result: { engine_result: 'telINSUF_FEE_P' } })
+    await expect.poll(() => isFeeAsked).toBe(true)
+    const close = setInterval(() => sandbox.ledger.close(), 20)
+    onTestFinished(() => clearInterval(close))
+    await Promise.all(sent)
+    expect(validated(sandbox)).toHaveLength(3)
   })
 })
 

@@ -287,7 +287,7 @@ export class Session {
       const what = 'it was restarted empty, and what was on its way is gone'
       const err = new UnreachableError(`The ledger at "${this.serverName}" is not the one it was: ${what}`)
       submitter.giveUp(err)
-      this.#stock.reset()
+      this.#stock.invalidate()
       tell('error', err)
       transfers.onReset(err.message)
     })

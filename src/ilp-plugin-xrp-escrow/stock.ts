@@ -75,12 +75,6 @@ export class Stock {
     this.#listener.begin()
   }
 
-  /** The ledger is another one. */
-  reset(): void {
-    this.#unread.clear()
-    this.invalidate()
-  }
-
   /**
    * Looks at what is open, if that is not known.
    *
@@ -92,6 +86,7 @@ export class Stock {
     try {
       if (!this.#isComplete) await this.#take(ledger)
       else if (this.#unread.size > 0 && ledger.index >= this.#askAgainIn) await this.#lookUpUnread(ledger)
+      if (this.#isComplete && this.#unread.size === 0) this.#listener.end()
     } catch {
       // Without a connection, or without that ledger: the next one is as good.
     } finally {
@@ -103,6 +98,8 @@ export class Stock {
     this.#isComplete = true
     try {
       const all = await this.#list(ledger.index)
+      // Whatever is still open is among these.
+      this.#unread.clear()
       const byAge = (a: OpenEscrow, b: OpenEscrow) => a.ledgerIndex - b.ledgerIndex
       const known = this.#listener.compare(new Set(all.map(({ hash }) => hash)), ledger)
       const unknown = all.filter(({ hash }) => !known.has(hash)).sort(byAge)
@@ -186,10 +183,7 @@ export class Stock {
       if (transaction) await this.#listener.takeUp(transaction)
       else this.#unread.set(hash, escrow)
     }
-    if (this.#unread.size === 0) {
-      this.#listener.end()
-      return
-    }
+    if (this.#unread.size === 0) return
     this.#askAgainIn = index + this.#patience
     this.#patience = Math.min(2 * this.#patience, maxLedgersToWait)
   }

@@ -278,6 +278,66 @@ describe('an escrow', () => {
     server.distortions = []
     expect(await payer.getFulfillment(closed.id)).toBe(closed.fulfillment)
   })
+
+  test('that is closed while those of earlier are still being read is not told as open', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const [own, closed] = [someTransfer({ to: `${prefix}${customer.address}` }), someTransfer()]
+    await payee.sendTransfer(own)
+    await payer.sendTransfer(closed)
+    let held: (() => void) | undefined
+    server.distortions = [
+      {
+        answer(answer, { command, ledger_index_max }, line) {
+          const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json }[] }
+          if (command !== 'account_tx' || !transactions || ledger_index_max === -1) return undefined
+          // The account's own is asked for by itself then, and that of others comes late.
+          const told = transactions.filter(({ tx }) => tx.Account !== shop.address)
+          if (told.length < transactions.length)
+            return { ...answer, result: { ...(answer.result as Json), transactions: told } }
+          held = () => line.sendNow(answer)
+          return 'nothing'
+        }
+      }
+    ]
+    const connecting = usePlugin(server.url, { secret: shop.secret })
+    await expect.poll(() => held).toBeDefined()
+    await payee.fulfillCondition(closed.id, closed.fulfillment)
+    const { ledgerIndex } = sandbox.ledger.closedHeader
+    const isRead = ({ ledger_index_min }: Json) => Number(ledger_index_min) > ledgerIndex
+    await expect.poll(() => server.requests.some(isRead)).toBe(true)
+    held?.()
+    const { told } = await connecting
+    expect(storyOf(told, own.id)).toEqual([])
+    expect(storyOf(told, closed.id)).toEqual([])
+  })
+
+  test('that no server could tell of is not told as open when it is over', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const helper = await usePlugin(sandbox.url, { secret: shop.secret })
+    const [closed, now] = [someTransfer(), someTransfer()]
+    await payer.sendTransfer(closed)
+    server.distortions = [
+      {
+        request: ({ id, command, ledger_index_max }) =>
+          command === 'tx' || (command === 'account_tx' && ledger_index_max !== -1)
+            ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
+            : undefined
+      }
+    ]
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    await payee.disconnect()
+    await helper.fulfillCondition(closed.id, closed.fulfillment)
+    await ledgers(sandbox, 5)
+    server.distortions = [keepsLittleHistory(3)]
+    await payee.connect()
+    await until(payee, 'error')
+    await payer.sendTransfer(now)
+    const [[told] = []] = await until(payee, 'incoming_prepare')
+    expect(told).toMatchObject({ id: now.id })
+  })
 })
 
 describe('a server', () => {

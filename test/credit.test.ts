@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type ClientAccount, ClientAccounts } from '../src/shop/client-accounts.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
@@ -117,6 +120,21 @@ describe('shop-from-before, on a ledger that closes when it is told to', () => {
     await ledger.closeLedger()
     expect(await other).toMatch(/[A-Z]/)
   })
+})
+
+test('a client who pays again keeps the credit, however late the end of its last request is noticed', async () => {
+  const accounts = new ClientAccounts(10)
+  const { clientId } = accounts.newClient()
+  const account = () => accounts.get(clientId) as ClientAccount
+  const res = new ServerResponse(new IncomingMessage(new Socket()))
+  const first = accounts.accept(account(), 10, 'first')
+  const answer = accounts.ask(account(), res)
+  accounts.credit(first)
+  expect(await answer).toBe('paid')
+  const second = accounts.accept(account(), 10, 'second')
+  res.emit('close')
+  accounts.credit(second)
+  expect(account().balance).toBe(10)
 })
 
 test('shop-from-before wastes no letter on a client who has lost patience while the shop slept', async () => {

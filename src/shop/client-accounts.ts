@@ -162,8 +162,8 @@ export class ClientAccounts {
       const request: LetterRequest = {
         payment,
         answer: answer => {
+          if (!requests.delete(request)) return
           clearTimeout(timer)
-          requests.delete(request)
           if (answer === 'paid') this.#debit(client, payment)
           else this.#forgetIfIdle(client)
           resolve(answer)

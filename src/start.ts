@@ -91,10 +91,12 @@ function run(name: string, file: string, env: Record<string, string> = {}): Chil
 function said(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let output = ''
   return new Promise(resolve => {
-    child.stdout?.on('data', (text: string) => {
+    child.stdout?.on('data', function listen(text: string) {
       output += text
       const match = pattern.exec(output)
-      if (match) resolve(match)
+      if (!match) return
+      child.stdout?.off('data', listen)
+      resolve(match)
     })
   })
 }

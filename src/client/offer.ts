@@ -20,7 +20,11 @@ const clients: Record<number, { does: string; client: string }> = {
   402: { does: 'wants one request for each letter', client: 'streaming-client1' }
 }
 
-/** Reads where the shop is, or ends the script with a sentence. */
+/**
+ * Reads where the shop is.
+ *
+ * @throws Error with what to do about it, if it is no web address
+ */
 export function toShopUrl(text: string): string {
   if (/^https?:/.test(text) && URL.canParse(text)) return text
   throw new Error(`SHOP_URL="${text}" is not a web address: write it like SHOP_URL=http://localhost:8000/`)

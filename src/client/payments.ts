@@ -1,9 +1,10 @@
 import { Transform } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
+import { count } from '../terminal/count.ts'
 import { beforeEnd, describe, end, isEnding } from '../terminal/ending.ts'
 import { tellStory } from './story.ts'
-import { type Books, count, summaryOf } from './summary.ts'
+import { type Books, summaryOf } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -15,7 +16,11 @@ const standstillSeconds = maxSecondsAtRisk / 2
 // What comes back with one ledger is told in one line.
 const sameLedgerMs = 200
 
-/** Reads the time between two payments, or ends the script with a sentence. */
+/**
+ * Reads the time between two payments.
+ *
+ * @throws Error with what to do about it, if it is none
+ */
 export function toIntervalMs(text: string): number {
   const intervalMs = Number(text)
   // Beyond 2^31 milliseconds a timer of Node.js fires at once.

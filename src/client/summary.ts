@@ -1,3 +1,5 @@
+import { count } from '../terminal/count.ts'
+
 /** What a client has to account for in the end. */
 export interface Books {
   payments: number
@@ -32,8 +34,4 @@ export function summaryOf(books: Books, inEscrow: number): string {
     `${count(payments, 'payment')}, ${count(letters, 'letter')}: ${became.join(', ')}\n` +
     `${Number(paid + (fees ?? 0n)) / 1e6} XRP spent: ${paid} drops on letters, ${onFees}`
   )
-}
-
-export function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
-import { count } from './count.ts'
+import { count } from '../terminal/count.ts'
 import { Funds } from './funds.ts'
 import { Refusals } from './refusals.ts'
 

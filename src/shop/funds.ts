@@ -1,5 +1,5 @@
 import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
-import { count } from './count.ts'
+import { count } from '../terminal/count.ts'
 
 // What it costs to fulfill a transfer while the ledger is not busy: the 32 bytes have their price.
 const usualFeeDrops = 350

@@ -1,6 +1,6 @@
 import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
+import { count } from '../terminal/count.ts'
 import { printable } from '../terminal/printable.ts'
-import { count } from './count.ts'
 
 // Refusals are told once for each kind, and of so many kinds, in so many milliseconds; the others are counted.
 const toldTogetherMs = 10_000

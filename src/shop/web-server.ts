@@ -81,7 +81,7 @@ export function askToComeBack(res: ServerResponse, seconds: number, why: string)
   res.writeHead(503, { 'Retry-After': seconds }).end(`${why}: please come back in ${seconds} s\n`)
 }
 
-/** Ends every answer that is still open and takes no more requests. */
+/** Cuts every answer that is still open and takes no more requests. */
 export async function closeServer(server: Server): Promise<void> {
   const closed = once(server, 'close')
   server.close()

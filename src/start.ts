@@ -53,7 +53,7 @@ function worthALine(name: string, line: string): string {
     const isKnown = /^([.A-Z]*|(Sandbox ledger|XRP test network): .*)$/.test(line)
     return isKnown ? '' : line.replace(/^ +- /, '')
   }
-  const isStep = /^( |==)/.test(line) && !/refused|Error/.test(line)
+  const isStep = /^( |==)/.test(line) && !/refused|not taken|Error/.test(line)
   return isStep ? '' : line.replace(/^(Sandbox ledger: [^(]*) \(.*/, '$1')
 }
 

@@ -92,7 +92,7 @@ plugin.on(
     const { client, fulfillment } = accepted
     clients.keep(client)
     if (client.res.writableNeedDrain) {
-      console.log('    - Payment refused: its client does not read the letters that it has paid for')
+      console.log('    - Payment not taken: its client does not read the letters that it has paid for')
       client.res.destroy()
       return
     }

@@ -22,7 +22,7 @@ export class LiveJobs {
   }
 
   isTaken(sequence: number): boolean {
-    return this.#bySequence.has(sequence) || this.ofSequence(sequence).length > 0
+    return this.ofSequence(sequence).length > 0
   }
 
   add(job: Job): void {

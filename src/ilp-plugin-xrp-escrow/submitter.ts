@@ -376,6 +376,7 @@ export class Submitter {
     this.#live.delete(job)
     job.sequence = 0
     job.sends = 0
+    job.busySince = 0
     job.isDisputed = false
     job.versions.clear()
     const queued = this.#queue.indexOf(job)

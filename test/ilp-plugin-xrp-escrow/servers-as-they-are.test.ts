@@ -157,6 +157,36 @@ describe('a submission', () => {
     await Promise.all(sent)
     expect(validated(sandbox)).toHaveLength(3)
   })
+
+  test('that has waited for a place is given as long for the next one', async () => {
+    let isDear = true
+    const blobs: unknown[] = []
+    const { sandbox, server } = await useDistortedLedger([
+      {
+        stream: message =>
+          message.type === 'ledgerClosed' && isDear ? [{ ...message, fee_base: 1_000_000 }] : undefined,
+        // The first is held for ever.
+        request({ id, command, tx_blob }) {
+          if (command !== 'submit') return undefined
+          blobs.push(tx_blob)
+          if (tx_blob !== blobs[0]) return undefined
+          return { id, type: 'response', status: 'success', result: { engine_result: 'terQUEUED' } }
+        }
+      }
+    ])
+    const payer = await usePlugin(server.url)
+    await ledgers(sandbox, 2)
+    const sent = payer.sendTransfer(someTransfer())
+    await ledgers(sandbox, 2)
+    expect(blobs).toEqual([])
+    isDear = false
+    await expect.poll(() => blobs.length).toBe(1)
+    isDear = true
+    await Promise.race([sent, ledgers(sandbox, 30)])
+    isDear = false
+    await sent
+    expect(validated(sandbox)).toHaveLength(1)
+  })
 })
 
 describe('a ledger', () => {

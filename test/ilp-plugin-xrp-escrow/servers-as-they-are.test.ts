@@ -349,6 +349,7 @@ describe('an escrow', () => {
     const helper = await usePlugin(sandbox.url, { secret: shop.secret })
     const [closed, now] = [someTransfer(), someTransfer()]
     await payer.sendTransfer(closed)
+    await ledgers(sandbox, 2)
     server.distortions = [
       {
         request: ({ id, command, ledger_index_max }) =>

@@ -31,6 +31,7 @@ export async function bundleOf(stage: string, script: string, changes: string[])
     platform: 'node',
     target: 'node20',
     logLevel: 'warning',
+    tsconfigRaw: {},
     banner: {
       js: "import { createRequire as requireFor } from 'node:module'; const require = requireFor(import.meta.url)"
     },

@@ -2,6 +2,7 @@ import { isValidClassicAddress } from 'ripple-address-codec'
 import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
 import { type LedgerEntry, readAccount, type State } from '../../ledger/state.ts'
+import { hasFlag, lsf } from '../../ledger/transactors/transactor.ts'
 import { accountQueue } from '../queue.ts'
 import {
   asFlag,
@@ -28,27 +29,21 @@ import {
 import { accountTxItem, entryJson } from '../shapes.ts'
 import { entryTypes } from './entries.ts'
 
-// The flags of an account, as account_info names them. Source: rippled 2.3.0, rpc/handlers/AccountInfo.cpp.
-const accountFlags = {
-  passwordSpent: 0x00010000,
-  requireDestinationTag: 0x00020000,
-  requireAuthorization: 0x00040000,
-  disallowIncomingXRP: 0x00080000,
-  disableMasterKey: 0x00100000,
-  noFreeze: 0x00200000,
-  globalFreeze: 0x00400000,
-  defaultRipple: 0x00800000,
-  depositAuth: 0x01000000,
-  disallowIncomingNFTokenOffer: 0x04000000,
-  disallowIncomingCheck: 0x08000000,
-  disallowIncomingPayChan: 0x10000000,
-  disallowIncomingTrustline: 0x20000000,
-  allowTrustLineClawback: 0x80000000
-}
-
-const flagEntries = Object.entries(accountFlags)
-
-const hasFlag = (flags: number, name: keyof typeof accountFlags) => (flags & accountFlags[name]) !== 0
+// Which flags account_info names otherwise than AccountRoot does. Source: rippled 2.3.0, rpc/handlers/AccountInfo.cpp.
+const {
+  requireDestTag: requireDestinationTag,
+  requireAuth: requireAuthorization,
+  disallowXrp: disallowIncomingXRP,
+  disableMaster: disableMasterKey,
+  ...others
+} = lsf
+const accountFlags = Object.entries({
+  requireDestinationTag,
+  requireAuthorization,
+  disallowIncomingXRP,
+  disableMasterKey,
+  ...others
+})
 
 const exists = (state: State, account: string) => readAccount(state, indexOf.account(account)) !== undefined
 
@@ -66,7 +61,7 @@ const accountInfo: Command = request => {
   const { EmailHash } = root
   if (EmailHash) account_data.urlgravatar = `http://www.gravatar.com/avatar/${EmailHash.toLowerCase()}`
   const account_flags: Json = {}
-  for (const [name, bit] of flagEntries) account_flags[name] = (root.Flags & bit) !== 0
+  for (const [name, flag] of accountFlags) account_flags[name] = hasFlag(root, flag)
   const answer: Json = { account_data, account_flags, ...fields }
   const { signer_lists } = params
   if (apiVersion > 1 && signer_lists !== undefined && typeof signer_lists !== 'boolean')
@@ -235,7 +230,7 @@ const noRippleCheck: Command = request => {
   const root = readAccount(state, indexOf.account(account))
   if (!root) throw rpcError('actNotFound')
   const problems: string[] = []
-  const isRippling = hasFlag(root.Flags, 'defaultRipple')
+  const isRippling = hasFlag(root, lsf.defaultRipple)
   if (isRippling && role === 'user')
     problems.push(
       'You appear to have set your default ripple flag even though you are not a gateway. This is not ' +
@@ -269,8 +264,7 @@ const depositAuthorized: Command = request => {
       throw refuse('an array of CredentialID(hash256)')
     throw rpcError('badCredentials', "credentials don't exist", fields)
   }
-  const deposit_authorized =
-    source_account === destination_account || !hasFlag(destination.Flags, 'depositAuth')
+  const deposit_authorized = source_account === destination_account || !hasFlag(destination, lsf.depositAuth)
   return { source_account, destination_account, deposit_authorized, ...fields }
 }
 

@@ -96,7 +96,7 @@ describe('npm run ledger', () => {
       ['--close-interval', '-5'],
       '--close-interval must be a whole number from 0 to 3600000, not "-5". Usage: '
     ],
-    [['--state', '/'], '"/" is no file'],
+    [['--port', '0', '--state', '/'], '"/" is no file'],
     [['--delay', 'x'], '--delay must be a whole number from 0 to 60000, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: "],
     [['extra'], 'Usage: npm run ledger']

@@ -359,6 +359,8 @@ describe('an escrow', () => {
       }
     ]
     const payee = await usePlugin(server.url, { secret: shop.secret })
+    // Its questions are answered by then: one that is under way at a disconnect is asked again on the next connection.
+    await ledgers(sandbox, 3)
     await payee.disconnect()
     await helper.fulfillCondition(closed.id, closed.fulfillment)
     await ledgers(sandbox, 5)

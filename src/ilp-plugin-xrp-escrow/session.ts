@@ -80,8 +80,8 @@ export class Session {
       end: () => this.transfers.endTakingUp(),
       compare: (hashes, ledger) => this.transfers.compare(hashes, ledger),
       onProgress: progress => tell('reading', progress),
-      takeUp: async transaction => {
-        await this.#recall([transaction])
+      expect: transactions => this.#recall(transactions),
+      takeUp: transaction => {
         this.transfers.takeUp(transaction)
         this.submitter.onTransaction(transaction)
       }

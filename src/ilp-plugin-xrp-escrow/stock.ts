@@ -23,8 +23,10 @@ interface OpenEscrow {
 /** What is done with the escrows that are found. */
 interface Listener {
   begin(): void
+  /** gets ready for transactions that are about to be taken up */
+  expect(transactions: ValidatedTransaction[]): Promise<void>
   /** takes up the transaction that made an escrow */
-  takeUp(transaction: ValidatedTransaction): Promise<void>
+  takeUp(transaction: ValidatedTransaction): void
   /**
    * hears of all that were open as of a ledger, by the transactions that have made them, and tells which of them are
    * known
@@ -45,6 +47,8 @@ export class Stock {
   readonly #listener: Listener
   #isComplete = false
   #isTaking = false
+  // How often everything had to be looked at again: what was asked before that may be over.
+  #generation = 0
   // Those that the server could not tell of, and when to ask again.
   readonly #unread = new Map<string, OpenEscrow>()
   #askAgainIn = 0
@@ -72,6 +76,7 @@ export class Stock {
   /** Something may have changed that nobody told of: everything has to be looked at again. */
   invalidate(): void {
     this.#isComplete = false
+    this.#generation++
     this.#listener.begin()
   }
 
@@ -159,10 +164,10 @@ export class Stock {
       let marker: unknown
       do {
         const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
+        const generation = this.#generation
         const page = await this.#connection.search(range).catch(passOver)
-        for (const transaction of page?.transactions ?? []) {
-          if (wanted.delete(transaction.hash)) await this.#listener.takeUp(transaction)
-        }
+        const found = page?.transactions.filter(({ hash }) => wanted.delete(hash)) ?? []
+        await this.#takeUp(found, generation)
         this.#listener.onProgress({ ...progress, read: progress.read + some.length - wanted.size })
         marker = page?.marker
       } while (marker !== undefined && wanted.size > 0)
@@ -176,16 +181,24 @@ export class Stock {
   async #lookUpUnread({ index }: ClosedLedger): Promise<void> {
     for (const hash of [...this.#unread.keys()].slice(0, lookupsAtOnce)) {
       const ask: Ask = request => this.#connection.patiently(request)
+      const generation = this.#generation
       const transaction = await lookUp(ask, hash, this.#prefix)
       // Whoever cannot be told of now comes last the next time.
       const escrow = this.#unread.get(hash) as OpenEscrow
       this.#unread.delete(hash)
-      if (transaction) await this.#listener.takeUp(transaction)
+      if (transaction) await this.#takeUp([transaction], generation)
       else this.#unread.set(hash, escrow)
     }
     if (this.#unread.size === 0) return
     this.#askAgainIn = index + this.#patience
     this.#patience = Math.min(2 * this.#patience, maxLedgersToWait)
+  }
+
+  /** @throws Error if ledgers were missed since these were asked for: somebody may have closed them in those */
+  async #takeUp(transactions: ValidatedTransaction[], generation: number): Promise<void> {
+    await this.#listener.expect(transactions)
+    if (generation !== this.#generation) throw new Error('What is open has to be looked at again')
+    for (const transaction of transactions) this.#listener.takeUp(transaction)
   }
 }
 

@@ -1,4 +1,4 @@
-import { decode, encode } from 'ripple-binary-codec'
+import { decode, encode, XrplDefinitions } from 'ripple-binary-codec'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashes } from 'xrpl'
 import { type Message, RawClient } from './client.ts'
@@ -152,6 +152,28 @@ test('directories shrink when escrows go, whichever goes first', async () => {
   const { node } = await own.ask('ledger_entry', { directory: { owner: customer.address } })
   expect(node.Indexes).toEqual([])
   await own.stop()
+})
+
+test('server_definitions tells a client how to write transactions, once', async () => {
+  const { hash, ...definitions } = await bench.ask('server_definitions')
+  const codec = new XrplDefinitions(definitions)
+  const { tx_blob } = await bench.sign(customer, { TransactionType: 'AccountSet', Domain: 'AB' })
+  expect(decode(encode(decode(tx_blob, codec), codec))).toEqual(decode(tx_blob))
+  // As rippled 2.3.0 has them.
+  expect(Object.fromEntries(definitions.FIELDS)).toMatchObject({
+    Fulfillment: { isSerialized: true, isSigningField: true, isVLEncoded: true, nth: 16, type: 'Blob' },
+    TxnSignature: { isSerialized: true, isSigningField: false, isVLEncoded: true, nth: 4, type: 'Blob' },
+    hash: { isSerialized: false, isSigningField: false, isVLEncoded: false, nth: 257, type: 'Hash256' }
+  })
+  expect(definitions).toMatchObject({
+    LEDGER_ENTRY_TYPES: { AccountRoot: 97, Escrow: 117, Invalid: -1 },
+    TRANSACTION_RESULTS: { tecNO_TARGET: 138, telLOCAL_ERROR: -399, tesSUCCESS: 0 },
+    TRANSACTION_TYPES: { EscrowCreate: 1, Invalid: -1, Payment: 0 },
+    TYPES: { AccountID: 8, Done: -1, UInt8: 16, Validation: 10003 }
+  })
+  expect(await bench.ask('server_definitions', { hash: hash.toLowerCase() })).toEqual({ hash })
+  expect(await bench.ask('server_definitions', { hash: 'AB'.repeat(32) })).toHaveProperty('FIELDS')
+  expect(await bench.askInVain('server_definitions', { hash: 'AB' })).toBe('invalidParams')
 })
 
 describe('ledger hashes', () => {

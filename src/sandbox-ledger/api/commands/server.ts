@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
+import { sha512Half, toHex } from '../../ledger/hashes.ts'
 import { type Ledger, REFERENCE_LEVEL, RIPPLE_EPOCH } from '../../ledger/ledger.ts'
-import type { Command, Request } from '../rpc.ts'
+import { type Command, invalidField, type Json, parseHash, type Request } from '../rpc.ts'
 import { DROPS_PER_XRP, humanTime, loadLevels } from '../shapes.ts'
 import { HOST, NODE_KEY } from '../streams.ts'
 
@@ -117,10 +119,44 @@ const fee: Command = ({ ledger }) => {
   }
 }
 
+type Field = ReturnType<typeof DEFAULT_DEFINITIONS.field.fromString>
+
+/** The rows of a table of ripple-binary-codec, which has each by its name and by its number. */
+const rowsOf = (table: object): Field[] =>
+  Object.entries(table).flatMap(([key, row]) => (row?.name === key ? row : []))
+const numbersIn = (table: object) =>
+  Object.fromEntries(rowsOf(table).map(({ name, ordinal }) => [name, ordinal]))
+
+/** What the names in a transaction stand for, as ripple-binary-codec knows them: it is ahead of this server. */
+function definitions(): Json {
+  const { field, ledgerEntryType, transactionResult, transactionType, type } = DEFAULT_DEFINITIONS
+  return {
+    FIELDS: rowsOf(field).map(
+      ({ name, isVariableLengthEncoded, isSerialized, isSigningField, nth, type }) => [
+        name,
+        { isSerialized, isSigningField, isVLEncoded: isVariableLengthEncoded, nth, type: type.name }
+      ]
+    ),
+    LEDGER_ENTRY_TYPES: numbersIn(ledgerEntryType),
+    TRANSACTION_RESULTS: numbersIn(transactionResult),
+    TRANSACTION_TYPES: numbersIn(transactionType),
+    TYPES: numbersIn(type)
+  }
+}
+
+const serverDefinitions: Command = ({ params }) => {
+  const known = parseHash(String(params.hash))
+  if (params.hash !== undefined && !known) throw invalidField('hash')
+  const content = definitions()
+  const hash = toHex(sha512Half(Buffer.from(JSON.stringify(content))))
+  return known === hash ? { hash } : { ...content, hash }
+}
+
 export const serverCommands: Record<string, Command> = {
   fee,
   ping: () => ({ role: 'admin', unlimited: true }),
   random: () => ({ random: randomBytes(32).toString('hex').toUpperCase() }),
+  server_definitions: serverDefinitions,
   server_info: serverInfo,
   server_state: serverState,
   stop: request => {

@@ -18,17 +18,22 @@ export interface Settings {
   maxFeeDrops: number
 }
 
-/** @throws InvalidFieldsError if there are no options */
+/**
+ * Takes what is null as left out: connectors give a `_store` of null to a plugin that shall have none.
+ *
+ * @throws InvalidFieldsError if there are no options
+ */
 export function checkedOptions(
   options: unknown
 ): PluginOptions & { prefix: string; rememberedTransfers: number } {
   if (!toObject(options))
     throw new InvalidFieldsError('The plugin has no options: it needs "secret" and "server" at least')
+  const given = Object.entries(options as PluginOptions).filter(([, value]) => value !== null)
   const {
     prefix = defaultPrefix,
     rememberedTransfers = defaultRememberedTransfers,
     ...rest
-  } = options as PluginOptions
+  } = Object.fromEntries(given) as PluginOptions
   return { ...rest, prefix, rememberedTransfers }
 }
 

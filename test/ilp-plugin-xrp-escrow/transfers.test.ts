@@ -418,6 +418,13 @@ describe('connecting', () => {
     expect(plugin.isConnected()).toBe(false)
   })
 
+  test('takes an option of null as left out: ilp-connector gives every plugin a _store', async () => {
+    const ledger = await useLedger()
+    const options = { _store: null, prefix: null, address: null, maxFeeDrops: null } as object
+    const plugin = await usePlugin(ledger.url, options)
+    expect(plugin.getInfo().prefix).toBe(prefix)
+  })
+
   test('with a timeout that is no number is a TypeError', async () => {
     const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', secret })
     await expect(plugin.connect({ timeout: 'soon' as never })).rejects.toThrow(TypeError)

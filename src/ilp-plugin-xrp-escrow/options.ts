@@ -1,8 +1,7 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
-import { deriveAddress, deriveKeypair } from 'ripple-keypairs'
 import { InvalidFieldsError } from './errors.ts'
 import { toObject } from './json.ts'
-import type { Wallet } from './sign.ts'
+import { type Wallet, walletOf } from './keys.ts'
 import type { PluginOptions } from './types.ts'
 
 const defaultPrefix = 'test.crypto.xrp.'
@@ -74,8 +73,7 @@ export function toSettings(options: PluginOptions): Settings {
 
 function toWallet(secret: string): Wallet {
   try {
-    const keys = deriveKeypair(secret)
-    return { ...keys, address: deriveAddress(keys.publicKey) }
+    return walletOf(secret)
   } catch {
     // No cause: the library's error quotes what it was given.
     throw new InvalidFieldsError(

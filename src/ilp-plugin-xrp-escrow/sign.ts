@@ -1,24 +1,12 @@
-import { createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import { createPrivateKey, sign } from 'node:crypto'
 import { encode, encodeSignature } from './encode.ts'
+import { ed25519Key, type KeyPair, order, sha512Half, toHex } from './keys.ts'
 
 // What is signed begins with "STX", what is hashed with "TXN" (xrpl.org: Basic Data Types, Hash Prefixes).
 const signingPrefix = '53545800'
 const transactionPrefix = '54584E00'
 
-const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const halfOfOrder = Buffer.from((order / 2n).toString(16), 'hex')
-
-/** Keys as ripple-keypairs derives them: hex, with `ED` before those of Ed25519. */
-export interface KeyPair {
-  publicKey: string
-  privateKey: string
-}
-
-/** An account, and what it signs with. */
-export interface Wallet extends KeyPair {
-  /** classic address */
-  address: string
-}
 
 /** A transaction ready to be sent, in binary (hex), and its hash. */
 export interface SignedTransaction {
@@ -39,17 +27,12 @@ export function signer(keys: KeyPair): (tx: Record<string, unknown>) => SignedTr
     const [before, after] = encode({ ...tx, SigningPubKey: keys.publicKey })
     const signature = signatureOf(Buffer.from(signingPrefix + before + after, 'hex'))
     const blob = before + encodeSignature(toHex(signature)) + after
-    // SHA-512Half: the first half of a SHA-512 digest.
-    const digest = createHash('sha512')
-      .update(transactionPrefix + blob, 'hex')
-      .digest()
-    return { blob, hash: toHex(digest.subarray(0, 32)) }
+    return { blob, hash: toHex(sha512Half(Buffer.from(transactionPrefix + blob, 'hex'))) }
   }
 }
 
 function ed25519({ privateKey }: KeyPair): (message: Buffer) => Buffer {
-  // PKCS #8 (RFC 8410, section 7)
-  const key = toKey(`302E020100300506032B657004220420${privateKey.slice('ED'.length)}`, 'pkcs8')
+  const key = ed25519Key(privateKey)
   return message => sign(null, message, key)
 }
 
@@ -60,7 +43,8 @@ function ed25519({ privateKey }: KeyPair): (message: Buffer) => Buffer {
  */
 function secp256k1({ privateKey }: KeyPair): (message: Buffer) => Buffer {
   // SEC 1 (RFC 5915)
-  const key = toKey(`302E0201010420${privateKey.slice(-64)}A00706052B8104000A`, 'sec1')
+  const der = Buffer.from(`302E0201010420${privateKey.slice(-64)}A00706052B8104000A`, 'hex')
+  const key = createPrivateKey({ key: der, format: 'der', type: 'sec1' })
   return function (message) {
     const signature = sign('sha512', message, { key, dsaEncoding: 'ieee-p1363' })
     const r = signature.subarray(0, 32)
@@ -81,12 +65,4 @@ function derInteger(bytes: Buffer): Buffer {
   const digits = bytes.subarray(bytes.findIndex(byte => byte !== 0))
   const sign = (digits[0] as number) & 0x80 ? [0] : []
   return Buffer.concat([Uint8Array.of(0x02, sign.length + digits.length, ...sign), digits])
-}
-
-function toKey(der: string, type: 'pkcs8' | 'sec1'): KeyObject {
-  return createPrivateKey({ key: Buffer.from(der, 'hex'), format: 'der', type })
-}
-
-function toHex(bytes: Buffer): string {
-  return bytes.toString('hex').toUpperCase()
 }

@@ -3,13 +3,14 @@ import { UnreachableError } from './errors.ts'
 import { fateOf, isOver, lookUp } from './fate.ts'
 import { type Job, ledgersToLive, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
 import type { Json } from './json.ts'
+import type { Wallet } from './keys.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
 import type { ValidatedTransaction } from './ledger-transaction.ts'
 import { LiveJobs } from './live-jobs.ts'
 import { NetworkFees } from './network-fees.ts'
 import { errorCode } from './server-socket.ts'
-import { type SignedTransaction, signer, type Wallet } from './sign.ts'
+import { type SignedTransaction, signer } from './sign.ts'
 
 // How often a transaction that can certainly not be applied any more is signed anew before its sender is told.
 const maxAttempts = 10

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
+import { encodeSeed } from 'ripple-address-codec'
 import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
 import { verify } from 'ripple-keypairs'
 import { expect, test } from 'vitest'
 import { hashes, Wallet } from 'xrpl'
+import { walletOf } from '../../src/ilp-plugin-xrp-escrow/keys.ts'
 import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
 import { customer, genesis, memo, shop } from './support.ts'
 
@@ -55,6 +57,18 @@ const transaction = fc.oneof(
     { requiredKeys: ['TransactionType'] }
   )
 )
+
+test.each(['ed25519', 'secp256k1'] as const)("the account of a seed for %s is the libraries'", algorithm => {
+  const seeds = fc.uint8Array({ minLength: 16, maxLength: 16 })
+  fc.assert(
+    fc.property(seeds, bytes => {
+      const seed = encodeSeed(bytes, algorithm)
+      const { classicAddress: address, publicKey, privateKey } = Wallet.fromSeed(seed)
+      expect(walletOf(seed)).toEqual({ address, publicKey, privateKey })
+    }),
+    { numRuns: numRuns / 5 }
+  )
+})
 
 test.each([
   ['Ed25519', shop.secret],

@@ -8,7 +8,7 @@ import type { Json } from './api/rpc.ts'
 import { publishClosed, publishProposed } from './api/streams.ts'
 import { Connection, relieve, seededRandom } from './connection.ts'
 import { FaucetError, fundFromFaucet, genesisPayment } from './faucet.ts'
-import { compactJournal, journalFile, keepJournal, readJournal } from './journal.ts'
+import { Journal } from './journal.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { isFromHere } from './visitors.ts'
 import { watchPage } from './watch/page.ts'
@@ -122,26 +122,26 @@ async function listen(port: number, host: string): Promise<Server> {
 }
 
 /** The ledger as the state file has left it, or a new one with the funding in it. */
-function openLedger({
-  funding = defaultFunding,
-  historyLimit = 100_000,
-  networkId = 0,
-  openLedgerLimit = Number.POSITIVE_INFINITY,
-  stateFile,
-  now = Date.now
-}: SandboxOptions): Ledger {
-  const journal = stateFile ? journalFile(stateFile) : undefined
+function openLedger(
+  {
+    funding = defaultFunding,
+    historyLimit = 100_000,
+    networkId = 0,
+    openLedgerLimit = Number.POSITIVE_INFINITY,
+    now = Date.now
+  }: SandboxOptions,
+  journal: Journal | undefined
+): Ledger {
   const ledger = new Ledger({
     fees: { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 },
     networkId,
     historyLimit,
     now,
     openLedgerLimit,
-    past: journal ? readJournal(journal) : []
+    past: journal?.read()
   })
   const isNew = ledger.openIndex === 3
-  if (journal) keepJournal(ledger, journal)
-  if (journal) compactJournal(ledger, journal)
+  journal?.keep(ledger)
   if (isNew) {
     for (const { address, xrp } of funding) {
       ledger.submit(genesisPayment(ledger, address, xrp * DROPS_PER_XRP))
@@ -155,7 +155,7 @@ function openLedger({
  * Starts an XRP Ledger of this machine alone: play money, in memory, no network behind it.
  *
  * Resolves when clients can connect. Rejects with an Error that says what to do when the port is in use, the
- * host is not of the loopback, or the state file holds something else.
+ * host is not of the loopback, or the state file holds something else or is another sandbox's.
  */
 export async function startSandboxLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
   const {
@@ -166,10 +166,13 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     host = 'localhost'
   } = options
   const http = await listen(wantedPort, host)
+  let journal: Journal | undefined
   let ledger: Ledger
   try {
-    ledger = openLedger(options)
+    journal = options.stateFile ? new Journal(options.stateFile) : undefined
+    ledger = openLedger(options, journal)
   } catch (error) {
+    journal?.release()
     http.close()
     throw error
   }
@@ -215,6 +218,7 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     const closed = new Promise(resolve => http.close(resolve))
     http.closeAllConnections()
     await closed
+    journal?.release()
   }
   function stop() {
     setTimeout(() => close().then(() => events.emit('stop')), delayMs) // the answer goes first

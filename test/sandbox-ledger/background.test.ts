@@ -187,7 +187,7 @@ test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])('it does not listen o
 })
 
 describe('with a state file', () => {
-  test('everything validated is there again after a crash, down to the hashes', async () => {
+  test('everything validated is there again after a crash, down to the hashes, and nobody else has it before', async () => {
     const file = temporaryFile()
     const child = await ledgerCommand('--port', '0', '--close-interval', '0', '--state', file)
     const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
@@ -211,6 +211,9 @@ describe('with a state file', () => {
       ledger_index: 'validated',
       transactions: true
     })
+    await expect(Bench.start({ stateFile: file })).rejects.toThrow(
+      `The sandbox ledger of process ${child.pid} keeps its state in "${file}": stop it, or name another file`
+    )
     child.kill('SIGKILL')
     await once(child, 'exit')
     appendFileSync(file, '{"closeTime":84') // a line that the crash has cut off
@@ -223,6 +226,7 @@ describe('with a state file', () => {
     await bench.finishEscrow(shop, customer, 4, { Condition, Fulfillment })
     await bench.close()
     const { closedHeader } = bench.sandbox.ledger
+    await expect(Bench.start({ stateFile: file })).rejects.toThrow(`of process ${process.pid} keeps`)
     await bench.stop()
 
     const again = await Bench.start({ stateFile: file })

@@ -5,7 +5,7 @@ import { answerText } from '../../src/sandbox-ledger/api/requests.ts'
 import type { Json, Subscriber } from '../../src/sandbox-ledger/api/rpc.ts'
 import { publishClosed } from '../../src/sandbox-ledger/api/streams.ts'
 import { type Random, seededRandom } from '../../src/sandbox-ledger/connection.ts'
-import { blobOf, type LedgerContents } from '../../src/sandbox-ledger/ledger/history.ts'
+import type { LedgerContents } from '../../src/sandbox-ledger/ledger/history.ts'
 import { Ledger } from '../../src/sandbox-ledger/ledger/ledger.ts'
 import { parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
 
@@ -223,8 +223,8 @@ function contentsOf({ history }: Ledger, index: number): LedgerContents {
   if (!closed) throw new Error(`There is no ledger ${index}`)
   return {
     closeTime: closed.header.closeTime,
-    transactions: closed.transactions.map(transaction =>
-      parseTransaction(Buffer.from(blobOf(transaction)), { trusted: true })
+    transactions: closed.transactions.map(({ blob }) =>
+      parseTransaction(Buffer.from(blob), { trusted: true })
     )
   }
 }

@@ -1,10 +1,8 @@
 import { toHex } from '../ledger/hashes.ts'
 import {
-  blobOf,
   type ClosedLedger,
   fieldsOf,
   type LedgerHeader,
-  metaBlobOf,
   metaOf,
   type ValidatedTransaction
 } from '../ledger/history.ts'
@@ -45,11 +43,20 @@ interface Shape {
   binary: boolean
 }
 
-/** A transaction that is not validated, as `tx` shows it. */
-export function pendingResult({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
-  if (binary) return { [apiVersion === 1 ? 'tx' : 'tx_blob']: toHex(blob), hash, validated: false }
+/** A transaction that no ledger has yet, as in the list of `ledger`. */
+export function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
+  if (binary) return { tx_blob: toHex(blob), ...(apiVersion > 1 && { hash }) }
   const shown = versionedFields(fields, apiVersion)
-  return apiVersion === 1 ? { ...shown, hash, validated: false } : { tx_json: shown, hash, validated: false }
+  return apiVersion === 1 ? { ...shown, hash } : { tx_json: shown, hash, validated: false }
+}
+
+/** A transaction that is not validated, as `tx` shows it. */
+export function pendingResult(transaction: Transaction, { apiVersion, binary }: Shape): Json {
+  const { hash, blob } = transaction
+  const content = binary
+    ? { [apiVersion === 1 ? 'tx' : 'tx_blob']: toHex(blob), hash }
+    : openItem(transaction, { apiVersion, binary })
+  return { ...content, validated: false }
 }
 
 const place = ({ hash, ledgerIndex, ledgerHash, closeTime }: ValidatedTransaction) => ({
@@ -73,15 +80,17 @@ function nestedJson(transaction: ValidatedTransaction): Json {
   return { ...versionedFields(fieldsOf(transaction), 2), date: closeTime, ledger_index: ledgerIndex }
 }
 
-const txBlob = (transaction: ValidatedTransaction) => toHex(blobOf(transaction))
-const metaBlob = (transaction: ValidatedTransaction) => toHex(metaBlobOf(transaction))
-
 /** Ledger, position and network in one identifier. Source: XLS-37, "Concise Transaction Identifier". */
 function ctid({ ledgerIndex, position }: ValidatedTransaction, networkId: number): Json {
   if (ledgerIndex >= 0x0fffffff || position > 0xffff || networkId >= 0xffff) return {}
   const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0')
   return { ctid: `C${hex(ledgerIndex, 7)}${hex(position, 4)}${hex(networkId, 4)}` }
 }
+
+const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersion) => ({
+  tx_blob: toHex(blob),
+  [apiVersion === 1 ? 'meta' : 'meta_blob']: toHex(metaBlob)
+})
 
 /** As `tx` answers. */
 export function txResult(
@@ -92,12 +101,12 @@ export function txResult(
   const id = ctid(transaction, networkId)
   if (apiVersion === 1) {
     const content = binary
-      ? { tx: txBlob(transaction), meta: metaBlob(transaction) }
+      ? { tx: toHex(transaction.blob), meta: toHex(transaction.metaBlob) }
       : { ...versionedFields(fieldsOf(transaction), 1), meta: metaOf(transaction) }
     return { ...content, ...placeInFields(transaction), ...id, validated: true }
   }
   const content = binary
-    ? { tx_blob: txBlob(transaction), meta_blob: metaBlob(transaction) }
+    ? inBinary(transaction, 2)
     : { tx_json: nestedJson(transaction), meta: metaOf(transaction) }
   return { ...place(transaction), ...id, ...content }
 }
@@ -106,8 +115,7 @@ export function txResult(
 export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   if (binary)
     return {
-      tx_blob: txBlob(transaction),
-      [apiVersion === 1 ? 'meta' : 'meta_blob']: metaBlob(transaction),
+      ...inBinary(transaction, apiVersion),
       ledger_index: transaction.ledgerIndex,
       validated: true
     }
@@ -120,10 +128,7 @@ export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, b
 /** As in the list of `ledger` with `transactions` and `expand`. */
 function ledgerItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   const { hash } = transaction
-  if (binary) {
-    const [tx_blob, meta] = [txBlob(transaction), metaBlob(transaction)]
-    return apiVersion === 1 ? { tx_blob, meta } : { hash, tx_blob, meta_blob: meta }
-  }
+  if (binary) return { ...inBinary(transaction, apiVersion), ...(apiVersion > 1 && { hash }) }
   const fields = versionedFields(fieldsOf(transaction), apiVersion)
   return apiVersion === 1
     ? { ...fields, hash, metaData: metaOf(transaction) }
@@ -179,13 +184,6 @@ function headerFields(ledger: Ledger, closed: ClosedLedger | undefined, options:
     total_coins: String(header.totalDrops),
     transaction_hash: header.transactionHash
   }
-}
-
-/** A transaction that no ledger has yet, as in the list of `ledger`. */
-export function openItem({ hash, fields, blob }: Transaction, { apiVersion, binary }: Shape): Json {
-  if (binary) return { tx_blob: toHex(blob), ...(apiVersion > 1 && { hash }) }
-  const shown = versionedFields(fields, apiVersion)
-  return apiVersion === 1 ? { ...shown, hash } : { tx_json: shown, hash, validated: false }
 }
 
 function transactionList(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions) {

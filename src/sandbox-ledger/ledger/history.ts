@@ -71,8 +71,6 @@ export function metaOf(transaction: ValidatedTransaction): Metadata {
   const meta = deserialize(transaction.metaBlob).fields as unknown as Metadata
   return { ...meta, ...deliveredAmount(fieldsOf(transaction), meta.TransactionResult) }
 }
-export const blobOf = ({ blob }: ValidatedTransaction) => blob
-export const metaBlobOf = ({ metaBlob }: ValidatedTransaction) => metaBlob
 
 /** A list that grows at its end and is cut off at its beginning, both at constant cost. */
 class Queue<T> {

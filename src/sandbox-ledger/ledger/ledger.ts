@@ -60,7 +60,7 @@ export interface LedgerOptions {
   /** How many transactions the open ledger takes before they have to pay more. */
   openLedgerLimit: number
   /** The ledgers of an earlier run, to begin with; the first may be a snapshot. */
-  past?: Iterable<LedgerContents | Snapshot>
+  past?: Iterable<LedgerContents | Snapshot> | undefined
 }
 
 /** The whole state after a ledger. */

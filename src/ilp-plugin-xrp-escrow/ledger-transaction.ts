@@ -132,13 +132,17 @@ function paymentOf({ Memos }: Json, hash: string, payee: string): Content | unde
 function toRejection(content: Json | undefined): Rejection | undefined {
   const reason = toObject(content?.reason)
   if (!isUInt32(content?.sequence) || !reason) return undefined
-  const { code, name, message, triggered_by, triggered_at, forwarded_by, additional_info } = reason
+  const { code, name, message, triggered_by, triggered_at, additional_info } = reason
+  // Before it was a list, the interface had one address here, and ilp-compat-plugin still does.
+  const forwarded_by = isText(reason.forwarded_by)
+    ? [reason.forwarded_by].filter(Boolean)
+    : reason.forwarded_by
   if (![code, name, message].every(isText)) return undefined
   if (![triggered_by, triggered_at].every(text => text === undefined || isText(text))) return undefined
   if (forwarded_by !== undefined && !(Array.isArray(forwarded_by) && forwarded_by.every(isText)))
     return undefined
   if (additional_info !== undefined && !toObject(additional_info)) return undefined
-  return { sequence: content.sequence, reason: reason as unknown as RejectionMessage }
+  return { sequence: content.sequence, reason: { ...reason, forwarded_by } as unknown as RejectionMessage }
 }
 
 function toMessage(

@@ -258,15 +258,18 @@ describe('a rejection', () => {
     expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_reject'])
   })
 
-  test('reaches the payer with the option sendRejections', async () => {
+  test.each([
+    ['as the interface has it', {}],
+    ['as ilp-compat-plugin gives it', { forwarded_by: '', triggered_at: new Date() }]
+  ])('reaches the payer with the option sendRejections, %s', async (_how, fields) => {
     const ledger = await useLedger()
     const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(ledger.url, { secret: shop.secret, sendRejections: true })
     const transfer = await prepare({ ledger, payer, payee })
-    await payee.rejectIncomingTransfer(transfer.id, reason)
+    await payee.rejectIncomingTransfer(transfer.id, { ...reason, ...(fields as object) })
     expect((await until(payer, 'outgoing_reject'))[0]).toEqual([
       expect.objectContaining({ id: transfer.id }),
-      reason
+      { ...reason, triggered_at: expect.any(String) }
     ])
   })
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
 import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
-import { accounts } from './accounts.ts'
+import { genesis } from './ledger/genesis.ts'
 import { hashPrefix, indexOf, toHex } from './ledger/hashes.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { serialize } from './ledger/serialize.ts'
@@ -14,15 +14,15 @@ const MAX_XRP = 1_000_000
 
 /** A payment out of the genesis account, signed. */
 export function genesisPayment(ledger: Ledger, destination: string, drops: number): Transaction {
-  const { publicKey, privateKey } = deriveKeypair(accounts.genesis.secret)
+  const { address, publicKey, privateKey } = genesis
   const fields = {
     TransactionType: 'Payment',
-    Account: accounts.genesis.address,
+    Account: address,
     Destination: destination,
     Amount: String(drops),
     Fee: String(ledger.fees.base),
     Flags: 0,
-    Sequence: readAccount(ledger.open, indexOf.account(accounts.genesis.address))?.Sequence,
+    Sequence: readAccount(ledger.open, indexOf.account(address))?.Sequence,
     ...(ledger.networkId > 1024 && { NetworkID: ledger.networkId }),
     SigningPubKey: publicKey
   }

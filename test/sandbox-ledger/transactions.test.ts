@@ -347,3 +347,9 @@ test('what waits in the queue pays less in fees than the reserve', async () => {
   expect((await pay(7, '10')).engine_result).toBe('telCAN_NOT_QUEUE_BALANCE')
   await busy.stop()
 })
+
+test("what the accounts were funded with is signed with the genesis account's keys", async () => {
+  const { transactions } = await bench.ask('account_tx', { account: genesis.address, binary: true })
+  expect(transactions).not.toEqual([])
+  for (const { tx_blob } of transactions) expect(genesis.verifyTransaction(tx_blob)).toBe(true)
+})

@@ -31,18 +31,13 @@ export class AccountSequence {
    */
   async freeAsOf(ledgerIndex: number): Promise<number> {
     const free = await this.#ask(ledgerIndex)
-    this.#lowestFree = Math.max(this.#lowestFree, free)
+    this.use(free - 1)
     return free
   }
 
   /** A ledger has it. */
   use(sequence: number): void {
     this.#lowestFree = Math.max(this.#lowestFree, sequence + 1)
-  }
-
-  /** It can be used by another transaction. */
-  release(sequence: number): void {
-    if (this.#firstFree !== undefined && sequence > 0) this.#firstFree = Math.min(this.#firstFree, sequence)
   }
 
   /** What is known may be wrong: the server is asked again. */

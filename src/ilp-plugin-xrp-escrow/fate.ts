@@ -1,8 +1,7 @@
-import type { Page } from './account-reader.ts'
 import { type Job, ledgersToLive } from './job.ts'
-import type { Json } from './json.ts'
-import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import { type Ask, errorCode } from './server-socket.ts'
+import type { LedgerConnection } from './ledger-connection.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { errorCode } from './server-socket.ts'
 
 // How many ledgers a server may take to tell what was in one.
 const ledgersToTell = 5
@@ -15,9 +14,6 @@ interface Evidence {
   free: number
   /** the newest ledger that nobody told of */
   lastMissed: number
-  lookUp(hash: string): Promise<ValidatedTransaction | undefined>
-  /** reads the account's history; `range` has the parameters of `account_tx` */
-  search(range: Json): Promise<Page>
 }
 
 /**
@@ -28,28 +24,29 @@ interface Evidence {
  */
 export async function fateOf(
   job: Job,
-  { lastLedger, free, lastMissed, lookUp, search }: Evidence
+  { lastLedger, free, lastMissed }: Evidence,
+  connection: LedgerConnection
 ): Promise<ValidatedTransaction | 'dead' | 'open' | 'unknown'> {
   const isUsed = free > job.sequence
   // Had it been ours that used the sequence, the ledgers would have told.
-  if (!isUsed || job.firstSentIn > lastMissed) return isUsed || isOver(job, lastLedger) ? 'dead' : 'open'
+  if (!isUsed || job.firstSentIn > lastMissed) return isUsed || job.isOver(lastLedger) ? 'dead' : 'open'
   // It was used in a ledger that nobody told of, or before this program ran.
   for (const hash of [...job.versions.keys()]) {
-    const found = await lookUp(hash)
+    const found = await connection.lookUp(hash)
     if (found) return found
   }
-  if (!isOver(job, lastLedger - ledgersToTell)) return 'open'
-  return (await isInNone(job, search)) ? 'dead' : 'unknown'
+  if (!job.isOver(lastLedger - ledgersToTell)) return 'open'
+  return (await isInNone(job, connection)) ? 'dead' : 'unknown'
 }
 
 /** Whether the account's history is there for all ledgers that a transaction could be in, and does not have it. */
-async function isInNone({ versions }: Job, search: Evidence['search']): Promise<boolean> {
+async function isInNone({ versions }: Job, connection: LedgerConnection): Promise<boolean> {
   const lastLedgers = [...versions.values()].map(version => version.lastLedger)
   const [first, last] = [Math.min(...lastLedgers) - ledgersToLive, Math.max(...lastLedgers)]
   let marker: unknown
   do {
     const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
-    const page = await search(range).catch(err => {
+    const page = await connection.search(range).catch(err => {
       if (errorCode(err) === undefined) throw err
     })
     if (!page || page.first > first || page.last < last) return false
@@ -57,29 +54,4 @@ async function isInNone({ versions }: Job, search: Evidence['search']): Promise<
     marker = page.marker
   } while (marker !== undefined)
   return true
-}
-
-/** Whether the last ledger of each of its versions has passed. */
-export function isOver(job: Job, lastLedger: number): boolean {
-  return (
-    job.versions.size > 0 && [...job.versions.values()].every(version => version.lastLedger <= lastLedger)
-  )
-}
-
-/**
- * Asks for a transaction as it was validated.
- *
- * @param prefix - the ledger's ILP prefix
- * @returns undefined if the server does not know of that
- */
-export async function lookUp(
-  ask: Ask,
-  hash: string,
-  prefix: string
-): Promise<ValidatedTransaction | undefined> {
-  const answer = await ask({ command: 'tx', transaction: hash }).catch(err => {
-    if (errorCode(err) === undefined) throw err
-  })
-  const found = parseTransaction(answer, prefix)
-  return found?.hash === hash ? found : undefined
 }

@@ -6,10 +6,12 @@ export const ledgersToLive = 20
 /** A transaction to be sent: what is missing are Account, Sequence, Fee, LastLedgerSequence and the signature. */
 export interface Order {
   tx: Record<string, unknown>
-  /** what it costs, in multiples of the simplest transaction's cost */
-  feeUnits: number
+  /** what to call it in errors */
+  what: string
+  /** what it costs, in multiples of the simplest transaction's cost; default 1 */
+  feeUnits?: number
   /** ledger time after which there is no point in sending it */
-  pointlessAfter: number
+  pointlessAfter?: number
   /** whether there is none already */
   isDone?(): boolean
   /** takes note of all that may still be applied, before the newest of it is sent */
@@ -29,45 +31,39 @@ export interface Version {
  * A transaction on its way. It keeps its sequence for as long as any version of it could still be applied: two
  * transactions of one sequence exclude each other on the ledger, so that nothing is ever paid twice.
  */
-export interface Job extends Order {
-  /** 0 as long as it has no version */
-  sequence: number
+export class Job {
+  readonly order: Order
+  readonly resolve: (transaction: ValidatedTransaction) => void
+  readonly reject: (error: Error) => void
   /** those that could still be applied, by hash: more than one after the fee was raised */
-  versions: Map<string, Version>
+  readonly versions = new Map<string, Version>()
+  /** of its versions */
+  sequence = 0
   /** the newest ledger when the first of them was sent, and when the last one was */
-  firstSentIn: number
-  sentIn: number
+  firstSentIn = 0
+  sentIn = 0
   /** how often any of them was sent */
-  sends: number
-  /** whether a server says that its sequence was used */
-  isDisputed: boolean
-  attempts: number
-  feeFactor: number
+  sends = 0
+  /** whether its sequence may have been used in a ledger that nobody told of */
+  isDisputed = false
+  attempts = 0
+  feeFactor = 1
   /** since which ledger it has been waiting for a place; 0 if it is not */
-  busySince: number
-  engineResult: string
-  engineMessage: string
-  resolve(transaction: ValidatedTransaction): void
-  reject(error: Error): void
-}
+  busySince = 0
+  /** what a server has said to it last */
+  engineResult = ''
+  engineMessage = ''
 
-/** Makes a job of an order. */
-export function toJob(order: Order, resolve: Job['resolve'], reject: Job['reject']): Job {
-  return {
-    ...order,
-    sequence: 0,
-    versions: new Map(),
-    firstSentIn: 0,
-    sentIn: Number.NEGATIVE_INFINITY,
-    sends: 0,
-    isDisputed: false,
-    attempts: 0,
-    feeFactor: 1,
-    busySince: 0,
-    engineResult: '',
-    engineMessage: '',
-    resolve,
-    reject
+  constructor(order: Order, resolve: Job['resolve'], reject: Job['reject']) {
+    this.order = order
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  /** Whether it has versions, of which none can be in a ledger after this one. */
+  isOver(lastLedger: number): boolean {
+    const versions = [...this.versions.values()]
+    return versions.length > 0 && versions.every(version => version.lastLedger <= lastLedger)
   }
 }
 

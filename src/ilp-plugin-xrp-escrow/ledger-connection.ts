@@ -3,7 +3,7 @@ import { AccountReader, type Page } from './account-reader.ts'
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import { type ClosedLedger, KnownLedgers } from './known-ledgers.ts'
-import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
 import {
   type Ask,
   errorCode,
@@ -55,6 +55,7 @@ interface Follower {
 export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   readonly #server: string
   readonly #serverName: string
+  readonly #prefix: string
   readonly #follower: Follower
   // The connection in use or being made: what belongs to another is out of date.
   #socket: ServerSocket | undefined
@@ -84,6 +85,7 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     super()
     this.#server = server
     this.#serverName = serverName
+    this.#prefix = prefix
     this.#follower = follower
     this.#reader = new AccountReader(address, prefix, {
       newestLedger: () => this.validated.index,
@@ -305,6 +307,15 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     this.validated = ledger
     if (isUInt32(message.fee_base)) this.baseFee = message.fee_base
     this.#known.add(ledger, String(message.ledger_hash))
+  }
+
+  /** A transaction as it was validated; undefined if the server does not know of that. */
+  async lookUp(hash: string): Promise<ValidatedTransaction | undefined> {
+    const answer = await this.patiently({ command: 'tx', transaction: hash }).catch(err => {
+      if (errorCode(err) === undefined) throw err
+    })
+    const found = parseTransaction(answer, this.#prefix)
+    return found?.hash === hash ? found : undefined
   }
 
   /** All validated transactions of the account that the server still has, the oldest first. */

@@ -6,6 +6,7 @@ import {
   NoSubscriptionsError,
   RequestHandlerAlreadyRegisteredError
 } from './errors.ts'
+import type { Order } from './job.ts'
 import { copyOf, toObject } from './json.ts'
 import type { WireMessage } from './ledger-transaction.ts'
 import { fitsMemos, type Memos, memoTypes, toMemos } from './memos.ts'
@@ -21,8 +22,8 @@ interface MessageHost {
   prefix: string
   /** classic address of the account */
   address(): string
-  /** sends a transaction, unless it `isDone`, and waits until it is validated; `what` names it in an error */
-  send(tx: Record<string, unknown>, what: string, isDone: () => boolean): Promise<unknown>
+  /** sends a transaction and waits until it is validated */
+  submit(order: Order): Promise<unknown>
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
 }
 
@@ -94,7 +95,7 @@ export class Messages {
     try {
       const from = prefix + this.#host.address()
       this.#host.tell('outgoing_request', { ...message, id, from, ledger: prefix })
-      await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`, () => false), answered])
+      await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`), answered])
       return await answered
     } finally {
       clearTimeout(timer)
@@ -142,9 +143,9 @@ export class Messages {
     }
   }
 
-  async #send(destination: string, Memos: Memos, what: string, isDone: () => boolean): Promise<void> {
+  async #send(destination: string, Memos: Memos, what: string, isDone?: () => boolean): Promise<void> {
     const tx = { TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }
-    await this.#host.send(tx, what, isDone)
+    await this.#host.submit({ tx, what, ...(isDone && { isDone }) })
   }
 }
 

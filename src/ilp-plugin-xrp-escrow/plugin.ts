@@ -16,7 +16,6 @@ import { alreadyFulfilled, isRolledBack, refused, rolledBack } from './refusals.
 import { Session, toRecord } from './session.ts'
 import { termsOf, toRippleTime, toTransaction } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
-import { plainFeeUnits } from './transfers.ts'
 import type {
   LedgerInfo,
   Message,
@@ -49,12 +48,10 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   constructor(options: PluginOptions) {
     super()
     this.#options = checkedOptions(options)
-    const pointlessAfter = Number.POSITIVE_INFINITY
     this.#messages = new Messages({
       prefix: this.#options.prefix,
       address: () => this.#session?.address ?? '',
-      send: async (tx, what, isDone) =>
-        this.#connected().submit({ tx, feeUnits: plainFeeUnits, pointlessAfter, isDone }, what),
+      submit: async order => this.#connected().submitter.submit(order),
       tell: (event, ...args) => this.#tell(event, ...args)
     })
   }
@@ -130,7 +127,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   async getFulfillmentFee(): Promise<string> {
     try {
-      return String(await this.#connected().fulfillmentFee())
+      return String(await this.#connected().submitter.fees.ofFulfillment())
     } catch (err) {
       throw refused('The cost of a fulfillment cannot be told', err)
     }

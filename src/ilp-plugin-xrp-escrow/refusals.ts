@@ -19,12 +19,11 @@ const accountNotFound = new Set(['tecNO_DST', 'tecNO_DST_INSUF_XRP', 'terNO_ACCO
  * The error of the Ledger Plugin Interface for a transaction that did not happen.
  *
  * @param what - names the transaction
+ * @param engineResult - what became of it, see `TransactionFailedError`
  */
-export function transactionFailed(what: string, err: unknown): unknown {
-  if (!(err instanceof TransactionFailedError)) return err
-  const { engineResult, message } = err
+export function transactionFailed(what: string, engineResult: string, message: string): Error {
   const reason = `${engineResult}: ${message}`
-  const cause = { cause: err }
+  const cause = { cause: new TransactionFailedError(engineResult, message) }
   if (engineResult === 'notSent') return new UnreachableError(`${what} was not sent: ${message}`, cause)
   if (insufficientBalance.has(engineResult))
     return new InsufficientBalanceError(`${what} is more than the account can spend (${reason})`, cause)

@@ -5,7 +5,7 @@ import {
   NotAcceptedError,
   UnreachableError
 } from './errors.ts'
-import { type Order, TransactionFailedError } from './job.ts'
+import type { Order } from './job.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import { LedgerConnection } from './ledger-connection.ts'
@@ -19,7 +19,7 @@ import { Stock } from './stock.ts'
 import { Submitter } from './submitter.ts'
 import { toUnixMs } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
-import { finishFeeUnits, plainFeeUnits, Transfers } from './transfers.ts'
+import { Transfers } from './transfers.ts'
 import type { PluginEvents, PluginOptions, Transfer } from './types.ts'
 
 const lsfDisableMaster = 0x00100000
@@ -43,14 +43,12 @@ export class Session {
   readonly transfers: Transfers
   readonly submitter: Submitter
   readonly #host: SessionHost
-  readonly #maxFeeDrops: number
   readonly #stock: Stock
   readonly #notes: SentNotes
   // The notes of transfers that are about to be told.
   readonly #recalled = new Map<string, SentNote>()
   // How often the host has disconnected.
   #disconnects = 0
-  #feeNow: { ledger: number; drops: Promise<number> } | undefined
 
   /** @throws InvalidFieldsError for options that are wrong */
   constructor(host: SessionHost) {
@@ -63,19 +61,18 @@ export class Session {
       expect: transactions => this.#recall(transactions)
     })
     this.#host = host
-    this.#maxFeeDrops = maxFeeDrops
     this.#notes = new SentNotes(_store, address)
     this.address = address
     this.serverName = serverName
     this.connection = connection
-    this.submitter = new Submitter(connection, wallet, maxFeeDrops, prefix)
+    this.submitter = new Submitter(connection, wallet, maxFeeDrops)
     this.transfers = new Transfers({
       ...{ prefix, address, remembered, sendRejections, tell },
       closeTime: () => connection.validated.closeTime,
       noteOf: id => this.#recalled.get(id)?.noteToSelf,
-      submit: (order, what) => this.submit(order, what)
+      submit: order => this.submitter.submit(order)
     })
-    this.#stock = new Stock(connection, address, prefix, {
+    this.#stock = new Stock(connection, address, {
       begin: () => this.transfers.beginTakingUp(),
       end: () => this.transfers.endTakingUp(),
       compare: (hashes, ledger) => this.transfers.compare(hashes, ledger),
@@ -108,15 +105,6 @@ export class Session {
     })
   }
 
-  /** Sends a transaction; what can go wrong with it gets its name from the Ledger Plugin Interface. */
-  async submit(order: Order, what: string): Promise<ValidatedTransaction> {
-    try {
-      return await this.submitter.submit(order)
-    } catch (err) {
-      throw transactionFailed(what, err)
-    }
-  }
-
   /** Gives up what has not been sent: its senders are told the reason. */
   giveUpUnsent(reason: string): void {
     this.#disconnects++
@@ -125,18 +113,15 @@ export class Session {
 
   /** Sends a transfer to the ledger, and sees to it that it is known what became of it. */
   async send(record: TransferRecord, tx: Json): Promise<void> {
-    const { id, amount, to } = record.transfer
+    const { id } = record.transfer
     const { outgoing } = this.transfers
     const disconnects = this.#disconnects
-    const what = `Transfer "${id}" of ${amount} drops to "${to}"`
     try {
       // An earlier run of the program may have sent it.
       await this.#stock.ownKnown
       if (record.state !== 'sending') return
       if (record.hasDouble) throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
-      await this.#sendNoted(record, tx, disconnects).catch(err => {
-        throw transactionFailed(what, err)
-      })
+      await this.#sendNoted(record, tx, disconnects)
       if (record.state === 'sending') outgoing.forget(record)
     } catch (err) {
       const isUnsent =
@@ -154,14 +139,15 @@ export class Session {
 
   async #sendNoted(record: TransferRecord, tx: Json, disconnects: number): Promise<void> {
     const { terms, transfer, cancelAfter } = record
-    const { id, noteToSelf, expiresAt } = transfer
-    const order: Order = { tx, feeUnits: plainFeeUnits, pointlessAfter: cancelAfter }
+    const { id, amount, to, noteToSelf, expiresAt } = transfer
+    const what = `Transfer "${id}" of ${amount} drops to "${to}"`
+    const order: Order = { tx, what, pointlessAfter: cancelAfter }
     const known = await this.#notes.get(id)
     if (known && known.terms !== terms)
       throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
     if (known && known.versions.length === 0) return
     if (!known && disconnects !== this.#disconnects)
-      throw new TransactionFailedError('notSent', 'The plugin was disconnected meanwhile')
+      throw transactionFailed(what, 'notSent', 'The plugin was disconnected meanwhile')
     const { closeTime } = this.connection.validated
     if (!known && cancelAfter <= closeTime) {
       const now = new Date(toUnixMs(closeTime)).toISOString()
@@ -179,31 +165,9 @@ export class Session {
       await this.#notes.put(id, { terms, versions: [], noteToSelf })
     } catch (err) {
       // Whatever cannot be told stays noted.
-      if (!(err instanceof UnreachableError)) await this.#notes.del(id)
+      if (!(err instanceof UnreachableError) || hasResult(err, 'notSent')) await this.#notes.del(id)
       throw err
     }
-  }
-
-  /**
-   * What a fulfillment would cost just now, in drops.
-   *
-   * @throws NotAcceptedError if that is more than the options allow
-   */
-  async fulfillmentFee(): Promise<number> {
-    const { index } = this.connection.validated
-    if (this.#feeNow?.ledger !== index) this.#feeNow = { ledger: index, drops: this.#askFee() }
-    const drops = await this.#feeNow.drops
-    if (drops <= this.#maxFeeDrops) return drops
-    throw new NotAcceptedError(
-      `A fulfillment costs ${drops} drops just now, more than maxFeeDrops allows (${this.#maxFeeDrops})`
-    )
-  }
-
-  async #askFee(): Promise<number> {
-    const { drops } = await this.connection.patiently({ command: 'fee' })
-    const { base_fee, open_ledger_fee } = toObject(drops) ?? {}
-    const factor = Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
-    return Math.ceil(this.connection.baseFee * finishFeeUnits * factor)
   }
 
   /** An incoming transfer, also one that only the next ledger tells of: its payer may have been told a moment before. */
@@ -259,7 +223,7 @@ export class Session {
     })
     connection.on('down', () => tell('disconnect'))
     connection.on('refused', reason => tell('error', reason))
-    connection.on('ledger', () => submitter.onLedger())
+    connection.on('ledger', ledger => submitter.onLedger(ledger))
     connection.on('transaction', transaction => {
       try {
         transfers.onTransaction(transaction)
@@ -278,7 +242,7 @@ export class Session {
       this.#stock.onRead(ledger)
     })
     connection.on('missed', (first, last) => {
-      submitter.onMissed(first, last)
+      submitter.onMissed(last)
       this.#stock.invalidate()
       const what = `the ledgers ${first} to ${last}: what happened in them is not told`
       tell('error', new UnreachableError(`The server "${this.serverName}" does not have ${what}`))

@@ -1,9 +1,8 @@
-import { lookUp } from './fate.ts'
 import { isUInt32, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
 import type { ValidatedTransaction } from './ledger-transaction.ts'
-import { type Ask, RequestRefusedError } from './server-socket.ts'
+import { RequestRefusedError } from './server-socket.ts'
 
 const objectsPerPage = 400
 // Escrows that were made within so many ledgers are looked for together.
@@ -43,7 +42,6 @@ interface Listener {
 export class Stock {
   readonly #connection: LedgerConnection
   readonly #address: string
-  readonly #prefix: string
   readonly #listener: Listener
   #isComplete = false
   #isTaking = false
@@ -60,10 +58,9 @@ export class Stock {
   #resolveOwn: () => void = () => {}
   #resolveAll: () => void = () => {}
 
-  constructor(connection: LedgerConnection, address: string, prefix: string, listener: Listener) {
+  constructor(connection: LedgerConnection, address: string, listener: Listener) {
     this.#connection = connection
     this.#address = address
-    this.#prefix = prefix
     this.#listener = listener
     this.ownKnown = new Promise(resolve => {
       this.#resolveOwn = resolve
@@ -180,9 +177,8 @@ export class Stock {
   /** Asks for what was not in the history, one by one. */
   async #lookUpUnread({ index }: ClosedLedger): Promise<void> {
     for (const hash of [...this.#unread.keys()].slice(0, lookupsAtOnce)) {
-      const ask: Ask = request => this.#connection.patiently(request)
       const generation = this.#generation
-      const transaction = await lookUp(ask, hash, this.#prefix)
+      const transaction = await this.#connection.lookUp(hash)
       // Whoever cannot be told of now comes last the next time.
       const escrow = this.#unread.get(hash) as OpenEscrow
       this.#unread.delete(hash)

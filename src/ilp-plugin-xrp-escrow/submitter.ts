@@ -1,7 +1,7 @@
 import { AccountSequence } from './account-sequence.ts'
 import { UnreachableError } from './errors.ts'
-import { fateOf, isOver, lookUp } from './fate.ts'
-import { type Job, ledgersToLive, type Order, TransactionFailedError, toJob, type Version } from './job.ts'
+import { fateOf } from './fate.ts'
+import { Job, ledgersToLive, type Order, type Version } from './job.ts'
 import type { Json } from './json.ts'
 import type { Wallet } from './keys.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
@@ -9,6 +9,7 @@ import type { LedgerConnection } from './ledger-connection.ts'
 import type { ValidatedTransaction } from './ledger-transaction.ts'
 import { LiveJobs } from './live-jobs.ts'
 import { NetworkFees } from './network-fees.ts'
+import { transactionFailed } from './refusals.ts'
 import { errorCode } from './server-socket.ts'
 import { type SignedTransaction, signer } from './sign.ts'
 
@@ -18,6 +19,8 @@ const maxAttempts = 10
 const maxBusyLedgers = 20
 // How many submissions may wait for their preliminary answers: a long way must not make a slow sender.
 const maxUnanswered = 16
+// A transaction that is still open after this many ledgers may have been lost on its way: it is sent again.
+const ledgersBeforeResend = 3
 
 /**
  * Sends the transactions of one account, each until it is final: validated as a success, validated as a failure, or
@@ -28,17 +31,17 @@ const maxUnanswered = 16
  * @see xrpl.org, "Reliable Transaction Submission"
  */
 export class Submitter {
+  readonly fees: NetworkFees
   readonly #connection: LedgerConnection
   readonly #address: string
-  readonly #prefix: string
   readonly #sign: (tx: Record<string, unknown>) => SignedTransaction
-  readonly #maxFeeDrops: number
+  readonly #sequence: AccountSequence
 
-  // To be sent, in the order in which they were asked for; those that have a sequence are in front.
+  // To be signed, in the order in which they were asked for.
   #queue: Job[] = []
   readonly #live = new LiveJobs()
-  readonly #sequence: AccountSequence
-  readonly #fees: NetworkFees
+  // Those of them that have to be sent again, by sequence.
+  #lost: Job[] = []
 
   // The newest ledger of which it is not known what was in it.
   #lastMissed = 0
@@ -48,26 +51,24 @@ export class Submitter {
   #pumping = false
   #reviewing = false
 
-  constructor(connection: LedgerConnection, wallet: Wallet, maxFeeDrops: number, prefix: string) {
+  constructor(connection: LedgerConnection, wallet: Wallet, maxFeeDrops: number) {
+    this.fees = new NetworkFees(connection, maxFeeDrops)
     this.#connection = connection
     this.#address = wallet.address
-    this.#prefix = prefix
     this.#sign = signer(wallet)
-    this.#maxFeeDrops = maxFeeDrops
     this.#sequence = new AccountSequence(connection, wallet.address)
-    this.#fees = new NetworkFees(connection)
   }
 
   /**
    * Sends a transaction; it does not wait for those sent before to be validated.
    *
    * @returns the transaction as it was validated
-   * @throws TransactionFailedError when it is certain that it had no effect
+   * @throws an error of the interface, see `transactionFailed`, when it is certain that it had no effect
    * @throws UnreachableError when nobody can tell any more
    */
   submit(order: Order): Promise<ValidatedTransaction> {
     return new Promise((resolve, reject) => {
-      this.#queue.push(toJob(order, resolve, reject))
+      this.#queue.push(new Job(order, resolve, reject))
       this.#pump()
     })
   }
@@ -75,17 +76,17 @@ export class Submitter {
   /**
    * Goes on with a transaction that an earlier run of the program may have sent.
    *
-   * @param versions - all that may still be applied
+   * @param versions - all that may still be applied, at least one
    */
   resume(order: Order, versions: Version[]): Promise<ValidatedTransaction> {
     return new Promise((resolve, reject) => {
-      const job = toJob(order, resolve, reject)
+      const job = new Job(order, resolve, reject)
       job.sequence = versions[0]?.sequence ?? 0
       job.sends = 1
-      // It may be in a ledger from before.
       job.isDisputed = true
       for (const version of versions) job.versions.set(version.hash, version)
       this.#live.add(job)
+      this.#sendAgain([job])
       this.#pump()
     })
   }
@@ -94,7 +95,7 @@ export class Submitter {
   onUp(): void {
     this.#sequence.doubt()
     this.#pausedUntil = 0
-    this.#live.markAllLost()
+    this.#sendAgain(this.#live.all())
     this.#pump()
   }
 
@@ -112,21 +113,21 @@ export class Submitter {
   }
 
   /** A ledger was validated. */
-  onLedger(): void {
-    this.#fees.onLedger()
-    this.#live.onLedger()
+  onLedger({ index }: ClosedLedger): void {
+    this.fees.onLedger()
+    this.#sendAgain(this.#live.all().filter(job => job.sentIn + ledgersBeforeResend <= index))
     this.#pump()
   }
 
-  /** Nobody told what was in these ledgers. */
-  onMissed(_firstLedger: number, lastLedger: number): void {
+  /** Nobody told what was in the ledgers up to this one. */
+  onMissed(lastLedger: number): void {
     this.#lastMissed = lastLedger
     this.#sequence.doubt()
   }
 
   /** Everything up to a ledger is known: what had to be in one by then and is not, never will be. */
   async onRead({ index }: ClosedLedger): Promise<void> {
-    const inDoubt = this.#live.all().filter(job => job.isDisputed || isOver(job, index))
+    const inDoubt = this.#live.all().filter(job => job.isDisputed || job.isOver(index))
     if (this.#reviewing || inDoubt.length === 0) return
     // The first shall be the first again.
     inDoubt.sort((a, b) => b.sequence - a.sequence)
@@ -149,27 +150,24 @@ export class Submitter {
    */
   giveUpUnsent(reason: string): void {
     for (const job of this.#live.all()) job.attempts = maxAttempts
-    const unsent = this.#queue.filter(job => job.versions.size === 0)
+    const unsent = this.#queue
     this.#queue = []
-    for (const job of unsent) job.reject(new TransactionFailedError('notSent', reason))
+    for (const job of unsent) this.#fail(job, 'notSent', reason)
   }
 
   /** Forgets everything: the ledger that it was for is gone. */
   giveUp(reason: Error): void {
-    const all = new Set([...this.#live.all(), ...this.#queue])
-    this.#live.clear()
-    this.#sequence.reset()
+    const all = [...this.#live.all(), ...this.#queue]
+    for (const job of all) this.#forget(job)
     this.#queue = []
+    this.#sequence.reset()
     this.#lastMissed = 0
-    for (const job of all) {
-      job.versions.clear()
-      job.reject(reason)
-    }
+    for (const job of all) job.reject(reason)
   }
 
   get #mayGoOn(): boolean {
     const { isUp, validated } = this.#connection
-    const mayAsk = this.#unanswered < maxUnanswered && !this.#fees.isRaising
+    const mayAsk = this.#unanswered < maxUnanswered && !this.fees.isRaising
     return isUp && mayAsk && validated.index >= this.#pausedUntil
   }
 
@@ -179,7 +177,7 @@ export class Submitter {
     this.#pumping = true
     try {
       while (this.#mayGoOn) {
-        const lost = this.#live.firstStale(this.#connection.validated.index)
+        const lost = this.#lost.shift()
         const next = this.#queue[0]
         if (lost) this.#resend(lost)
         else if (next) await this.#send(next)
@@ -190,39 +188,68 @@ export class Submitter {
     }
   }
 
-  /** Sends again what is not final, as it is. */
-  #resend(job: Job): void {
-    const version = [...job.versions.values()].at(-1)
-    job.sentIn = this.#connection.validated.index
-    if (version && version.lastLedger > job.sentIn) this.#ask(job, version)
+  #sendAgain(jobs: Job[]): void {
+    if (jobs.length === 0) return
+    this.#lost = [...new Set([...this.#lost, ...jobs])].sort((a, b) => a.sequence - b.sequence)
   }
 
-  /** Takes a transaction out of the queue that nobody needs any more. */
-  #dropPointless(job: Job): boolean {
-    if (job.pointlessAfter > this.#connection.validated.closeTime && !job.isDone?.()) return false
-    this.#queue.shift()
-    if (job.versions.size === 0) this.#fail(job, 'expired', 'its time was over before it could be sent')
-    return true
+  /** Sends again what is not final, as it is. */
+  #resend(job: Job): void {
+    const { index } = this.#connection.validated
+    const version = [...job.versions.values()].at(-1)
+    job.sentIn = index
+    // Of two that exclude each other one is enough.
+    const isFirst = this.#live.ofSequence(job.sequence)[0] === job
+    if (isFirst && version && version.lastLedger > index) this.#ask(job, version)
   }
 
   /** Signs and sends the first transaction of the queue. */
   async #send(job: Job): Promise<void> {
-    const { validated } = this.#connection
     if (this.#dropPointless(job)) return
-    const fee = this.#fees.drops(job.feeUnits)
-    if (fee > this.#maxFeeDrops) {
-      this.#waitForPlace(job, fee)
+    const { index } = this.#connection.validated
+    const fee = this.fees.drops(job.order.feeUnits)
+    const tooDear = this.fees.tooDear('The network asks for a fee of', fee)
+    if (tooDear) {
+      job.busySince ||= index
+      if (index - job.busySince < maxBusyLedgers) this.#pausedUntil = index + 1
+      else this.#fail(job, 'telINSUF_FEE_P', tooDear)
       return
     }
+    let sequence: number
     try {
-      const sequence = job.sequence || (await this.#sequence.next(taken => this.#live.isTaken(taken)))
-      if (this.#queue[0] !== job || !this.#mayGoOn || this.#dropPointless(job)) return
-      this.#queue.shift()
+      sequence = await this.#sequence.next(taken => this.#live.isTaken(taken))
+    } catch {
+      this.#pausedUntil = index + 1
+      return
+    }
+    if (this.#queue[0] !== job || !this.#mayGoOn || this.#dropPointless(job)) return
+    this.#queue.shift()
+    await this.#sendVersion(job, sequence, fee)
+  }
+
+  /** Takes a transaction out of the queue that nobody needs any more. */
+  #dropPointless(job: Job): boolean {
+    if (!this.#isPointless(job)) return false
+    this.#fail(job, 'expired', 'its time was over before it could be sent')
+    return true
+  }
+
+  #isPointless({ order }: Job): boolean {
+    const { pointlessAfter = Number.POSITIVE_INFINITY, isDone } = order
+    return pointlessAfter <= this.#connection.validated.closeTime || isDone?.() === true
+  }
+
+  /** Signs another version of a transaction, and sends it once that has been noted. */
+  async #sendVersion(job: Job, sequence: number, fee: number): Promise<void> {
+    let hash = ''
+    try {
       const version = this.#signVersion(job, sequence, fee)
-      await job.note?.([...job.versions.values()])
-      if (job.versions.has(version.hash)) this.#ask(job, version)
+      hash = version.hash
+      if (job.order.note) await job.order.note([...job.versions.values()])
+      if (job.versions.has(hash)) this.#ask(job, version)
     } catch (err) {
-      if (this.#queue.includes(job)) this.#pausedUntil = validated.index + 1
+      job.versions.delete(hash)
+      if (job.versions.size > 0) this.#sendLater(job)
       else this.#fail(job, 'notSent', `it could not be signed or noted (${(err as Error).message})`)
     }
   }
@@ -231,7 +258,7 @@ export class Submitter {
     const { validated, networkId } = this.#connection
     const lastLedger = validated.index + ledgersToLive
     const { blob, hash } = this.#sign({
-      ...job.tx,
+      ...job.order.tx,
       Account: this.#address,
       Sequence: sequence,
       Fee: String(fee),
@@ -239,12 +266,14 @@ export class Submitter {
       ...(networkId === undefined ? {} : { NetworkID: networkId })
     })
     const version = { hash, blob, sequence, lastLedger }
-    job.sequence = sequence
-    job.feeFactor = this.#fees.factor
-    if (job.versions.size === 0) job.firstSentIn = validated.index
-    job.versions.set(hash, version)
+    job.feeFactor = this.fees.factor
     job.sentIn = validated.index
-    this.#live.add(job)
+    if (job.versions.size === 0) {
+      job.sequence = sequence
+      job.firstSentIn = validated.index
+      this.#live.add(job)
+    }
+    job.versions.set(hash, version)
     return version
   }
 
@@ -281,7 +310,9 @@ export class Submitter {
     } else if (engine_result === 'terPRE_SEQ') {
       // An earlier one is missing: one of ours that got lost, or a sequence that was never used after all.
       this.#sequence.doubt()
-      this.#live.markEarlierLost(job, this.#connection.validated.index)
+      const { index } = this.#connection.validated
+      const isEarlier = ({ sequence, sentIn }: Job) => sequence < job.sequence && sentIn < index
+      this.#sendAgain(this.#live.all().filter(isEarlier))
     } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
       this.#payMore(job, hash)
     } else if (isJudgement(engine_result) && job.sends === 1) {
@@ -294,40 +325,23 @@ export class Submitter {
   /** Nothing more is sent before the next ledger, and then this is sent again. */
   #sendLater(job: Job): void {
     this.#pausedUntil = this.#connection.validated.index + 1
-    if (job.versions.size > 0) this.#live.markLost(job)
+    if (job.versions.size > 0) this.#sendAgain([job])
   }
 
-  /** Keeps a transaction at the head of the queue until the next ledger, for a limited number of them. */
-  #waitForPlace(job: Job, fee: number): void {
-    const { index } = this.#connection.validated
-    const result = 'telINSUF_FEE_P'
-    const message = `The network asks for a fee of ${fee} drops, more than maxFeeDrops allows (${this.#maxFeeDrops})`
-    job.busySince ||= index
-    if (job.versions.size > 0) {
-      // A version of it is out at a lower fee: it may get its place when the network is less busy.
-      this.#queue.shift()
-      this.#sendLater(job)
-    } else if (index - job.busySince < maxBusyLedgers) this.#pausedUntil = index + 1
-    else this.#fail(job, result, message)
-    job.engineResult = result
-    job.engineMessage = message
-  }
-
-  /** Signs anew at what the server asks for just now, with a little on top since others do the same. */
+  /** Signs anew at what the network asks for just now; if that is too much, it may ask for less a ledger later. */
   async #payMore(job: Job, hash: string): Promise<void> {
-    await this.#fees.raiseAbove(job.feeFactor)
-    if (!job.versions.has(hash) || this.#queue.includes(job)) return
-    this.#queue.push(job)
-    this.#queue.sort((a, b) => (a.sequence || Number.MAX_VALUE) - (b.sequence || Number.MAX_VALUE))
+    await this.fees.raiseAbove(job.feeFactor)
+    if (!job.versions.has(hash)) return
+    const fee = this.fees.drops(job.order.feeUnits)
+    const tooDear = this.fees.tooDear('The network asks for a fee of', fee)
+    if (tooDear) job.engineMessage = tooDear
+    if (tooDear || this.#isPointless(job) || this.fees.factor <= job.feeFactor) this.#sendLater(job)
+    else await this.#sendVersion(job, job.sequence, fee)
     this.#pump()
   }
 
   async #review(job: Job, free: number, lastLedger: number): Promise<void> {
-    const fate = await fateOf(job, {
-      ...{ lastLedger, free, lastMissed: this.#lastMissed },
-      lookUp: hash => lookUp(request => this.#connection.request(request), hash, this.#prefix),
-      search: range => this.#connection.search(range)
-    })
+    const fate = await fateOf(job, { lastLedger, free, lastMissed: this.#lastMissed }, this.#connection)
     // It may have become known in another way meanwhile.
     if (job.versions.size === 0) return
     if (fate === 'dead') this.#tryAnew(job)
@@ -340,56 +354,52 @@ export class Submitter {
   }
 
   #settle(job: Job, transaction: ValidatedTransaction): void {
-    this.#forget(job)
     const { result, ledgerIndex } = transaction
+    this.#forget(job)
     if (result === 'tesSUCCESS') job.resolve(transaction)
-    else job.reject(new TransactionFailedError(result, `Ledger ${ledgerIndex} has it as a failure`))
+    else job.reject(transactionFailed(job.order.what, result, `Ledger ${ledgerIndex} has it as a failure`))
   }
 
   #fail(job: Job, engineResult: string, message: string): void {
-    // Its sequence, if it had one, is the next one's.
-    this.#sequence.release(job.sequence)
+    const queued = this.#queue.indexOf(job)
+    if (queued >= 0) this.#queue.splice(queued, 1)
+    // The next one can have its sequence.
+    if (job.versions.size > 0) this.#sequence.doubt()
     this.#forget(job)
-    job.reject(new TransactionFailedError(engineResult, message))
+    job.reject(transactionFailed(job.order.what, engineResult, message))
   }
 
   /** Puts a transaction, of which no version can be applied any more, back into the queue, if there is a point in it. */
   #tryAnew(job: Job): void {
     job.attempts++
-    this.#forget(job)
     this.#sequence.doubt()
+    this.#forget(job)
     const { engineResult, engineMessage } = job
-    const isPointless = this.#connection.validated.closeTime >= job.pointlessAfter
     // No other ledger will make these good.
     const isRefused = /^(tel|terINSUF_FEE_B|terNO_ACCOUNT)/.test(engineResult)
     const isHopeless = job.attempts >= maxAttempts || isRefused
-    if (!isPointless && !isHopeless) this.#queue.unshift(job)
-    else if (/^te[lr]/.test(engineResult) && isHopeless)
-      job.reject(new TransactionFailedError(engineResult, engineMessage))
-    else {
-      const why = 'It was in none of the ledgers that it could have been in'
-      job.reject(new TransactionFailedError('tefMAX_LEDGER', why))
-    }
+    if (!this.#isPointless(job) && !isHopeless) this.#queue.unshift(job)
+    else if (/^te[lr]/.test(engineResult) && isHopeless) this.#fail(job, engineResult, engineMessage)
+    else this.#fail(job, 'tefMAX_LEDGER', 'It was in none of the ledgers that it could have been in')
   }
 
-  /** Takes a transaction out of everything; none of its versions matters any more. */
+  /** Follows a transaction no longer: none of its versions matters any more. */
   #forget(job: Job): void {
     this.#live.delete(job)
+    if (this.#lost.length > 0) this.#lost = this.#lost.filter(other => other !== job)
+    job.versions.clear()
     job.sequence = 0
     job.sends = 0
     job.busySince = 0
     job.isDisputed = false
-    job.versions.clear()
-    const queued = this.#queue.indexOf(job)
-    if (queued >= 0) this.#queue.splice(queued, 1)
   }
 }
 
 // What proves that a server could make nothing of a submission (xrpl.org: submit).
 const unreadable = new Set(['invalidParams', 'invalidTransaction'])
 
-// Results that judge the transaction itself: no server applies or keeps one that it finds malformed, signed by the
-// wrong key, or meant for another network.
+// Results that judge the transaction itself: malformed, signed by the wrong key, or meant for another network. A
+// server neither applies nor keeps nor passes on what it finds so, and of a first submission no other server knows.
 function isJudgement(engineResult: string): boolean {
   return /^(tem|tefBAD_|tefMASTER_DISABLED|telWRONG_NETWORK|tel.*NETWORK_ID)/.test(engineResult)
 }

@@ -12,15 +12,12 @@ import {
   type ValidatedTransaction
 } from './ledger-transaction.ts'
 import { memoTypes, toMemos } from './memos.ts'
+import { finishFeeUnits } from './network-fees.ts'
 import { hasResult, isRolledBack, rolledBack } from './refusals.ts'
 import { toClassicAddress } from './transfer.ts'
 import { TransferLog, type TransferRecord } from './transfer-log.ts'
 import type { PluginEvents, RejectionMessage } from './types.ts'
 
-// What a transaction costs, in multiples of the simplest one; an EscrowFinish pays for its fulfillment of
-// 36 bytes: 33, and one for every 16 bytes of it (xrpl.org: Transaction Cost).
-export const plainFeeUnits = 1
-export const finishFeeUnits = 33 + Math.floor(36 / 16)
 const maxLedgersToWait = 64
 // How many closed escrows to keep in mind while a server cannot tell of others.
 const maxNoted = 10_000
@@ -35,8 +32,8 @@ interface TransfersHost {
   sendRejections: boolean
   /** ledger time of the newest ledger */
   closeTime(): number
-  /** sends a transaction and waits until it is validated; `what` names it in the interface's errors */
-  submit(order: Order, what: string): Promise<ValidatedTransaction>
+  /** sends a transaction and waits until it is validated */
+  submit(order: Order): Promise<ValidatedTransaction>
   /** what the host has noted of an outgoing transfer */
   noteOf(id: string): unknown
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
@@ -157,8 +154,8 @@ export class Transfers {
       Fulfillment: toXrplFulfillment(parseBytes32(fulfillment) as Buffer)
     }
     try {
-      const order = { tx, feeUnits: finishFeeUnits, pointlessAfter: cancelAfter }
-      await this.#host.submit(order, `The fulfillment of transfer "${transfer.id}"`)
+      const what = `The fulfillment of transfer "${transfer.id}"`
+      await this.#host.submit({ tx, what, feeUnits: finishFeeUnits, pointlessAfter: cancelAfter })
     } catch (err) {
       // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
       if (record.fulfillment) return
@@ -296,8 +293,7 @@ export class Transfers {
     const tx = { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
     record.cancelling = true
     try {
-      const order = { tx, feeUnits: plainFeeUnits, pointlessAfter: Number.POSITIVE_INFINITY }
-      await this.#host.submit(order, `The return of transfer "${record.transfer.id}"`)
+      await this.#host.submit({ tx, what: `The return of transfer "${record.transfer.id}"` })
     } catch (err) {
       // Someone else was faster; or it is gone without a word; or it is tried again, ever less often.
       if (hasResult(err, 'tecNO_TARGET')) this.#lose(this.outgoing, record)
@@ -329,9 +325,8 @@ export class Transfers {
     const { owner, sequence } = escrow as Escrow
     const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
     const tx = { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
-    const order = { tx, feeUnits: plainFeeUnits, pointlessAfter: Number.POSITIVE_INFINITY }
     try {
-      await this.#host.submit(order, `The rejection of transfer "${transfer.id}"`)
+      await this.#host.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
     } catch (err) {
       this.#host.tell('error', err as Error)
     }

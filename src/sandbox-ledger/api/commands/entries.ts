@@ -1,5 +1,6 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
 import { indexOf } from '../../ledger/hashes.ts'
+import type { LedgerEntry } from '../../ledger/state.ts'
 import { ZERO_ACCOUNT } from '../../ledger/transactors/transactor.ts'
 import {
   asFlag,
@@ -8,10 +9,12 @@ import {
   asUint,
   type Command,
   expectedField,
+  type FoundLedger,
   findLedger,
   invalidField,
   type Json,
   parseHash,
+  type Request,
   RpcError
 } from '../rpc.ts'
 import { entryBlob, entryJson, ledgerJson } from '../shapes.ts'
@@ -60,166 +63,95 @@ const refuse = (word = 'malformedRequest'): never => {
   throw new Refusal(word)
 }
 
-const hashIn = (value: unknown, digits = 64): string => parseHash(asText(value), digits) ?? refuse()
-
-function addressIn(value: unknown, word: string): string {
-  const text = asText(value)
-  return isValidClassicAddress(text) ? text : refuse(word)
-}
-
-/** The address of an account that there can be: not that of none at all. */
-function ownAddressIn(value: unknown): string {
-  const address = addressIn(value, 'malformedAddress')
-  return address === ZERO_ACCOUNT ? refuse('malformedAddress') : address
-}
+/** Reads a part of what names an entry, or refuses it. */
+type Read = (value: unknown) => string
 
 const isIntegral = (value: unknown) => Number.isInteger(value) || typeof value === 'boolean'
+
+const hash: Read = value => parseHash(asText(value)) ?? refuse()
+const mptId: Read = value => parseHash(asText(value), 48) ?? refuse()
+const text: Read = value => (typeof value === 'string' ? value : refuse())
+const uint: Read = value => (isIntegral(value) ? String(asUint(value)) : refuse())
+
+function matching(isRight: (text: string) => boolean, word?: string): Read {
+  return value => (isRight(asText(value)) ? asText(value) : refuse(word))
+}
+
+const account = matching(isValidClassicAddress, 'malformedAddress')
+const owner = matching(isValidClassicAddress, 'malformedOwner')
+/** The address of an account that there can be: not that of none at all. */
+const ownAccount: Read = value =>
+  account(value) === ZERO_ACCOUNT ? refuse('malformedAddress') : account(value)
+const accountPair: Read = value => {
+  const pair = Array.isArray(value) ? value.map(text) : []
+  return pair.length === 2 && pair[0] !== pair[1] ? pair.map(account).join() : refuse()
+}
+
+const asset: Read = value => {
+  const { currency, issuer } = isObject(value) ? value : {}
+  const isXrp = currency === 'XRP' && issuer === undefined
+  const isToken = currency !== 'XRP' && isCurrency(text(currency)) && isValidClassicAddress(text(issuer))
+  return isXrp || isToken ? '' : refuse()
+}
 
 /** An index at which nothing stands: for the kinds that are not there. */
 const NOWHERE = 'F'.repeat(64)
 
-const nothing = (_value: Json) => NOWHERE
-
-/** Reads a hash, or an object with these fields. */
-const byHashOr =
-  (fields: (value: Json) => boolean, read: (value: Json) => string) =>
-  (value: unknown): string => {
-    if (!isObject(value)) return hashIn(value)
-    return fields(value) ? read(value) : refuse()
+/** Reads an object with these fields, or the index itself. */
+function by(fields: Record<string, Read>, at = (_: Record<string, string>) => NOWHERE): Read {
+  return value => {
+    if (!isObject(value)) return hash(value)
+    const all = Object.entries(fields)
+    if (all.some(([name]) => value[name] === undefined)) return refuse()
+    return at(Object.fromEntries(all.map(([name, read]) => [name, read(value[name])])))
   }
-
-/** The same for kinds that take nothing else for a hash than a string. */
-const byTextOr: typeof byHashOr = (fields, read) => value =>
-  typeof value === 'string' || isObject(value) ? byHashOr(fields, read)(value) : refuse()
-
-const byText = byTextOr(() => false, nothing)
-
-const has = (value: Json, ...names: string[]) => names.every(name => value[name] !== undefined)
-const areTexts = (value: Json, ...names: string[]) => names.every(name => typeof value[name] === 'string')
-
-function preauthorized({ owner, authorized, authorized_credentials }: Json): string {
-  addressIn(owner, 'malformedOwner')
-  if (authorized !== undefined) addressIn(authorized, 'malformedAuthorized')
-  else if ((authorized_credentials as unknown[]).length === 0) refuse('malformedAuthorizedCredentials')
-  return NOWHERE
 }
 
-function isAsset(value: unknown): boolean {
-  if (!isObject(value) || typeof value.currency !== 'string') return false
-  const { currency, issuer } = value
-  if (currency === 'XRP') return issuer === undefined
-  return isCurrency(currency) && typeof issuer === 'string' && isValidClassicAddress(issuer)
-}
+const trustLine = by({ accounts: accountPair, currency: matching(isCurrency, 'malformedCurrency') })
 
-function trustLine(value: unknown): string {
-  if (!isObject(value)) return refuse()
-  const { currency, accounts } = value
-  const pair = Array.isArray(accounts) ? accounts : []
-  if (currency === undefined || pair.length !== 2 || pair[0] === pair[1]) return refuse()
-  if (pair.some(account => typeof account !== 'string')) return refuse()
-  for (const account of pair) addressIn(account, 'malformedAddress')
-  return isCurrency(asText(currency)) ? NOWHERE : refuse('malformedCurrency')
-}
-
-function directoryPage(value: unknown): string {
+const directoryPage: Read = value => {
   if (value === null) return refuse()
-  if (!isObject(value)) return hashIn(value)
+  if (!isObject(value)) return hash(value)
   const { sub_index = 0, dir_root, owner } = value
   if (!isIntegral(sub_index) || (dir_root === undefined) === (owner === undefined)) return refuse()
-  const page = asUint(sub_index)
-  const root =
-    dir_root === undefined ? indexOf.ownerDirectory(addressIn(owner, 'malformedAddress')) : hashIn(dir_root)
-  return indexOf.directoryPage(root, page)
+  const root = dir_root === undefined ? indexOf.ownerDirectory(account(owner)) : hash(dir_root)
+  return indexOf.directoryPage(root, asUint(sub_index))
 }
 
-/** What a request can name an entry by, in the order in which it is looked for: its type, and where it stands. */
-const selectors: Record<string, { type?: string; find(value: unknown): string }> = {
-  index: { find: hashIn },
-  account_root: {
-    type: 'AccountRoot',
-    find: value => indexOf.account(ownAddressIn(value))
-  },
-  check: { type: 'Check', find: hashIn },
-  deposit_preauth: {
-    type: 'DepositPreauth',
-    find: byTextOr(
-      value =>
-        areTexts(value, 'owner') &&
-        (value.authorized === undefined) !== (value.authorized_credentials === undefined) &&
-        (areTexts(value, 'authorized') || Array.isArray(value.authorized_credentials)),
-      preauthorized
-    )
-  },
-  directory: { type: 'DirectoryNode', find: directoryPage },
-  escrow: {
-    type: 'Escrow',
-    find: byHashOr(
-      value => has(value, 'owner', 'seq') && isIntegral(value.seq),
-      ({ owner, seq }) => indexOf.escrow(addressIn(owner, 'malformedOwner'), asUint(seq))
-    )
-  },
-  offer: {
-    type: 'Offer',
-    find: byHashOr(
-      value => has(value, 'account', 'seq') && isIntegral(value.seq),
-      ({ account, seq }) => nothing({ account: addressIn(account, 'malformedAddress'), seq: asUint(seq) })
-    )
-  },
-  payment_channel: { type: 'PayChannel', find: hashIn },
-  ripple_state: { type: 'RippleState', find: trustLine },
-  ticket: {
-    type: 'Ticket',
-    find: byHashOr(
-      value => has(value, 'account', 'ticket_seq') && isIntegral(value.ticket_seq),
-      ({ account, ticket_seq }) => indexOf.ticket(addressIn(account, 'malformedAddress'), asUint(ticket_seq))
-    )
-  },
-  nft_page: {
-    type: 'NFTokenPage',
-    find: byText
-  },
-  amm: { type: 'AMM', find: byHashOr(({ asset, asset2 }) => isAsset(asset) && isAsset(asset2), nothing) },
-  bridge: { type: 'Bridge', find: () => refuse() },
-  xchain_owned_claim_id: { type: 'XChainOwnedClaimID', find: byText },
-  xchain_owned_create_account_claim_id: {
-    type: 'XChainOwnedCreateAccountClaimID',
-    find: byText
-  },
-  did: { type: 'DID', find: value => ownAddressIn(value) && NOWHERE },
-  oracle: {
-    type: 'Oracle',
-    find: byHashOr(
-      value => has(value, 'oracle_document_id', 'account'),
-      ({ account, oracle_document_id }) => {
-        addressIn(account, 'malformedAddress')
-        return /^\d+$/.test(asText(oracle_document_id)) ? NOWHERE : refuse('malformedDocumentID')
-      }
-    )
-  },
-  credential: {
-    type: 'Credential',
-    find: byTextOr(
-      value => areTexts(value, 'subject', 'issuer', 'credential_type'),
-      ({ subject, issuer, credential_type }) => {
-        for (const account of [subject, issuer]) addressIn(account, 'malformedRequest')
-        return /^([0-9A-Fa-f]{2})+$/.test(asText(credential_type)) ? NOWHERE : refuse()
-      }
-    )
-  },
-  mpt_issuance: {
-    type: 'MPTokenIssuance',
-    find: value => (typeof value === 'string' && hashIn(value, 48) ? NOWHERE : refuse())
-  },
-  mptoken: {
-    type: 'MPToken',
-    find: byHashOr(
-      value => has(value, 'mpt_issuance_id', 'account'),
-      ({ mpt_issuance_id, account }) => {
-        hashIn(mpt_issuance_id, 48)
-        return addressIn(account, 'malformedAddress') && NOWHERE
-      }
-    )
-  }
+/** What a request can name an entry by, in the order in which it is looked for, and where the entry stands. */
+const selectors: Record<string, Read> = {
+  index: hash,
+  account_root: value => indexOf.account(ownAccount(value)),
+  check: hash,
+  deposit_preauth: by({ owner, authorized: matching(isValidClassicAddress, 'malformedAuthorized') }),
+  directory: directoryPage,
+  escrow: by({ seq: uint, owner }, ({ owner = '', seq }) => indexOf.escrow(owner, Number(seq))),
+  offer: by({ seq: uint, account }),
+  payment_channel: hash,
+  ripple_state: value => (isObject(value) ? trustLine(value) : refuse()),
+  ticket: by({ ticket_seq: uint, account }, ({ account = '', ticket_seq }) =>
+    indexOf.ticket(account, Number(ticket_seq))
+  ),
+  nft_page: value => hash(text(value)),
+  amm: by({ asset, asset2: asset }),
+  bridge: () => refuse(),
+  xchain_owned_claim_id: value => hash(text(value)),
+  xchain_owned_create_account_claim_id: value => hash(text(value)),
+  did: value => ownAccount(value) && NOWHERE,
+  oracle: by({ account, oracle_document_id: matching(text => /^\d+$/.test(text), 'malformedDocumentID') }),
+  credential: by({
+    subject: matching(isValidClassicAddress),
+    issuer: matching(isValidClassicAddress),
+    credential_type: matching(text => /^([0-9A-F]{2})+$/i.test(text))
+  }),
+  mpt_issuance: value => mptId(text(value)) && NOWHERE,
+  mptoken: by({ mpt_issuance_id: mptId, account })
+}
+
+const typesBySelector: Record<string, string> = {
+  ...entryTypes,
+  account_root: 'AccountRoot',
+  ripple_state: 'RippleState'
 }
 
 export const ledgerEntry: Command = request => {
@@ -228,10 +160,9 @@ export const ledgerEntry: Command = request => {
   const name = Object.keys(selectors).find(candidate => params[candidate] !== undefined)
   const fail = (error: string) => new RpcError({ error, ...fields })
   if (!name) throw fail(apiVersion === 1 ? 'unknownOption' : 'invalidParams')
-  const { type, find } = selectors[name] as (typeof selectors)[string]
   let index: string
   try {
-    index = find(params[name])
+    index = (selectors[name] as Read)(params[name])
   } catch (error) {
     if (error instanceof Refusal) throw fail(error.message)
     if (error instanceof RpcError && apiVersion > 1) throw fail('invalidParams')
@@ -240,7 +171,8 @@ export const ledgerEntry: Command = request => {
   if (/^0+$/.test(index)) return fields
   const entry = state.read(index)
   if (!entry) throw fail('entryNotFound')
-  if (type && entry.LedgerEntryType !== type) throw fail('unexpectedLedgerType')
+  const type = typesBySelector[name] ?? entry.LedgerEntryType
+  if (entry.LedgerEntryType !== type) throw fail('unexpectedLedgerType')
   const content = asFlag(params.binary)
     ? { node_binary: entryBlob(state, index) }
     : { node: entryJson(state, index) }
@@ -278,15 +210,10 @@ export const ledgerData: Command = request => {
 }
 
 /** All entries of a ledger as `ledger` with `accounts` lists them. */
-export function accountState(
-  { params, ledger }: Parameters<Command>[0],
-  { state, closed }: ReturnType<typeof findLedger>
-) {
+export function accountState({ params, ledger }: Request, { state, closed }: FoundLedger) {
   const type = readEntryType(params)
-  const indexes = ledger.indexes(closed).filter(index => {
-    const entry = state.read(index)
-    return entry && (!type || entry.LedgerEntryType === type)
-  })
+  const isWanted = (entry: LedgerEntry | undefined) => entry && (!type || entry.LedgerEntryType === type)
+  const indexes = ledger.indexes(closed).filter(index => isWanted(state.read(index)))
   if (asFlag(params.binary)) return indexes.map(index => ({ hash: index, tx_blob: entryBlob(state, index) }))
   return asFlag(params.expand) || asFlag(params.full)
     ? indexes.map(index => entryJson(state, index))

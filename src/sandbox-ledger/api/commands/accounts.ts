@@ -45,7 +45,16 @@ const accountFlags = Object.entries({
   ...others
 })
 
-const exists = (state: State, account: string) => readAccount(state, indexOf.account(account)) !== undefined
+const rootOf = (state: State, account: string) => readAccount(state, indexOf.account(account))
+
+/** An account that must be there, in the ledger that is asked; which one that is goes with the refusal of an address. */
+function findAccount(request: Request, names: string[], refusesWithLedger = true) {
+  const text = readAccountText(request.params, ...names)
+  const { state, fields } = findLedger(request)
+  const account = parseAddress(text, refusesWithLedger ? fields : {})
+  if (!rootOf(state, account)) throw rpcError('actNotFound')
+  return { account, state, fields }
+}
 
 const accountInfo: Command = request => {
   const { params, apiVersion } = request
@@ -93,10 +102,7 @@ function readTypes(params: Json): (entry: LedgerEntry) => boolean {
 
 const accountObjects: Command = request => {
   const { params } = request
-  const text = readAccountText(params, 'account')
-  const { state, fields } = findLedger(request)
-  const account = parseAddress(text, fields)
-  if (!exists(state, account)) throw rpcError('actNotFound')
+  const { account, state, fields } = findAccount(request, ['account'])
   const isWanted = readTypes(params)
   const limit = readLimit(params, 200)
   const { marker } = params
@@ -125,78 +131,40 @@ const accountObjects: Command = request => {
   return { account, account_objects, ...fields }
 }
 
-/**
- * Where the next page of a list begins, of which nothing is shown: rippled pages through all that an account has.
- * A marker is the last entry seen and the page of the directory in which it stands.
- */
-function nextMarker(state: State, account: string, marker: unknown, limit: number, refusal: () => Error) {
-  const entries = [...directoryEntries(state, account)].map(({ entry }) => entry)
-  let first = 0
-  if (marker !== undefined) {
-    if (typeof marker !== 'string') throw expectedField('marker', 'string')
-    const [index = '', hint = ''] = marker.split(',')
-    const hash = parseHash(index)
-    if (!hash || !/^\d+$/.test(hint)) throw refusal()
-    first = entries.indexOf(hash) + 1
-    if (first === 0) throw rpcError('invalidParams')
-  }
-  if (entries.length - first <= limit) return {}
-  const last = entries[first + limit - 1] as string
-  const { OwnerNode = '0' } = state.read(last) as { OwnerNode?: string }
-  return { limit, marker: `${last},${Number.parseInt(OwnerNode, 16)}` }
-}
-
 interface EmptyList {
   /** The list's name in the answer. */
   name: string
   /** A second address that narrows the list. */
   peer?: string
-  /** Which ledger is asked goes with the refusal of an address. */
   refusesWithLedger?: boolean
   namesFields?: boolean
+  takesZero?: boolean
 }
 
 /** What an account has besides XRP, escrows and tickets: nothing. What differs is how a request is refused. */
 const emptyLists: Record<string, EmptyList> = {
   account_channels: { name: 'channels', peer: 'destination_account' },
   account_lines: { name: 'lines', peer: 'peer', refusesWithLedger: true },
+  account_nfts: { name: 'account_nfts', namesFields: true, takesZero: true },
   account_offers: { name: 'offers', refusesWithLedger: true, namesFields: true }
 }
 
-function emptyList({ name, peer, refusesWithLedger, namesFields }: EmptyList): Command {
+function emptyList({ name, peer, refusesWithLedger = false, namesFields, takesZero }: EmptyList): Command {
   return request => {
     const { params } = request
-    const text = readAccountText(params, 'account')
-    const { state, fields } = findLedger(request)
-    const refusal = refusesWithLedger ? fields : {}
-    const account = parseAddress(text, refusal)
-    if (!exists(state, account)) throw rpcError('actNotFound')
-    const other = peer && asText(params[peer])
-    if (other && !isValidClassicAddress(other)) throw rpcError('actMalformed', undefined, refusal)
+    const { account, fields } = findAccount(request, ['account'], refusesWithLedger)
+    if (peer && params[peer]) parseAddress(asText(params[peer]), refusesWithLedger ? fields : {})
     const refuse = (field: string) => (namesFields ? invalidField(field) : rpcError('invalidParams'))
-    const limit = readLimit(params, 200)
-    if (limit === 0) throw refuse('limit')
-    const next = nextMarker(state, account, params.marker, limit, () => refuse('marker'))
-    return { account, [name]: [], ...next, ...fields }
+    if (readLimit(params, 200) === 0 && !takesZero) throw refuse('limit')
+    const { marker } = params
+    if (marker !== undefined && typeof marker !== 'string') throw expectedField('marker', 'string')
+    if (marker !== undefined) throw refuse('marker')
+    return { account, [name]: [], ...fields }
   }
 }
 
-const accountNfts: Command = request => {
-  const { params } = request
-  const account = parseAddress(readAccountText(params, 'account'))
-  const { state, fields } = findLedger(request)
-  if (!exists(state, account)) throw rpcError('actNotFound')
-  readLimit(params, 100)
-  const { marker } = params
-  if (marker !== undefined && typeof marker !== 'string') throw expectedField('marker', 'string')
-  if (marker !== undefined) throw invalidField('marker')
-  return { account, account_nfts: [], ...fields }
-}
-
 const accountCurrencies: Command = request => {
-  const text = readAccountText(request.params, 'account', 'ident')
-  const { state, fields } = findLedger(request)
-  if (!exists(state, parseAddress(text, fields))) throw rpcError('actNotFound')
+  const { fields } = findAccount(request, ['account', 'ident'])
   return { receive_currencies: [], send_currencies: [], ...fields }
 }
 
@@ -206,7 +174,7 @@ const gatewayBalances: Command = request => {
   if (params.account === undefined && params.ident === undefined) readAccountText(params, 'account')
   const account = parseAddress(asText(params.account ?? params.ident))
   const answer = { account, ...fields }
-  if (apiVersion > 1 && !exists(state, account)) throw rpcError('actNotFound', undefined, answer)
+  if (apiVersion > 1 && !rootOf(state, account)) throw rpcError('actNotFound', undefined, answer)
   const { hotwallet = [] } = params
   const wallets: unknown = typeof hotwallet === 'string' ? [hotwallet] : (hotwallet ?? [])
   const isValid = (wallet: unknown) => typeof wallet === 'string' && isValidClassicAddress(wallet)
@@ -227,7 +195,7 @@ const noRippleCheck: Command = request => {
   const list: Json[] = []
   const answer = { ...(transactions && { transactions: list }), ...fields }
   const account = parseAddress(text, answer)
-  const root = readAccount(state, indexOf.account(account))
+  const root = rootOf(state, account)
   if (!root) throw rpcError('actNotFound')
   const problems: string[] = []
   const isRippling = hasFlag(root, lsf.defaultRipple)
@@ -251,19 +219,10 @@ const depositAuthorized: Command = request => {
     return parseAddress(readAccountText(params, name))
   }) as [string, string]
   const { state, fields } = findLedger(request)
-  if (!exists(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
-  const destination = readAccount(state, indexOf.account(destination_account))
+  if (!rootOf(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
+  const destination = rootOf(state, destination_account)
   if (!destination) throw rpcError('dstActNotFound', undefined, fields)
-  const { credentials } = params
-  if (credentials !== undefined) {
-    const refuse = (wanted: string) => expectedField('credentials', wanted)
-    if (!Array.isArray(credentials) || credentials.length === 0)
-      throw refuse('is non-empty array of CredentialID(hash256)')
-    if (credentials.length > 8) throw refuse('array too long')
-    if (!credentials.every(id => typeof id === 'string' && parseHash(id)))
-      throw refuse('an array of CredentialID(hash256)')
-    throw rpcError('badCredentials', "credentials don't exist", fields)
-  }
+  if (params.credentials !== undefined) throw rpcError('badCredentials', "credentials don't exist", fields)
   const deposit_authorized = source_account === destination_account || !hasFlag(destination, lsf.depositAuth)
   return { source_account, destination_account, deposit_authorized, ...fields }
 }
@@ -345,7 +304,6 @@ export const accountCommands: Record<string, Command> = {
   ...Object.fromEntries(Object.entries(emptyLists).map(([command, list]) => [command, emptyList(list)])),
   account_currencies: accountCurrencies,
   account_info: accountInfo,
-  account_nfts: accountNfts,
   account_objects: accountObjects,
   account_tx: accountTx,
   deposit_authorized: depositAuthorized,

@@ -5,10 +5,9 @@ import { serializeIlpPayment } from 'ilp-packet'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
 import { type SandboxLedger, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
-import { indexOf } from '../src/sandbox-ledger/ledger/hashes.ts'
 import { fieldsOf } from '../src/sandbox-ledger/ledger/history.ts'
 import { serialize } from '../src/sandbox-ledger/ledger/serialize.ts'
-import { readAccount } from '../src/sandbox-ledger/ledger/state.ts'
+import { accountOf } from '../src/sandbox-ledger/ledger/state.ts'
 import { InvalidTransaction, parseTransaction } from '../src/sandbox-ledger/ledger/transaction.ts'
 import type { Message } from './sandbox-ledger/client.ts'
 import { pairs } from './support/pairs.ts'
@@ -227,10 +226,7 @@ class Strangers {
     const victim = this.#victims[drawn.victim] as string
     const preimage = createHash('sha256').update(randomUUID()).digest()
     const ticket = drawn.usesTicket === 0 ? this.#tickets[stranger]?.shift() : undefined
-    const Sequence =
-      ticket === undefined
-        ? (readAccount(ledger.ledger.open, indexOf.account(wallet.address))?.Sequence ?? 0)
-        : 0
+    const Sequence = ticket === undefined ? (accountOf(ledger.ledger.open, wallet.address)?.Sequence ?? 0) : 0
     const common = {
       TransactionType: kind,
       Account: wallet.address,

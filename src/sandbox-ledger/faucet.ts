@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
 import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
 import { genesis } from './ledger/genesis.ts'
-import { hashPrefix, indexOf, toHex } from './ledger/hashes.ts'
+import { hashPrefix, toHex } from './ledger/hashes.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { serialize } from './ledger/serialize.ts'
-import { readAccount } from './ledger/state.ts'
+import { accountOf } from './ledger/state.ts'
 import { parseTransaction, type Transaction } from './ledger/transaction.ts'
 
 const DROPS_PER_XRP = 1_000_000
@@ -22,7 +22,7 @@ export function genesisPayment(ledger: Ledger, destination: string, drops: numbe
     Amount: String(drops),
     Fee: String(ledger.fees.base),
     Flags: 0,
-    Sequence: readAccount(ledger.open, indexOf.account(address))?.Sequence,
+    Sequence: accountOf(ledger.open, address)?.Sequence,
     ...(ledger.networkId > 1024 && { NetworkID: ledger.networkId }),
     SigningPubKey: publicKey
   }

@@ -1,13 +1,12 @@
 import { claimsFee, type EngineResult, isSuccess } from './engine-results.ts'
 import { addressOf, indexOf } from './hashes.ts'
-import { type AccountRoot, type State, View } from './state.ts'
+import { type AccountRoot, accountOf, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 import { accountSet, isFree, setRegularKey } from './transactors/account.ts'
 import { escrowCancel, escrowCreate, escrowFinish } from './transactors/escrow.ts'
 import { payment } from './transactors/payment.ts'
 import { ticketCreate, useTicket } from './transactors/ticket.ts'
 import {
-  accountOf,
   drops,
   type Fees,
   hasFlag,

@@ -1,5 +1,5 @@
 import { indexOf } from './hashes.ts'
-import { type DirectoryNode, readDirectory, type State, type View } from './state.ts'
+import { type DirectoryNode, readEntry, type State, type View } from './state.ts'
 
 const MAX_PAGE_ENTRIES = 32
 
@@ -9,7 +9,7 @@ const pageName = (page: number) => page.toString(16)
 
 function page(state: State, root: string, number: number): { index: string; node: DirectoryNode } {
   const index = indexOf.directoryPage(root, number)
-  const node = readDirectory(state, index)
+  const node = readEntry(state, 'DirectoryNode', index)
   if (!node) throw new Error(`Page ${number} of the directory "${root}" is missing`)
   return { index, node }
 }
@@ -28,7 +28,7 @@ export function addToDirectory(view: View, owner: string, entry: string): string
     PreviousTxnID: '0'.repeat(64),
     PreviousTxnLgrSeq: 0
   } as const
-  const first = readDirectory(view, root)
+  const first = readEntry(view, 'DirectoryNode', root)
   if (!first) {
     view.write(root, { ...common, Indexes: [entry] })
     return '0'
@@ -74,7 +74,7 @@ export function removeFromDirectory(view: View, owner: string, pageOfEntry: stri
 export function* directoryEntries(state: State, owner: string, fromPage = indexOf.ownerDirectory(owner)) {
   const root = indexOf.ownerDirectory(owner)
   for (let index = fromPage; ; ) {
-    const node = readDirectory(state, index)
+    const node = readEntry(state, 'DirectoryNode', index)
     if (node?.RootIndex !== root) return
     for (const entry of node.Indexes) yield { page: index, entry }
     const next = pageNumber(node.IndexNext)

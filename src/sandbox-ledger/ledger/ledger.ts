@@ -15,7 +15,7 @@ import {
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { byNumber, canonicalOrder, numberOf } from './order.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
-import { type LedgerEntry, readAccount, type State, View } from './state.ts'
+import { accountOf, type LedgerEntry, type State, View } from './state.ts'
 import { Submitted } from './submitted.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 import type { Fees, LedgerContext } from './transactors/transactor.ts'
@@ -303,7 +303,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   #costInLevels(fields: Partial<TransactionFields>): bigint {
     const { Account = '' } = fields
-    const account = Account === '' ? undefined : readAccount(this.open, indexOf.account(Account))
+    const account = Account === '' ? undefined : accountOf(this.open, Account)
     return BigInt(this.openLedgerLevel) * BigInt(minimumFee(fields, this.fees, account))
   }
 
@@ -336,7 +336,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       return 'telCAN_NOT_QUEUE'
     if (!replaced && queue.size >= MAX_QUEUED_PER_ACCOUNT) return 'telCAN_NOT_QUEUE_FULL'
     const inFlight = others.reduce((sum, other) => sum + BigInt(other.fields.Fee), 0n)
-    const balance = BigInt(readAccount(this.open, indexOf.account(Account))?.Balance ?? 0)
+    const balance = BigInt(accountOf(this.open, Account)?.Balance ?? 0)
     if (others.length > 0 && (inFlight >= balance || inFlight >= BigInt(this.fees.reserveBase)))
       return 'telCAN_NOT_QUEUE_BALANCE'
     const room = Math.max(QUEUE_LEDGERS * this.openLedgerLimit, MIN_QUEUE_SIZE)
@@ -480,7 +480,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** Whether a transaction can still be validated: what it uses up is there, or may come. */
   #isPossible({ fields: { Account, Sequence, TicketSequence = 0 } }: Transaction): boolean {
-    const account = readAccount(this.validated, indexOf.account(Account))
+    const account = accountOf(this.validated, Account)
     if (!account) return true
     if (Sequence > 0) return Sequence >= account.Sequence
     return (

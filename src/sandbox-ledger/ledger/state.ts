@@ -1,3 +1,5 @@
+import { indexOf } from './hashes.ts'
+
 /** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
 export interface AccountRoot {
   LedgerEntryType: 'AccountRoot'
@@ -19,7 +21,6 @@ export interface AccountRoot {
   Domain?: string | undefined
   TransferRate?: number | undefined
   TickSize?: number | undefined
-  NFTokenMinter?: string | undefined
 }
 
 export interface Escrow {
@@ -65,7 +66,14 @@ export interface DirectoryNode {
   PreviousTxnLgrSeq: number
 }
 
-export type LedgerEntry = AccountRoot | Escrow | Ticket | DirectoryNode
+interface Entries {
+  AccountRoot: AccountRoot
+  Escrow: Escrow
+  Ticket: Ticket
+  DirectoryNode: DirectoryNode
+}
+
+export type LedgerEntry = Entries[keyof Entries]
 
 export interface State {
   /** The entry at an index (64 upper-case hex digits), if there is one. */
@@ -113,22 +121,15 @@ export class View implements State {
   }
 }
 
-export function readAccount(state: State, index: string): AccountRoot | undefined {
+/** The entry at an index, if there is one of this type. */
+export function readEntry<Type extends keyof Entries>(
+  state: State,
+  type: Type,
+  index: string
+): Entries[Type] | undefined {
   const entry = state.read(index)
-  return entry?.LedgerEntryType === 'AccountRoot' ? entry : undefined
+  return entry?.LedgerEntryType === type ? (entry as Entries[Type]) : undefined
 }
 
-export function readEscrow(state: State, index: string): Escrow | undefined {
-  const entry = state.read(index)
-  return entry?.LedgerEntryType === 'Escrow' ? entry : undefined
-}
-
-export function readTicket(state: State, index: string): Ticket | undefined {
-  const entry = state.read(index)
-  return entry?.LedgerEntryType === 'Ticket' ? entry : undefined
-}
-
-export function readDirectory(state: State, index: string): DirectoryNode | undefined {
-  const entry = state.read(index)
-  return entry?.LedgerEntryType === 'DirectoryNode' ? entry : undefined
-}
+export const accountOf = (state: State, address: string) =>
+  readEntry(state, 'AccountRoot', indexOf.account(address))

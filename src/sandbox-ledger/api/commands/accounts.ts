@@ -1,7 +1,7 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
 import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
-import { type LedgerEntry, readAccount, type State } from '../../ledger/state.ts'
+import { accountOf, type LedgerEntry, type State } from '../../ledger/state.ts'
 import { hasFlag, lsf } from '../../ledger/transactors/transactor.ts'
 import { accountQueue } from '../queue.ts'
 import {
@@ -45,14 +45,12 @@ const accountFlags = Object.entries({
   ...others
 })
 
-const rootOf = (state: State, account: string) => readAccount(state, indexOf.account(account))
-
 /** An account that must be there, in the ledger that is asked; which one that is goes with the refusal of an address. */
 function findAccount(request: Request, names: string[], refusesWithLedger = true) {
   const text = readAccountText(request.params, ...names)
   const { state, fields } = findLedger(request)
   const account = parseAddress(text, refusesWithLedger ? fields : {})
-  if (!rootOf(state, account)) throw rpcError('actNotFound')
+  if (!accountOf(state, account)) throw rpcError('actNotFound')
   return { account, state, fields }
 }
 
@@ -62,7 +60,7 @@ const accountInfo: Command = request => {
   const { state, fields, closed } = findLedger(request)
   const account = parseAddress(text, fields)
   const index = indexOf.account(account)
-  const root = readAccount(state, index)
+  const root = accountOf(state, account)
   if (!root) throw rpcError('actNotFound', undefined, { account, ...fields })
   const queue = asFlag(params.queue)
   if (queue && closed) throw rpcError('invalidParams', undefined, fields)
@@ -131,6 +129,27 @@ const accountObjects: Command = request => {
   return { account, account_objects, ...fields }
 }
 
+/**
+ * Where the next page of a list begins, of which nothing is shown: rippled pages through all that an account has.
+ * A marker is the last entry seen and the page of the directory in which it stands.
+ */
+function nextMarker(state: State, account: string, marker: unknown, limit: number, refusal: () => Error) {
+  const entries = [...directoryEntries(state, account)].map(({ entry }) => entry)
+  let first = 0
+  if (marker !== undefined) {
+    if (typeof marker !== 'string') throw expectedField('marker', 'string')
+    const [index = '', hint = ''] = marker.split(',')
+    const hash = parseHash(index)
+    if (!hash || !/^\d+$/.test(hint)) throw refusal()
+    first = entries.indexOf(hash) + 1
+    if (first === 0) throw rpcError('invalidParams')
+  }
+  if (entries.length - first <= limit) return {}
+  const last = entries[first + limit - 1] as string
+  const { OwnerNode = '0' } = state.read(last) as { OwnerNode?: string }
+  return { limit, marker: `${last},${Number.parseInt(OwnerNode, 16)}` }
+}
+
 interface EmptyList {
   /** The list's name in the answer. */
   name: string
@@ -138,29 +157,35 @@ interface EmptyList {
   peer?: string
   refusesWithLedger?: boolean
   namesFields?: boolean
-  takesZero?: boolean
 }
 
 /** What an account has besides XRP, escrows and tickets: nothing. What differs is how a request is refused. */
 const emptyLists: Record<string, EmptyList> = {
   account_channels: { name: 'channels', peer: 'destination_account' },
   account_lines: { name: 'lines', peer: 'peer', refusesWithLedger: true },
-  account_nfts: { name: 'account_nfts', namesFields: true, takesZero: true },
   account_offers: { name: 'offers', refusesWithLedger: true, namesFields: true }
 }
 
-function emptyList({ name, peer, refusesWithLedger = false, namesFields, takesZero }: EmptyList): Command {
+function emptyList({ name, peer, refusesWithLedger = false, namesFields }: EmptyList): Command {
   return request => {
     const { params } = request
-    const { account, fields } = findAccount(request, ['account'], refusesWithLedger)
+    const { account, state, fields } = findAccount(request, ['account'], refusesWithLedger)
     if (peer && params[peer]) parseAddress(asText(params[peer]), refusesWithLedger ? fields : {})
     const refuse = (field: string) => (namesFields ? invalidField(field) : rpcError('invalidParams'))
-    if (readLimit(params, 200) === 0 && !takesZero) throw refuse('limit')
-    const { marker } = params
-    if (marker !== undefined && typeof marker !== 'string') throw expectedField('marker', 'string')
-    if (marker !== undefined) throw refuse('marker')
-    return { account, [name]: [], ...fields }
+    const limit = readLimit(params, 200)
+    if (limit === 0) throw refuse('limit')
+    const next = nextMarker(state, account, params.marker, limit, () => refuse('marker'))
+    return { account, [name]: [], ...next, ...fields }
   }
+}
+
+const accountNfts: Command = request => {
+  const { account, fields } = findAccount(request, ['account'], false)
+  readLimit(request.params, 100)
+  const { marker } = request.params
+  if (marker !== undefined && typeof marker !== 'string') throw expectedField('marker', 'string')
+  if (marker !== undefined) throw invalidField('marker')
+  return { account, account_nfts: [], ...fields }
 }
 
 const accountCurrencies: Command = request => {
@@ -174,7 +199,7 @@ const gatewayBalances: Command = request => {
   if (params.account === undefined && params.ident === undefined) readAccountText(params, 'account')
   const account = parseAddress(asText(params.account ?? params.ident))
   const answer = { account, ...fields }
-  if (apiVersion > 1 && !rootOf(state, account)) throw rpcError('actNotFound', undefined, answer)
+  if (apiVersion > 1 && !accountOf(state, account)) throw rpcError('actNotFound', undefined, answer)
   const { hotwallet = [] } = params
   const wallets: unknown = typeof hotwallet === 'string' ? [hotwallet] : (hotwallet ?? [])
   const isValid = (wallet: unknown) => typeof wallet === 'string' && isValidClassicAddress(wallet)
@@ -195,7 +220,7 @@ const noRippleCheck: Command = request => {
   const list: Json[] = []
   const answer = { ...(transactions && { transactions: list }), ...fields }
   const account = parseAddress(text, answer)
-  const root = rootOf(state, account)
+  const root = accountOf(state, account)
   if (!root) throw rpcError('actNotFound')
   const problems: string[] = []
   const isRippling = hasFlag(root, lsf.defaultRipple)
@@ -219,8 +244,8 @@ const depositAuthorized: Command = request => {
     return parseAddress(readAccountText(params, name))
   }) as [string, string]
   const { state, fields } = findLedger(request)
-  if (!rootOf(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
-  const destination = rootOf(state, destination_account)
+  if (!accountOf(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
+  const destination = accountOf(state, destination_account)
   if (!destination) throw rpcError('dstActNotFound', undefined, fields)
   if (params.credentials !== undefined) throw rpcError('badCredentials', "credentials don't exist", fields)
   const deposit_authorized = source_account === destination_account || !hasFlag(destination, lsf.depositAuth)
@@ -304,6 +329,7 @@ export const accountCommands: Record<string, Command> = {
   ...Object.fromEntries(Object.entries(emptyLists).map(([command, list]) => [command, emptyList(list)])),
   account_currencies: accountCurrencies,
   account_info: accountInfo,
+  account_nfts: accountNfts,
   account_objects: accountObjects,
   account_tx: accountTx,
   deposit_authorized: depositAuthorized,

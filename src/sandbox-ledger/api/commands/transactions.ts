@@ -1,6 +1,6 @@
 import { describeResult } from '../../ledger/engine-results.ts'
-import { indexOf, toHex } from '../../ledger/hashes.ts'
-import { readAccount } from '../../ledger/state.ts'
+import { toHex } from '../../ledger/hashes.ts'
+import { accountOf } from '../../ledger/state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
 import {
   asFlag,
@@ -60,7 +60,7 @@ const submit: Command = request => {
     tx_json: { ...fields, hash, ...place }
   }
   if (result === 'temBAD_SIGNATURE') return answer
-  const sequence = readAccount(ledger.open, indexOf.account(fields.Account))?.Sequence ?? 0
+  const sequence = accountOf(ledger.open, fields.Account)?.Sequence ?? 0
   const waiting = new Set(ledger.queued(fields.Account).map(one => one.fields.Sequence))
   let available = sequence
   while (waiting.has(available)) available++

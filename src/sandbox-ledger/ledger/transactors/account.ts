@@ -1,34 +1,30 @@
 import { directoryEntries } from '../directory.ts'
 import type { EngineResult } from '../engine-results.ts'
 import { addressOf } from '../hashes.ts'
-import type { AccountRoot } from '../state.ts'
+import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
-import { accountOf, hasFlag, lsf, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+import { hasFlag, lsf, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
 
-const asf = {
-  disableMaster: 4,
-  accountTxnId: 5,
-  noFreeze: 6,
-  globalFreeze: 7,
-  authorizedNFTokenMinter: 10,
-  allowTrustLineClawback: 16
-}
+const asf = { requireAuth: 2, disableMaster: 4, accountTxnId: 5 }
 
-/** The flags of an account by their numbers in SetFlag and ClearFlag. Source: xrpl.org "AccountSet". */
+/**
+ * The flags of an account by their numbers in SetFlag and ClearFlag; those that are about tokens mean nothing here.
+ * Source: xrpl.org "AccountSet".
+ */
 const flagOf: Record<number, number> = {
   1: lsf.requireDestTag,
-  2: lsf.requireAuth,
+  [asf.requireAuth]: lsf.requireAuth,
   3: lsf.disallowXrp,
   [asf.disableMaster]: lsf.disableMaster,
-  [asf.noFreeze]: lsf.noFreeze,
-  [asf.globalFreeze]: lsf.globalFreeze,
+  6: lsf.noFreeze,
+  7: lsf.globalFreeze,
   8: lsf.defaultRipple,
   9: lsf.depositAuth,
   12: lsf.disallowIncomingNFTokenOffer,
   13: lsf.disallowIncomingCheck,
   14: lsf.disallowIncomingPayChan,
   15: lsf.disallowIncomingTrustline,
-  [asf.allowTrustLineClawback]: lsf.allowTrustLineClawback
+  16: lsf.allowTrustLineClawback
 }
 
 /** The older way to set and clear the first three of them: in the transaction's own flags. */
@@ -58,17 +54,10 @@ function wishes({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
 function changeFlags(fields: TransactionFields, account: AccountRoot): number | EngineResult {
   const { Account, SigningPubKey } = fields
   const { set, clear } = wishes(fields)
-  const byMaster = addressOf(SigningPubKey) === Account
-  const isMasterDisabled = hasFlag(account, lsf.disableMaster)
-  if (set.has(asf.disableMaster) && !isMasterDisabled) {
-    if (!byMaster) return 'tecNEED_MASTER_KEY'
+  if (set.has(asf.disableMaster) && !hasFlag(account, lsf.disableMaster)) {
+    if (addressOf(SigningPubKey) !== Account) return 'tecNEED_MASTER_KEY'
     if (account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
   }
-  if (set.has(asf.noFreeze) && !byMaster && !isMasterDisabled) return 'tecNEED_MASTER_KEY'
-  const frozenForGood = set.has(asf.noFreeze) || hasFlag(account, lsf.noFreeze)
-  clear.delete(asf.noFreeze)
-  clear.delete(asf.allowTrustLineClawback)
-  if (frozenForGood) clear.delete(asf.globalFreeze)
   let flags = account.Flags
   for (const number of set) flags |= flagOf[number] ?? 0
   for (const number of clear) flags &= ~(flagOf[number] ?? 0)
@@ -84,7 +73,7 @@ export const accountSet: Transactor = {
   flags: olderFlags.reduce((all, { set, clear }) => all | set | clear, 0),
 
   preflight(fields) {
-    const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '', NFTokenMinter } = fields
+    const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '' } = fields
     const { set, clear } = wishes(fields)
     if ([...set].some(number => number !== 0 && clear.has(number))) return 'temINVALID_FLAG'
     if (TransferRate !== 0 && (TransferRate < PLAIN_RATE || TransferRate > 2 * PLAIN_RATE))
@@ -92,52 +81,32 @@ export const accountSet: Transactor = {
     if (TickSize !== 0 && (TickSize < MIN_TICK_SIZE || TickSize > MAX_TICK_SIZE)) return 'temBAD_TICK_SIZE'
     if (MessageKey !== '' && !isPublicKey(MessageKey)) return 'telBAD_PUBLIC_KEY'
     if (Domain.length / 2 > MAX_DOMAIN_BYTES) return 'telBAD_DOMAIN'
-    const hasMinter = NFTokenMinter !== undefined
-    if (set.has(asf.authorizedNFTokenMinter) && !hasMinter) return 'temMALFORMED'
-    if (clear.has(asf.authorizedNFTokenMinter) && hasMinter) return 'temMALFORMED'
     return 'tesSUCCESS'
   },
 
   preclaim(fields, state) {
     const account = accountOf(state, fields.Account) as AccountRoot
-    const { set } = wishes(fields)
-    const ownsNothing = directoryEntries(state, fields.Account).next().done
-    if (set.has(2) && !hasFlag(account, lsf.requireAuth) && !ownsNothing) return 'tecOWNERS'
-    if (set.has(asf.allowTrustLineClawback)) {
-      if (hasFlag(account, lsf.noFreeze)) return 'tecNO_PERMISSION'
-      if (!ownsNothing) return 'tecOWNERS'
-    } else if (set.has(asf.noFreeze) && hasFlag(account, lsf.allowTrustLineClawback)) {
-      return 'tecNO_PERMISSION'
-    }
-    return 'tesSUCCESS'
+    const isNew = wishes(fields).set.has(asf.requireAuth) && !hasFlag(account, lsf.requireAuth)
+    return isNew && !directoryEntries(state, fields.Account).next().done ? 'tecOWNERS' : 'tesSUCCESS'
   },
 
   apply(fields, view) {
-    const { Account, SetFlag, ClearFlag, NFTokenMinter } = fields
+    const { Account, SetFlag, ClearFlag } = fields
     const account = accountOf(view, Account) as AccountRoot
     const Flags = changeFlags(fields, account)
     if (typeof Flags !== 'number') return Flags
-    const { AccountTxnID, NFTokenMinter: minter } = account
+    let { AccountTxnID } = account
+    if (SetFlag === asf.accountTxnId) AccountTxnID ??= ZERO_HASH
+    if (ClearFlag === asf.accountTxnId) AccountTxnID = undefined
     updateAccount(view, Account, () => ({
       Flags,
-      AccountTxnID:
-        SetFlag === asf.accountTxnId
-          ? (AccountTxnID ?? ZERO_HASH)
-          : ClearFlag === asf.accountTxnId
-            ? undefined
-            : AccountTxnID,
+      AccountTxnID,
       EmailHash: settled(fields.EmailHash, account.EmailHash, '0'.repeat(32)),
       WalletLocator: settled(fields.WalletLocator, account.WalletLocator, ZERO_HASH),
       MessageKey: settled(fields.MessageKey, account.MessageKey, ''),
       Domain: settled(fields.Domain, account.Domain, ''),
       TransferRate: settled(fields.TransferRate, account.TransferRate, 0, PLAIN_RATE),
-      TickSize: settled(fields.TickSize, account.TickSize, 0, MAX_TICK_SIZE),
-      NFTokenMinter:
-        SetFlag === asf.authorizedNFTokenMinter
-          ? NFTokenMinter
-          : ClearFlag === asf.authorizedNFTokenMinter
-            ? undefined
-            : minter
+      TickSize: settled(fields.TickSize, account.TickSize, 0, MAX_TICK_SIZE)
     }))
     return 'tesSUCCESS'
   }

@@ -1,9 +1,8 @@
 import { fulfills, parseCondition } from '../crypto-conditions.ts'
 import { addToDirectory, removeFromDirectory } from '../directory.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, type Escrow, readEscrow, type View } from '../state.ts'
+import { type AccountRoot, accountOf, type Escrow, readEntry, type View } from '../state.ts'
 import {
-  accountOf,
   addDrops,
   drops,
   hasFlag,
@@ -95,7 +94,7 @@ export const escrowFinish: Transactor = {
   apply(fields, view, { parentCloseTime: now }) {
     const { Account, Owner, OfferSequence, Condition, Fulfillment } = fields
     const index = indexOf.escrow(Owner as string, OfferSequence as number)
-    const escrow = readEscrow(view, index)
+    const escrow = readEntry(view, 'Escrow', index)
     if (!escrow) return 'tecNO_TARGET'
     if (escrow.FinishAfter !== undefined && now <= escrow.FinishAfter) return 'tecNO_PERMISSION'
     if (escrow.CancelAfter !== undefined && now > escrow.CancelAfter) return 'tecNO_PERMISSION'
@@ -115,7 +114,7 @@ export const escrowCancel: Transactor = {
 
   apply({ Owner, OfferSequence }, view, { parentCloseTime: now }) {
     const index = indexOf.escrow(Owner as string, OfferSequence as number)
-    const escrow = readEscrow(view, index)
+    const escrow = readEntry(view, 'Escrow', index)
     if (!escrow) return 'tecNO_TARGET'
     if (escrow.CancelAfter === undefined || now <= escrow.CancelAfter) return 'tecNO_PERMISSION'
     closeEscrow(view, index, escrow, escrow.Account)

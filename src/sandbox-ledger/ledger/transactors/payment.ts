@@ -1,9 +1,8 @@
 import type { EngineResult } from '../engine-results.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, readAccount } from '../state.ts'
+import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
 import {
-  accountOf,
   addDrops,
   drops,
   hasFlag,
@@ -115,8 +114,7 @@ export const payment: Transactor = {
 
   apply(fields, view, context) {
     const { Account, Destination, Amount, SendMax, Fee } = fields
-    const index = indexOf.account(Destination as string)
-    const receiver = readAccount(view, index)
+    const receiver = accountOf(view, Destination as string)
     if (!isXrp(Amount) || SendMax !== undefined) {
       if (isMpt(Amount as Amount)) return 'tecOBJECT_NOT_FOUND'
       return receiver && refusesDeposit(receiver, Account) ? 'tecNO_PERMISSION' : alongPaths(fields)
@@ -132,7 +130,7 @@ export const payment: Transactor = {
       const isWedged = drops(Amount) <= least && drops(receiver.Balance) <= least
       if (!isWedged && refusesDeposit(receiver, Account)) return 'tecNO_PERMISSION'
     } else {
-      view.write(index, {
+      view.write(indexOf.account(Destination as string), {
         LedgerEntryType: 'AccountRoot',
         Account: Destination as string,
         Balance: '0',

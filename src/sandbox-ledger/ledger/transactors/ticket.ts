@@ -1,7 +1,7 @@
 import { addToDirectory, removeFromDirectory } from '../directory.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, readTicket, type View } from '../state.ts'
-import { accountOf, drops, reserve, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+import { type AccountRoot, accountOf, readEntry, type Ticket, type View } from '../state.ts'
+import { drops, reserve, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
 
 /** How many tickets one transaction makes, and how many an account may have. */
 const MAX_TICKETS = 250
@@ -50,9 +50,7 @@ export const ticketCreate: Transactor = {
 /** Takes a ticket that must be there out of the ledger. */
 export function useTicket(view: View, account: string, sequence: number) {
   const index = indexOf.ticket(account, sequence)
-  const ticket = readTicket(view, index)
-  if (!ticket)
-    throw new Error(`The ticket ${sequence} of "${account}" is gone in the middle of a transaction`)
+  const ticket = readEntry(view, 'Ticket', index) as Ticket
   removeFromDirectory(view, account, ticket.OwnerNode, index)
   view.erase(index)
   updateAccount(view, account, ({ OwnerCount, TicketCount = 1 }) => ({

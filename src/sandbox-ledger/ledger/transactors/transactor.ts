@@ -1,6 +1,6 @@
 import type { EngineResult } from '../engine-results.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, readAccount, type State, type View } from '../state.ts'
+import { type AccountRoot, accountOf, type State, type View } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
 
 /** Amounts in drops. */
@@ -63,10 +63,6 @@ export const drops = (amount: unknown) => BigInt(amount as string)
 
 export function reserve({ fees }: LedgerContext, ownerCount: number): bigint {
   return BigInt(fees.reserveBase + fees.reserveIncrement * ownerCount)
-}
-
-export function accountOf(state: State, address: string): AccountRoot | undefined {
-  return readAccount(state, indexOf.account(address))
 }
 
 /** Changes an account that must be there; what becomes undefined is taken out. */

@@ -1,27 +1,38 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accounts, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
-import { freePort, root, type Stage, setStage, throughTsx } from './support/scripts.ts'
+import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { fastLedger, root, type Script, type Stage, setStage } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
 const complete =
   /^payment \d+ +10 drops {3}locked \d\d:\d\d:\d\d\.\d {3}letter [A-Z] {3}fulfilled \d\d:\d\d:\d\d\.\d$/
 
+const all = ['src/start.ts', 'src/streaming-shop.ts', 'src/streaming-client2.ts']
+const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
+
 let stage: Stage
-let port: number
+let ledger: SandboxLedger
+let env: Record<string, string>
 
 beforeEach(async () => {
-  port = await freePort()
-  const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
+  ledger = await fastLedger()
   stage = await setStage(
-    example.replace('sandboxLedger()', `sandboxLedger({ port: ${port}, closeIntervalMs: 300 })`)
+    example.replace('sandboxLedger()', 'sandboxLedger({ port: Number(process.env.LEDGER_PORT) })')
   )
+  env = { PORT: '0', INTERVAL_MS: '200', LEDGER_PORT: String(ledger.port) }
 })
 
-afterEach(() => stage.strike())
+afterEach(async () => {
+  await stage.strike()
+  await ledger.close()
+})
 
-const env = { PORT: '0', INTERVAL_MS: '200' }
+/** Starts all three scripts from bundles. */
+async function start(args: string[] = []): Promise<Script> {
+  await stage.build(all)
+  return stage.run('src/start.ts', env, args)
+}
 
 /** Sees that payments are complete, each told once, and none is missing but those that have just begun. */
 function expectStory(lines: string[]): void {
@@ -34,67 +45,64 @@ function expectStory(lines: string[]): void {
 
 describe('npm start', () => {
   test('prints a line for each payment when it is complete, where nothing can be written over', async () => {
-    const start = stage.run('src/start.ts', env, [], throughTsx)
-    await start.says(/payment 3 .* fulfilled/)
-    expect(await start.interrupt()).toBe(0)
-    const lines = start.output.split('\n')
+    const scripts = await start()
+    await scripts.says(/payment 3 .* fulfilled/)
+    expect(await scripts.interrupt()).toBe(0)
+    const lines = scripts.output.split('\n')
     expect(lines[0]).toBe('A shop and a client, until Ctrl-C (npm start -- --raw shows their own lines)')
-    expect(lines[1]).toBe(`[shop] Sandbox ledger: started at ws://localhost:${port}`)
+    expect(lines[1]).toBe(`[shop] Sandbox ledger: found at ${ledger.url}`)
     expect(lines[2]).toMatch(
-      new RegExp(`^\\[client\\] Watch the account at http://localhost:${port}/\\?account=r\\w+$`)
+      new RegExp(`^\\[client\\] Watch the account at http://localhost:${ledger.port}/\\?account=r\\w+$`)
     )
     expectStory(lines.filter(line => !line.startsWith('[')))
-    expect(start.output).toMatch(
+    expect(scripts.output).toMatch(
       /\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] [\d.]+ XRP spent: /
     )
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-    expect(start.output).not.toMatch(/\x1b/)
+    expect(scripts.output).not.toMatch(/\x1b/)
   })
 
   test("shows the two scripts' own lines with --raw", async () => {
-    const start = stage.run('src/start.ts', env, ['--raw'], throughTsx)
-    await start.says(/\[shop\] == Starting the shop server ==\n/)
-    await start.says(/\[shop\] {2}4\. Accepted payment with condition /)
-    await start.says(/^\[client\] \.?[A-Z]/m)
-    expect(await start.interrupt()).toBe(0)
-    expect(start.output).not.toContain('payment 0')
+    const scripts = await start(['--raw'])
+    await scripts.says(/\[shop\] == Starting the shop server ==\n/)
+    await scripts.says(/\[shop\] {2}4\. Accepted payment with condition /)
+    await scripts.says(/^\[client\] \.?[A-Z]/m)
+    expect(await scripts.interrupt()).toBe(0)
+    expect(scripts.output).not.toContain('payment 0')
   })
 
   test('goes where plugins.ts says: on the test network it starts no sandbox, and says where it is', async () => {
-    const network = await startSandboxLedger({ port: 0, closeIntervalMs: 300 })
-    const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
-    const chosen = example.replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    await writeFile(
-      join(stage.folder, 'plugins.ts'),
-      chosen.replace('wss://s.altnet.rippletest.net:51233', network.url)
-    )
+    await stage.edit('plugins.ts', 'await ledgers.sandbox()', 'await ledgers.testNetwork()')
+    await stage.edit('plugins.ts', "'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
+    env.TEST_LEDGER = ledger.url
     const { shop, customer } = accounts
     const secrets = `XRP_SHOP_SECRET=${shop.secret}\nXRP_CUSTOMER_SECRET=${customer.secret}\n`
     await writeFile(join(stage.folder, '.env'), secrets)
-    const start = stage.run('src/start.ts', env, [], throughTsx)
-    await start.says(/payment 1 .* fulfilled/)
-    await network.close()
-    await start.says(/\[client\] The ledger is out of reach: waiting for it to come back\n/)
-    expect(await start.interrupt()).toBe(0)
-    expect(start.output.split('\n').slice(1, 3)).toEqual([
-      `[shop] XRP test network: at ${network.url}`,
+    const scripts = await start()
+    await scripts.says(/payment 1 .* fulfilled/)
+    await ledger.close()
+    await scripts.says(/\[client\] The ledger is out of reach: waiting for it to come back\n/)
+    expect(await scripts.interrupt()).toBe(0)
+    expect(scripts.output.split('\n').slice(1, 3)).toEqual([
+      `[shop] XRP test network: at ${ledger.url}`,
       `[client] Watch the account at https://testnet.xrpl.org/accounts/${customer.address}`
     ])
-    expect(start.output).not.toContain('Sandbox')
+    expect(scripts.output).not.toContain('Sandbox')
   })
 
   test('ends with what its shop says when that cannot open', async () => {
-    const start = stage.run('src/start.ts', { ...env, PORT: 'no port' }, [], throughTsx)
-    expect(await start.ends()).toBe(1)
-    expect(start.output).toContain('[shop] PORT="no port" is not a port: ')
-    expect(start.output).not.toContain('payment')
+    env.PORT = 'no port'
+    const scripts = await start()
+    expect(await scripts.ends()).toBe(1)
+    expect(scripts.output).toContain('[shop] PORT="no port" is not a port: ')
+    expect(scripts.output).not.toContain('payment')
   })
 
   test('leaves no script behind when it is killed', async () => {
-    const start = stage.run('src/start.ts', env, ['--raw'], throughTsx)
-    await start.says(/^\[client\] \.?[A-Z]/m)
+    const scripts = await start(['--raw'])
+    await scripts.says(/^\[client\] \.?[A-Z]/m)
     // Its children hold its output open: it is closed when they have ended.
-    await start.kill()
+    await scripts.kill()
   })
 
   describe.skipIf(!hasTerminals)('in a terminal (needs the "script" of util-linux)', () => {
@@ -103,14 +111,21 @@ describe('npm start', () => {
     afterEach(() => terminal.kill())
 
     test.each([
-      { colours: 'with colours', environment: {} as Record<string, string>, has: true },
-      { colours: 'without, where NO_COLOR is set', environment: { NO_COLOR: '1' }, has: false }
-    ])('lets lines grow, $colours, until Ctrl-C', async ({ environment, has }) => {
-      terminal = new Terminal('npm start', stage.folder, { ...env, ...environment })
+      { colours: 'with colours', command: 'npm start', environment: {}, has: true, code: 130 },
+      {
+        colours: 'without, where NO_COLOR is set',
+        command: 'node src/start.ts',
+        environment: { NO_COLOR: '1' } as Record<string, string>,
+        has: false,
+        code: 0
+      }
+    ])('lets lines grow, $colours, until Ctrl-C', async ({ command, environment, has, code }) => {
+      if (command !== 'npm start') await stage.build(all)
+      terminal = new Terminal(command, stage.folder, { ...env, ...environment })
       await terminal.shows(/^payment 3 .* fulfilled/m)
       terminal.type('\x03')
       // npm has a code of its own for a script that was interrupted.
-      expect(await terminal.ends()).toBe(130)
+      expect(await terminal.ends()).toBe(code)
       // Begun, locked, with its letter and fulfilled: four times the same line.
       expect(terminal.sent.match(/payment 0 /g)).toHaveLength(4)
       const lines = terminal.lines().map(line => line.trimEnd())

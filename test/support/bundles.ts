@@ -32,8 +32,11 @@ export async function bundleOf(stage: string, script: string, changes: string[])
     target: 'node20',
     logLevel: 'warning',
     tsconfigRaw: {},
+    // Node.js warns nobody of what is deprecated in a package, as long as it knows that it is one.
     banner: {
-      js: "import { createRequire as requireFor } from 'node:module'; const require = requireFor(import.meta.url)"
+      js: `import { createRequire as requireFor } from 'node:module'
+const require = requireFor(import.meta.url)
+process.noDeprecation = true`
     },
     plugins: [sourcePlaces(stage)]
   })

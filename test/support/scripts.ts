@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { cpSync } from 'node:fs'
+import { copyFile, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,6 +41,8 @@ export interface Stage {
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
+  /** puts bundles in the place of scripts that another starts: plain Node.js then runs them */
+  build(scripts: string[]): Promise<void>
   /** starts one of its scripts from a bundle, or with options of Node.js (`throughTsx`) from its source */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** stops what still runs and removes the copy */
@@ -56,12 +59,14 @@ export const throughTsx = ['--import', 'tsx/esm']
  */
 export async function setStage(plugins = testPlugins): Promise<Stage> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
-  await cp(join(root, 'src'), join(folder, 'src'), { recursive: true })
-  await cp(join(root, 'package.json'), join(folder, 'package.json'))
+  // In a third of the time that it takes when it waits for each file.
+  cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true })
+  await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'plugins.ts'), plugins)
   const scripts: Script[] = []
   const edits: string[] = []
+  const bundle = (script: string) => bundleOf(folder, script, [plugins, ...edits])
   return {
     folder,
     async edit(file, before, after) {
@@ -70,10 +75,20 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
       await writeFile(join(folder, file), text.replace(before, after))
       edits.push(file, before, after)
     },
+    async build(scripts) {
+      const bundles = await Promise.all(scripts.map(bundle))
+      for (const [i, script] of scripts.entries()) {
+        const [place, built] = [`${folder}/`, bundles[i] as string].map(path => pathToFileURL(path).href)
+        await writeFile(join(folder, script), `process.env.STAGE = '${place}'; import('${built}')\n`)
+      }
+      // Node.js 20 runs a file whose name ends in .ts as long as it is no module.
+      const { type: _, ...manifest } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
+      await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
+    },
     run(script, env = {}, args = [], nodeOptions) {
       const command = nodeOptions
         ? Promise.resolve([...nodeOptions, join(folder, script)])
-        : bundleOf(folder, script, [plugins, ...edits]).then(bundle => [bundle])
+        : bundle(script).then(file => [file])
       const started = new Script(
         command.then(start => [...start, ...args]),
         { STAGE: pathToFileURL(`${folder}/`).href, ...env }

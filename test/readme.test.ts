@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { RawClient } from './sandbox-ledger/client.ts'
 import { freePort, root, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
 
 const documents = [
@@ -60,17 +61,23 @@ describe('the way from the tutorial to the code', () => {
 describe('the outputs in the README', () => {
   let stage: Stage
   let env: Record<string, string>
+  let ledgerPort: number
   const outputOf = (command: string) => blocks('output').find(({ of }) => of === command)?.text ?? ''
 
   beforeEach(async () => {
     stage = await setStage(read('plugins.example.ts'))
-    const ledgerPort = await freePort()
+    ledgerPort = await freePort()
     const port = await freePort()
     env = { PORT: String(port), SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '500' }
     await stage.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
   })
 
-  afterEach(() => stage.strike())
+  afterEach(async () => {
+    await stage.strike()
+    const ledger = await RawClient.connect(`ws://localhost:${ledgerPort}`)
+    await ledger.ask({ command: 'stop' })
+    ledger.close()
+  })
 
   /** Compares the whole output, but for what the README leaves out with a line of "…". */
   function expectPrinted(command: string, script: Script): void {

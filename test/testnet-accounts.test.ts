@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
-import { fastLedger, root, type Stage, setStage, throughTsx } from './support/scripts.ts'
+import { fastLedger, root, type Stage, setStage } from './support/scripts.ts'
 
 let ledger: SandboxLedger
 let stage: Stage
@@ -16,8 +16,8 @@ beforeEach(async () => {
   const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
   const edited = example
     .replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    .replace('wss://s.altnet.rippletest.net:51233', ledger.url)
-  expect(edited).not.toContain('await ledgers.sandbox()')
+    .replace("'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
+  expect(edited).not.toMatch(/await ledgers\.sandbox\(\)|altnet/)
   stage = await setStage(edited)
 })
 
@@ -26,13 +26,18 @@ afterEach(async () => {
   await ledger.close()
 })
 
-const faucetUrl = () => ledger.url.replace('ws:', 'http:')
+const env = () => ({
+  FAUCET_URL: ledger.url.replace('ws:', 'http:'),
+  TEST_LEDGER: ledger.url,
+  PORT: '0',
+  INTERVAL_MS: '200'
+})
 const secretsFile = () => join(stage.folder, '.env')
 const secrets = () => readFile(secretsFile(), 'utf8')
 
 describe('npm run testnet-accounts', () => {
   test('makes two funded accounts, with which the scripts then run', async () => {
-    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() })
+    const run = stage.run('src/testnet-accounts.ts', env())
     expect(await run.ends()).toBe(0)
     expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
     expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
@@ -41,12 +46,12 @@ describe('npm run testnet-accounts', () => {
     ]
     expect(addresses).toHaveLength(2)
 
-    const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+    const shop = stage.run('src/streaming-shop.ts', env())
     await shop.says(
       new RegExp(`Watch the account at https://testnet\\.xrpl\\.org/accounts/${addresses[0]?.[1]}\n`)
     )
     const [, url = ''] = await shop.says(/Visit (http:\S+)/)
-    const client = stage.run('src/streaming-client2.ts', { SHOP_URL: url, INTERVAL_MS: '200' })
+    const client = stage.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
     await client.says(/\.[.A-Z]*[A-Z]/)
     expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
     expect(await client.interrupt()).toBe(0)
@@ -54,7 +59,7 @@ describe('npm run testnet-accounts', () => {
 
   test('leaves secrets that are there as they are, and says so', async () => {
     await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\n')
-    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() })
+    const run = stage.run('src/testnet-accounts.ts', env())
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(/has secrets in it already, and they are left as they are/)
     expect(await secrets()).toBe('XRP_SHOP_SECRET=sMine\n')
@@ -62,7 +67,7 @@ describe('npm run testnet-accounts', () => {
 
   test('keeps whatever else stands in the file', async () => {
     await writeFile(secretsFile(), 'OTHER=1')
-    expect(await stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() }).ends()).toBe(0)
+    expect(await stage.run('src/testnet-accounts.ts', env()).ends()).toBe(0)
     expect(await secrets()).toMatch(/^OTHER=1\nXRP_SHOP_SECRET=/)
     expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
   })
@@ -70,7 +75,7 @@ describe('npm run testnet-accounts', () => {
   test('lets nobody else read the secrets, who may have had the file open before', async () => {
     await writeFile(secretsFile(), 'OTHER=1\n', { mode: 0o644 })
     const reader = await open(secretsFile())
-    expect(await stage.run('src/testnet-accounts.ts', { FAUCET_URL: faucetUrl() }).ends()).toBe(0)
+    expect(await stage.run('src/testnet-accounts.ts', env()).ends()).toBe(0)
     expect(await reader.readFile('utf8')).toBe('OTHER=1\n')
     await reader.close()
     expect(await secrets()).toMatch(/^OTHER=1\nXRP_SHOP_SECRET=/)
@@ -115,7 +120,7 @@ describe('npm run testnet-accounts', () => {
 })
 
 test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
-  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], throughTsx)
+  const shop = stage.run('src/streaming-shop.ts', env())
   expect(await shop.ends()).toBe(1)
   expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
   expect(shop.output).not.toMatch(/^\s+at /m)
@@ -123,7 +128,7 @@ test('plugins.ts says what is missing when the test network is chosen without se
 
 test('plugins.ts names the variable that is empty in .env', async () => {
   await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
-  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' })
+  const shop = stage.run('src/streaming-shop.ts', env())
   expect(await shop.ends()).toBe(1)
   expect(shop.output.trim().split('\n').at(-1)).toBe(
     'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'

@@ -49,8 +49,6 @@ function node(...args: string[]): ChildProcess {
   return child
 }
 
-const throughTsx = (...args: string[]) => node('--import', 'tsx', ...args)
-
 const ledgerCommand = async (...args: string[]) =>
   node(await bundleOf(root, 'src/sandbox-ledger/main.ts', []), ...args)
 
@@ -67,7 +65,15 @@ const firstLine = async (child: ChildProcess): Promise<string> =>
 
 describe('npm run ledger', () => {
   test('says where it is, tells of ledgers that held something, and ends cleanly on a signal', async () => {
-    const child = throughTsx(fileURLToPath(source('main.ts')), '--port', '0', '--close-interval', '0')
+    const child = node(
+      '--import',
+      'tsx',
+      fileURLToPath(source('main.ts')),
+      '--port',
+      '0',
+      '--close-interval',
+      '0'
+    )
     const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })
     const [greeting] = await once(lines, 'line')
     const url = /ws:\/\/localhost:\d+/.exec(greeting)?.[0] as string
@@ -135,17 +141,17 @@ describe('a second ledger on one port', () => {
 })
 
 describe('sandboxLedger', () => {
-  const call = (port: number) =>
-    throughTsx(
+  const call = async (port: number) =>
+    node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(source('index.ts').href)}
+      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(root, 'src/sandbox-ledger/index.ts', []))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 
   test('called twice at once starts one ledger, which outlives both callers', async () => {
     const port = await freePort()
-    const said = await Promise.all([ended(call(port)), ended(call(port))])
+    const said = await Promise.all([call(port), call(port)].map(async child => ended(await child)))
     const url = `ws://localhost:${port}`
     const started = `Sandbox ledger: started at ${url} (play money, stops by itself a minute after its last client has gone)`
     expect(said.map(({ said }) => said).toSorted()).toEqual([`Sandbox ledger: found at ${url}`, started])
@@ -159,7 +165,7 @@ describe('sandboxLedger', () => {
 
   test('says so when something else has the port', async () => {
     const { server, port } = await listen()
-    const { said } = await ended(call(port))
+    const { said } = await ended(await call(port))
     server.close()
     expect(said).toBe(
       `Port ${port} is in use by something that is no XRP Ledger server: stop it, or choose another port (sandboxLedger({ port }))`

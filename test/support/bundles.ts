@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { build, type Plugin } from 'esbuild'
@@ -19,7 +19,7 @@ const folderVariable = 'TEST_BUNDLES'
  */
 export async function bundleOf(stage: string, script: string, changes: string[]): Promise<string> {
   const key = createHash('sha256').update(JSON.stringify([script, ...changes]))
-  process.env[folderVariable] ??= await mkdtemp(join(tmpdir(), 'streaming-payments-bundles-'))
+  process.env[folderVariable] ??= mkdtempSync(join(tmpdir(), 'streaming-payments-bundles-'))
   const file = join(process.env[folderVariable], `${key.digest('hex')}.mjs`)
   if (existsSync(file)) return file
   const unfinished = `${file}.${randomUUID()}`

@@ -1,6 +1,6 @@
-import { randomUUID as uuid } from 'node:crypto'
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
+import { v4 as uuid } from 'uuid'
 import { checkOffer, findShop, toShopUrl } from './client/offer.ts'
 import { setInterval } from './client/pace.ts'
 import { lettersOnly, Payments, toIntervalMs } from './client/payments.ts'

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import PluginXrpEscrow, { type LedgerTransfer, type Transfer } from 'ilp-plugin-xrp-escrow'
+import { v4 as uuid } from 'uuid'
 import { pskFulfillment, sha256 } from '../../src/crypto.ts'
 import { accounts } from '../../src/sandbox-ledger/index.ts'
 
@@ -62,7 +62,7 @@ export class Customer {
     const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
     const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
     const transfer: Transfer = {
-      id: deviations.id ?? randomUUID(),
+      id: deviations.id ?? uuid(),
       // The plugin pays the account on the ledger; the packet says who there is meant.
       to: offer.address.split('.').slice(0, 4).join('.'),
       amount,

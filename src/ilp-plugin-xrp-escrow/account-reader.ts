@@ -1,9 +1,10 @@
 import { UnreachableError } from './errors.ts'
 import { isUInt32, type Json } from './json.ts'
+import type { ClosedLedger, KnownLedgers } from './known-ledgers.ts'
 import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import { type Ask, errorCode } from './server-socket.ts'
+import { type Ask, errorCode, type ServerSocket } from './server-socket.ts'
 
-// After a refusal, or while a ledger's transactions are not to be had yet.
+// While a ledger's transactions are not to be had yet.
 const firstPauseMs = 100
 const maxPauseMs = 2_000
 const transactionsPerPage = 400
@@ -18,36 +19,33 @@ export interface Page {
   marker?: unknown
 }
 
-interface Listener {
-  newestLedger(): number
+/** Who is told what stands in the ledgers. */
+export interface Reading {
   /** gets ready for transactions that are about to be told */
   expect(transactions: ValidatedTransaction[]): Promise<void>
-  onMissed(firstLedger: number, lastLedger: number): void
+  /** each once, in the order in which they stand in the ledgers */
   onTransaction(transaction: ValidatedTransaction): void
-  /** everything up to and including this ledger has been told */
-  onRead(ledgerIndex: number): void
-}
-
-/** A connection, as long as it is the one in use. */
-interface Line {
-  ask: Ask
-  pause(ms: number): Promise<void>
-  isUsed(): boolean
+  /** every transaction up to and including this ledger has been told */
+  onRead(ledger: ClosedLedger): void
+  /** the server does not have these ledgers any more, in which something may have happened */
+  onMissed(firstLedger: number, lastLedger: number): void
 }
 
 /** Reads the history of an account on, ledger by ledger, and tells each of its transactions once and in order. */
 export class AccountReader {
   readonly #address: string
   readonly #prefix: string
-  readonly #listener: Listener
+  readonly #ledgers: KnownLedgers
+  readonly #listener: Reading
   // The last place in the ledgers up to which everything was told.
   #cursor = { ledger: 0, index: 0 }
   // Where it is being read just now.
-  #line: Line | undefined
+  #socket: ServerSocket | undefined
 
-  constructor(address: string, prefix: string, listener: Listener) {
+  constructor(address: string, prefix: string, ledgers: KnownLedgers, listener: Reading) {
     this.#address = address
     this.#prefix = prefix
+    this.#ledgers = ledgers
     this.#listener = listener
   }
 
@@ -56,8 +54,8 @@ export class AccountReader {
   }
 
   /** the newest ledger up to and including which everything was told */
-  get lastRead(): number {
-    return this.#firstUnread - 1
+  get lastRead(): ClosedLedger {
+    return this.#ledgers.upTo(this.#firstUnread - 1)
   }
 
   startAfter(ledgerIndex: number): void {
@@ -68,51 +66,45 @@ export class AccountReader {
     this.#cursor = { ledger: 0, index: 0 }
   }
 
+  /** The first of what has not been told; undefined if all has been. */
+  async firstPage(socket: ServerSocket): Promise<Page | undefined> {
+    return this.isStarted && this.#hasUnread ? this.#page(socket) : undefined
+  }
+
   /**
-   * Reads and tells until nothing is left.
+   * Reads and tells until nothing is left, or the connection ends.
    *
    * @param page - what has been read already
    */
-  async readOn(line: Line, page?: Page): Promise<void> {
-    if (this.#line === line) return
-    this.#line = line
+  async readOn(socket: ServerSocket, page?: Page): Promise<void> {
+    if (this.#socket === socket) return
+    this.#socket = socket
     let pauseMs = firstPauseMs
-    while (line.isUsed() && (page || this.#firstUnread <= this.#listener.newestLedger())) {
-      let isNew = false
+    while (socket.isOpen && (page || this.#hasUnread)) {
+      const before = this.#cursor
       try {
-        page ??= await this.#page(line.ask)
-        if (!line.isUsed()) break
-        isNew = await this.#tell(line, page)
+        page ??= await this.#page(socket)
+        await this.#tell(socket, page)
         // Also past what was told of a ledger already: the rest of it stands on a later page.
-        page = page.marker === undefined ? undefined : await this.#page(line.ask, page.marker)
+        page = page.marker === undefined ? undefined : await this.#page(socket, page.marker)
       } catch {
         // What was told is told: the rest is asked for again.
         page = undefined
       }
+      const isNew = this.#cursor !== before
       if (isNew) pauseMs = firstPauseMs
-      if (isNew && page) continue
-      if (isNew && this.#isAtBoundary) continue
-      await line.pause(pauseMs)
+      if (isNew && (page || this.#isAtBoundary)) continue
+      await socket.pause(pauseMs)
       pauseMs = Math.min(2 * pauseMs, maxPauseMs)
     }
-    if (this.#line === line) this.#line = undefined
-  }
-
-  /** The first of what was missed while there was no connection; undefined if nothing was. */
-  async firstPage(ask: Ask): Promise<Page | undefined> {
-    return this.isStarted && this.#firstUnread <= this.#listener.newestLedger() ? this.#page(ask) : undefined
+    if (this.#socket === socket) this.#socket = undefined
   }
 
   /** All validated transactions of the account that the server still has, the oldest first. */
   async *history(ask: Ask): AsyncGenerator<ValidatedTransaction> {
     let marker: unknown
     do {
-      const page = await this.search(ask, {
-        ledger_index_min: -1,
-        ledger_index_max: -1,
-        forward: true,
-        marker
-      })
+      const page = await this.search(ask, { ...wholeHistory, marker })
       yield* page.transactions
       marker = page.marker
     } while (marker !== undefined)
@@ -132,6 +124,15 @@ export class AccountReader {
     return { first, last, marker, transactions: parsed.filter(transaction => transaction !== undefined) }
   }
 
+  /** A transaction as it was validated; undefined if the server does not know of that. */
+  async lookUp(ask: Ask, hash: string): Promise<ValidatedTransaction | undefined> {
+    const answer = await ask({ command: 'tx', transaction: hash }).catch(err => {
+      if (errorCode(err) === undefined) throw err
+    })
+    const found = parseTransaction(answer, this.#prefix)
+    return found?.hash === hash ? found : undefined
+  }
+
   get #isAtBoundary(): boolean {
     return this.#cursor.index === Number.POSITIVE_INFINITY
   }
@@ -140,17 +141,21 @@ export class AccountReader {
     return this.#isAtBoundary ? this.#cursor.ledger + 1 : this.#cursor.ledger
   }
 
-  #isNew({ ledgerIndex, index }: ValidatedTransaction): boolean {
-    return (
-      ledgerIndex > this.#cursor.ledger || (ledgerIndex === this.#cursor.ledger && index > this.#cursor.index)
-    )
+  get #hasUnread(): boolean {
+    return this.#firstUnread <= this.#ledgers.newest.index
   }
 
-  async #page(ask: Ask, marker?: unknown): Promise<Page> {
+  #isNew({ ledgerIndex, index }: ValidatedTransaction): boolean {
+    const { ledger, index: last } = this.#cursor
+    return ledgerIndex > ledger || (ledgerIndex === ledger && index > last)
+  }
+
+  async #page(socket: ServerSocket, marker?: unknown): Promise<Page> {
+    const ask: Ask = request => socket.patiently(request)
     const first = this.#firstUnread
     try {
       // Up to whatever the server has published by now: it may be less than it has told of, and its answer says.
-      return await this.search(ask, { ledger_index_min: first, ledger_index_max: -1, forward: true, marker })
+      return await this.search(ask, { ...wholeHistory, ledger_index_min: first, marker })
     } catch (err) {
       const code = errorCode(err) ?? ''
       // There is nothing from there on yet.
@@ -158,36 +163,30 @@ export class AccountReader {
       if (code !== 'lgrIdxMalformed') throw err
     }
     // Version 2 of the API refuses what is before all that the server has, or after it: which of them is it?
-    const all = await this.search(ask, {
-      ledger_index_min: -1,
-      ledger_index_max: -1,
-      forward: true,
-      limit: 1
-    })
-    return all.first > first
-      ? { first: all.first, last: all.first - 1, transactions: [] }
-      : { first, last: 0, transactions: [] }
+    const all = await this.search(ask, { ...wholeHistory, limit: 1 })
+    const last = all.first > first ? all.first - 1 : 0
+    return { first: Math.max(first, all.first), last, transactions: [] }
   }
 
-  /** Tells what is new on a page. Returns whether anything was, be it only that a ledger is empty. */
-  async #tell(line: Line, { first, last, transactions, marker }: Page): Promise<boolean> {
-    const before = this.#cursor
+  /** Tells what is new on a page, be it only that a ledger is empty. */
+  async #tell(socket: ServerSocket, { first, last, transactions, marker }: Page): Promise<void> {
     const firstUnread = this.#firstUnread
-    if (first > firstUnread && first <= last + 1) {
-      this.#cursor = { ledger: first - 1, index: Number.POSITIVE_INFINITY }
+    if (socket.isOpen && first > firstUnread && first <= last + 1) {
+      this.startAfter(first - 1)
       this.#listener.onMissed(firstUnread, first - 1)
     }
     await this.#listener.expect(transactions.filter(transaction => this.#isNew(transaction)))
     for (const transaction of transactions) {
-      if (!line.isUsed()) return false
+      if (!socket.isOpen) return
       if (!this.#isNew(transaction)) continue
       this.#cursor = { ledger: transaction.ledgerIndex, index: transaction.index }
       this.#listener.onTransaction(transaction)
     }
-    if (marker === undefined && last >= this.#firstUnread) {
+    if (socket.isOpen && marker === undefined && last >= this.#firstUnread) {
       this.startAfter(last)
-      this.#listener.onRead(last)
+      this.#listener.onRead(this.#ledgers.upTo(last))
     }
-    return this.#cursor !== before
   }
 }
+
+const wholeHistory = { ledger_index_min: -1, ledger_index_max: -1, forward: true }

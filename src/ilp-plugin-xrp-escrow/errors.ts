@@ -3,7 +3,7 @@
  *
  * @see Interledger RFC 0004 (Ledger Plugin Interface), draft 8
  */
-class LedgerPluginError extends Error {
+export class LedgerPluginError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = new.target.name

@@ -1,3 +1,5 @@
+import { InvalidFieldsError } from './errors.ts'
+
 /** An object of JSON, from anyone: what is in it has to be looked at before it is believed. */
 export type Json = Record<string, unknown>
 
@@ -13,6 +15,11 @@ export function parseObject(text: string): Json | undefined {
   } catch {
     return undefined
   }
+}
+
+/** @throws InvalidFieldsError with the problem, unless all is right */
+export function check(isRight: unknown, problem: string): asserts isRight {
+  if (!isRight) throw new InvalidFieldsError(problem)
 }
 
 /** What is an object, and neither a list nor nothing. */

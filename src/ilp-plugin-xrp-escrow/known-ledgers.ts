@@ -14,17 +14,24 @@ const remembered = 64
 /** The ledgers that were seen, by which a ledger is told from another that has taken its place. */
 export class KnownLedgers {
   readonly #byIndex = new Map<number, { hash: string; closeTime: number }>()
-  #anchor: { index: number; hash: string } | undefined
+  #oldest: { index: number; hash: string } | undefined
+  #newest: ClosedLedger = { index: 0, closeTime: 0 }
 
-  add({ index, closeTime }: ClosedLedger, hash: string): void {
-    this.#byIndex.set(index, { hash, closeTime })
-    const [oldest] = this.#byIndex.keys()
-    if (this.#byIndex.size > remembered) this.#byIndex.delete(oldest as number)
+  get newest(): ClosedLedger {
+    return this.#newest
+  }
+
+  add(ledger: ClosedLedger, hash: string): void {
+    this.#newest = ledger
+    this.#byIndex.set(ledger.index, { hash, closeTime: ledger.closeTime })
+    const [first] = this.#byIndex.keys()
+    if (this.#byIndex.size > remembered) this.#byIndex.delete(first as number)
   }
 
   clear(): void {
     this.#byIndex.clear()
-    this.#anchor = undefined
+    this.#oldest = undefined
+    this.#newest = { index: 0, closeTime: 0 }
   }
 
   /** Whether another ledger was seen in this one's place. */
@@ -33,40 +40,40 @@ export class KnownLedgers {
     return known !== undefined && known.hash !== hash
   }
 
-  /** The time up to which everything is known when everything up to a ledger is. */
-  closeTimeAt(index: number): number {
-    const upTo = [...this.#byIndex].filter(([known]) => known <= index)
-    return upTo.at(-1)?.[1].closeTime ?? 0
+  /** A ledger, with the time up to which everything is known when everything up to it is. */
+  upTo(index: number): ClosedLedger {
+    const known = [...this.#byIndex].filter(([other]) => other <= index).at(-1)
+    return { index, closeTime: known?.[1].closeTime ?? 0 }
   }
 
   /**
    * Takes note of the server's oldest ledger too: a test ledger that was restarted is soon past that, and long not
    * yet where it was before.
    */
-  async anchor(ask: Ask, completeLedgers: unknown): Promise<void> {
-    const index = Number(/^\d+/.exec(String(completeLedgers))?.[0] ?? Number.NaN)
-    const hash = Number.isNaN(index) ? undefined : await hashOf(ask, index).catch(() => undefined)
-    this.#anchor = hash === undefined ? undefined : { index, hash }
+  async addOldest(ask: Ask, completeLedgers: unknown): Promise<void> {
+    const [first] = /^\d+/.exec(String(completeLedgers)) ?? []
+    const index = Number(first)
+    const hash = first === undefined ? undefined : await hashOf(ask, index)
+    this.#oldest = hash === undefined ? undefined : { index, hash }
   }
 
   /**
-   * Asks a server whether it has the ledgers that were seen before.
+   * Asks a server whether it has other ledgers than were seen before. Only another hash is proof of that: a server may
+   * be behind, or have no past.
    *
    * @param newest - the server's newest ledger
-   * @returns only another hash is proof of another ledger: a server may be behind, or have no past
    */
-  async judge(ask: Ask, newest: number): Promise<'same' | 'another' | 'unknown'> {
-    const candidates = [...this.#byIndex].map(([index, { hash }]) => ({ index, hash }))
-    if (this.#anchor) candidates.unshift(this.#anchor)
-    const known = candidates.filter(({ index }) => index <= newest).at(-1)
-    if (!known) return 'unknown'
-    const hash = await hashOf(ask, known.index).catch(() => undefined)
-    if (hash === undefined) return 'unknown'
-    return hash === known.hash ? 'same' : 'another'
+  async areOthers(ask: Ask, newest: number): Promise<boolean> {
+    const seen = [...this.#byIndex].map(([index, { hash }]) => ({ index, hash }))
+    const known = (this.#oldest ? [this.#oldest, ...seen] : seen)
+      .filter(({ index }) => index <= newest)
+      .at(-1)
+    const hash = known && (await hashOf(ask, known.index))
+    return hash !== undefined && hash !== known?.hash
   }
 }
 
 async function hashOf(ask: Ask, ledger_index: number): Promise<string | undefined> {
-  const { ledger_hash }: Json = await ask({ command: 'ledger', ledger_index })
+  const { ledger_hash } = await ask({ command: 'ledger', ledger_index }).catch((): Json => ({}))
   return typeof ledger_hash === 'string' ? ledger_hash : undefined
 }

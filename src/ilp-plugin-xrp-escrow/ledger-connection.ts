@@ -1,49 +1,27 @@
-import { EventEmitter } from 'node:events'
-import { AccountReader, type Page } from './account-reader.ts'
-import { UnreachableError } from './errors.ts'
+import { AccountReader, type Page, type Reading } from './account-reader.ts'
+import { LedgerPluginError, UnreachableError } from './errors.ts'
 import { isUInt32, type Json, toObject } from './json.ts'
 import { type ClosedLedger, KnownLedgers } from './known-ledgers.ts'
-import { parseTransaction, type ValidatedTransaction } from './ledger-transaction.ts'
-import {
-  type Ask,
-  errorCode,
-  isPassing,
-  type Request,
-  RequestRefusedError,
-  ServerSocket
-} from './server-socket.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { type Ask, errorCode, type Request, RequestRefusedError, ServerSocket } from './server-socket.ts'
 
 const reconnectTimeoutMs = 10_000
 const firstBackoffMs = 250
 const maxBackoffMs = 5_000
-// After a refusal, or when a ledger's transactions are not to be had yet.
-const firstPauseMs = 100
-const maxPauseMs = 2_000
 const maxTimerMs = 2 ** 31 - 1
 
-interface ConnectionEvents {
-  up: []
-  down: []
-  /** the server's ledger is not the one seen before: a test ledger that was restarted */
-  reset: []
-  /** the server does not have these ledgers any more, in which something may have happened */
-  missed: [firstLedger: number, lastLedger: number]
-  /** the server is there again, and does not take us back; it is asked again */
-  refused: [reason: Error]
-  /** this ledger was validated; its transactions are about to be read */
-  ledger: [ledger: ClosedLedger]
-  /** each once, in the order in which they stand in the ledgers */
-  transaction: [transaction: ValidatedTransaction]
-  /** every transaction up to and including this ledger has been told */
-  read: [ledger: ClosedLedger]
-}
-
-/** Who follows an account. */
-interface Follower {
+/** Who follows an account on the ledger. */
+export interface Follower extends Reading {
   /** looks at the account as of the first ledger; what it throws, `open` throws */
   admit(ask: Ask, ledgerIndex: number): Promise<void>
-  /** gets ready for transactions that are about to be told */
-  expect(transactions: ValidatedTransaction[]): Promise<void>
+  onUp(): void
+  onDown(): void
+  /** the server is there again, and does not take us back; it is asked again */
+  onRefused(reason: Error): void
+  /** the server's ledger is not the one seen before: a test ledger that was restarted */
+  onReset(): void
+  /** this ledger was validated; its transactions are about to be read */
+  onLedger(ledger: ClosedLedger): void
 }
 
 /**
@@ -52,24 +30,19 @@ interface Follower {
  * up to where the server says that it has read: so each validated transaction is told exactly once, in ledger order,
  * however late, and whatever was missed meanwhile.
  */
-export class LedgerConnection extends EventEmitter<ConnectionEvents> {
+export class LedgerConnection {
   readonly #server: string
   readonly #serverName: string
-  readonly #prefix: string
   readonly #follower: Follower
+  readonly #ledgers = new KnownLedgers()
+  readonly #reader: AccountReader
   // The connection in use or being made: what belongs to another is out of date.
   #socket: ServerSocket | undefined
-  #closed = true
-  #up = false
+  #isClosed = true
+  #isUp = false
   #backoffMs = firstBackoffMs
   #retryTimer: NodeJS.Timeout | undefined
 
-  readonly #known = new KnownLedgers()
-  readonly #reader: AccountReader
-  #line: Parameters<AccountReader['readOn']>[0] | undefined
-
-  /** the newest validated ledger */
-  validated: ClosedLedger = { index: 0, closeTime: 0 }
   /** drops that the simplest transaction costs */
   baseFee = 10
   /** the network's ID, where transactions have to name it: above 1024 (xrpl.org: Network ID) */
@@ -82,28 +55,24 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    * @param prefix - the ledger's ILP prefix
    */
   constructor(server: string, serverName: string, address: string, prefix: string, follower: Follower) {
-    super()
     this.#server = server
     this.#serverName = serverName
-    this.#prefix = prefix
     this.#follower = follower
-    this.#reader = new AccountReader(address, prefix, {
-      newestLedger: () => this.validated.index,
-      expect: transactions => follower.expect(transactions),
-      onMissed: (first, last) => this.emit('missed', first, last),
-      onTransaction: transaction => this.emit('transaction', transaction),
-      onRead: index => this.emit('read', { index, closeTime: this.#known.closeTimeAt(index) })
-    })
+    this.#reader = new AccountReader(address, prefix, this.#ledgers, follower)
   }
 
   get isUp(): boolean {
-    return this.#up
+    return this.#isUp
+  }
+
+  /** the newest validated ledger */
+  get validated(): ClosedLedger {
+    return this.#ledgers.newest
   }
 
   /** the newest ledger up to and including which everything was told */
   get lastRead(): ClosedLedger {
-    const index = this.#reader.lastRead
-    return { index, closeTime: this.#known.closeTimeAt(index) }
+    return this.#reader.lastRead
   }
 
   /**
@@ -113,14 +82,14 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    * @throws UnreachableError
    */
   async open(timeoutMs: number): Promise<void> {
-    this.#closed = false
+    this.#isClosed = false
     clearTimeout(this.#retryTimer)
     try {
       await this.#connect(timeoutMs)
     } catch (err) {
       // Unless another call has taken over meanwhile.
       if (!this.#socket) {
-        this.#closed = true
+        this.#isClosed = true
         clearTimeout(this.#retryTimer)
       }
       throw err
@@ -129,7 +98,7 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
 
   /** Disconnects and stays so. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#isClosed = true
     clearTimeout(this.#retryTimer)
     const socket = this.#socket
     this.#socket = undefined
@@ -146,7 +115,7 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    * @throws UnreachableError if there is no connection, or no answer
    */
   request(request: Request): Promise<Json> {
-    return this.#ask(this.#socket, request)
+    return this.#reach(socket => socket.request(request))
   }
 
   /**
@@ -156,26 +125,30 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
    * @throws UnreachableError if the connection ends
    */
   patiently(request: Request): Promise<Json> {
-    return this.#askPatiently(this.#socket, request)
+    return this.#reach(socket => socket.patiently(request))
   }
 
-  async #ask(socket: ServerSocket | undefined, request: Request): Promise<Json> {
+  /** All validated transactions of the account that the server still has, the oldest first. */
+  history(): AsyncGenerator<ValidatedTransaction> {
+    return this.#reader.history(request => this.patiently(request))
+  }
+
+  /** A part of the account's history; `range` has the parameters of `account_tx` beside the account. */
+  search(range: Json): Promise<Page> {
+    return this.#reader.search(request => this.patiently(request), range)
+  }
+
+  /** A transaction as it was validated; undefined if the server does not know of that. */
+  lookUp(hash: string): Promise<ValidatedTransaction | undefined> {
+    return this.#reader.lookUp(request => this.patiently(request), hash)
+  }
+
+  async #reach(ask: (socket: ServerSocket) => Promise<Json>): Promise<Json> {
     try {
-      if (!socket) throw new Error('The connection was closed')
-      return await socket.request(request)
-    } catch (cause) {
-      throw cause instanceof RequestRefusedError ? cause : this.#unreachable(cause)
-    }
-  }
-
-  async #askPatiently(socket: ServerSocket | undefined, request: Request): Promise<Json> {
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
-      try {
-        return await this.#ask(socket, request)
-      } catch (err) {
-        if (!socket?.isOpen || (err instanceof RequestRefusedError && !isPassing(err))) throw err
-        await socket.pause(pauseMs)
-      }
+      if (!this.#socket) throw new Error('The connection was closed')
+      return await ask(this.#socket)
+    } catch (err) {
+      throw err instanceof RequestRefusedError ? err : this.#unreachable(err)
     }
   }
 
@@ -187,84 +160,77 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
     let early: Json[] | undefined = []
     socket.on('ledgerClosed', message => {
       if (early) early.push(message)
-      else if (socket === this.#socket) this.#onLedgerClosed(message)
+      else if (socket === this.#socket) this.#onLedgerClosed(socket, message)
     })
     socket.on('close', () => {
-      if (socket === this.#socket && this.#up) this.#onLost()
+      if (socket === this.#socket && this.#isUp) this.#onLost()
     })
     const giveUp = () => socket.close(new Error(`no answer in ${timeoutMs} ms`))
     const timer = timeoutMs > maxTimerMs ? undefined : setTimeout(giveUp, timeoutMs)
     let missed: Page | undefined
     try {
-      await socket.opened.catch(cause => {
-        throw this.#unreachable(cause)
-      })
+      await socket.opened
       await this.#follow(socket)
       // Only a connection on which one can catch up works.
-      missed = await this.#reader.firstPage(request => this.#askPatiently(socket, request))
+      missed = await this.#reader.firstPage(socket)
       if (!socket.isOpen) throw this.#unreachable()
     } catch (err) {
       if (socket === this.#socket) this.#socket = undefined
       socket.close()
-      throw err instanceof RequestRefusedError ? this.#unreachable(err) : err
+      throw err instanceof LedgerPluginError ? err : this.#unreachable(err)
     } finally {
       clearTimeout(timer)
     }
     this.#backoffMs = firstBackoffMs
-    this.#up = true
-    this.emit('up')
+    this.#isUp = true
+    this.#follower.onUp()
     // Only now, for whoever is told of a transfer wants to do something about it.
-    this.#line = {
-      ask: request => this.#ask(socket, request),
-      pause: ms => socket.pause(ms),
-      isUsed: () => socket === this.#socket
-    }
-    this.#reader.readOn(this.#line, missed)
+    this.#reader.readOn(socket, missed)
     // What came before it was known whose ledgers these are.
-    for (const message of early) this.#onLedgerClosed(message)
+    for (const message of early) this.#onLedgerClosed(socket, message)
     early = undefined
   }
 
   /** Subscribes, and finds out how things stand. */
   async #follow(socket: ServerSocket): Promise<void> {
-    const ask: Ask = request => this.#askPatiently(socket, request)
+    const ask: Ask = request => socket.patiently(request)
     const info = toObject((await this.#greet(socket)).info) ?? {}
     this.networkId = isUInt32(info.network_id) && info.network_id > 1024 ? info.network_id : undefined
     const message = await ask({ command: 'subscribe', streams: ['ledger'] })
     const ledger = toLedger(message)
-    if (!ledger) throw this.#unreachable(new Error('it is not in step with its network yet'))
-    const verdict = await this.#known.judge(ask, ledger.index)
-    if (verdict === 'another') {
+    if (!ledger) throw new Error('it is not in step with its network yet')
+    if (await this.#ledgers.areOthers(ask, ledger.index)) {
       this.#reader.reset()
-      this.validated = { index: 0, closeTime: 0 }
-      this.#known.clear()
-      this.emit('reset')
-    } else if (ledger.index < this.validated.index - 1) {
-      const where = `it has come to ledger ${ledger.index}, the network was at ${this.validated.index} before`
-      throw this.#unreachable(new Error(`it is not in step with its network: ${where}`))
+      this.#ledgers.clear()
+      this.#follower.onReset()
     }
-    if (ledger.index >= this.validated.index) this.#setValidated(message, ledger)
+    const { index } = this.validated
+    if (ledger.index < index - 1) {
+      const where = `it has come to ledger ${ledger.index}, the network was at ${index} before`
+      throw new Error(`it is not in step with its network: ${where}`)
+    }
+    if (ledger.index >= index) this.#setValidated(message, ledger)
     if (this.#reader.isStarted) return
     await this.#follower.admit(ask, ledger.index)
-    await this.#known.anchor(ask, info.complete_ledgers)
+    await this.#ledgers.addOldest(ask, info.complete_ledgers)
     this.#reader.startAfter(ledger.index)
   }
 
   /** Finds out which API version the server speaks: one that does not know version 1 says so. */
   async #greet(socket: ServerSocket): Promise<Json> {
     try {
-      return await this.#askPatiently(socket, { command: 'server_info' })
+      return await socket.patiently({ command: 'server_info' })
     } catch (err) {
       if (errorCode(err) !== 'invalid_API_version') throw err
       socket.apiVersion = 2
-      return this.#askPatiently(socket, { command: 'server_info' })
+      return socket.patiently({ command: 'server_info' })
     }
   }
 
   #goDown(): void {
-    if (!this.#up) return
-    this.#up = false
-    this.emit('down')
+    if (!this.#isUp) return
+    this.#isUp = false
+    this.#follower.onDown()
   }
 
   #onLost(): void {
@@ -274,58 +240,38 @@ export class LedgerConnection extends EventEmitter<ConnectionEvents> {
   }
 
   #retryLater(): void {
-    if (this.#closed) return
+    if (this.#isClosed) return
     clearTimeout(this.#retryTimer)
     this.#retryTimer = setTimeout(async () => {
       try {
         await this.#connect(reconnectTimeoutMs)
       } catch (err) {
-        if (this.#socket || this.#closed) return
-        if (!(err instanceof UnreachableError)) this.emit('refused', err as Error)
+        if (this.#socket || this.#isClosed) return
+        if (!(err instanceof UnreachableError)) this.#follower.onRefused(err as Error)
         this.#retryLater()
       }
     }, this.#backoffMs)
     this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs)
   }
 
-  #onLedgerClosed(message: Json): void {
+  #onLedgerClosed(socket: ServerSocket, message: Json): void {
     const ledger = toLedger(message)
     if (!ledger) return
-    if (this.#known.contradicts(ledger.index, message.ledger_hash)) {
+    if (this.#ledgers.contradicts(ledger.index, message.ledger_hash)) {
       // It was restarted with a part of its past. Coming back to it finds that out.
-      this.#socket?.close()
+      socket.close()
       return
     }
     if (ledger.index <= this.validated.index) return
     this.#setValidated(message, ledger)
-    if (!this.#up) return
-    this.emit('ledger', this.validated)
-    if (this.#line) this.#reader.readOn(this.#line)
+    if (!this.#isUp) return
+    this.#follower.onLedger(ledger)
+    this.#reader.readOn(socket)
   }
 
   #setValidated(message: Json, ledger: ClosedLedger): void {
-    this.validated = ledger
+    this.#ledgers.add(ledger, String(message.ledger_hash))
     if (isUInt32(message.fee_base)) this.baseFee = message.fee_base
-    this.#known.add(ledger, String(message.ledger_hash))
-  }
-
-  /** A transaction as it was validated; undefined if the server does not know of that. */
-  async lookUp(hash: string): Promise<ValidatedTransaction | undefined> {
-    const answer = await this.patiently({ command: 'tx', transaction: hash }).catch(err => {
-      if (errorCode(err) === undefined) throw err
-    })
-    const found = parseTransaction(answer, this.#prefix)
-    return found?.hash === hash ? found : undefined
-  }
-
-  /** All validated transactions of the account that the server still has, the oldest first. */
-  history(): AsyncGenerator<ValidatedTransaction> {
-    return this.#reader.history(request => this.patiently(request))
-  }
-
-  /** A part of the account's history; `range` has the parameters of `account_tx` beside the account. */
-  search(range: Json): Promise<Page> {
-    return this.#reader.search(request => this.patiently(request), range)
   }
 
   #unreachable(cause?: unknown): UnreachableError {

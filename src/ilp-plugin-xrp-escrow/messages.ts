@@ -3,11 +3,10 @@ import {
   InvalidFieldsError,
   MaximumCustomDataSizeExceededError,
   MaximumIlpDataSizeExceededError,
-  NoSubscriptionsError,
-  RequestHandlerAlreadyRegisteredError
+  NoSubscriptionsError
 } from './errors.ts'
 import type { Order } from './job.ts'
-import { copyOf, toObject } from './json.ts'
+import { check, copyOf, toObject } from './json.ts'
 import type { WireMessage } from './ledger-transaction.ts'
 import { fitsMemos, type Memos, memoTypes, toMemos } from './memos.ts'
 import { toClassicAddress } from './transfer.ts'
@@ -21,7 +20,9 @@ const remembered = 1_000
 interface MessageHost {
   prefix: string
   /** classic address of the account */
-  address(): string
+  address: string
+  /** what the host answers requests with, if it does */
+  requestHandler(): RequestHandler | undefined
   /** sends a transaction and waits until it is validated */
   submit(order: Order): Promise<unknown>
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
@@ -43,21 +44,9 @@ export class Messages {
   // What this account has answered on the ledger: an earlier run of the program may have, which a server that is behind
   // tells only after the request.
   readonly #answered = new Set<string>()
-  #handler: RequestHandler | undefined
 
   constructor(host: MessageHost) {
     this.#host = host
-  }
-
-  register(handler: RequestHandler): void {
-    if (this.#handler)
-      throw new RequestHandlerAlreadyRegisteredError('A request handler is registered already')
-    if (typeof handler !== 'function') throw new InvalidFieldsError('The request handler is not a function')
-    this.#handler = handler
-  }
-
-  deregister(): void {
-    this.#handler = undefined
   }
 
   /** Waits for no answer any more. */
@@ -74,15 +63,17 @@ export class Messages {
     const { id = randomUUID(), to, ilp, custom, ledger, timeout = defaultTimeoutMs } = toObject(message) ?? {}
     const { prefix } = this.#host
     const of = toClassicAddress(to, prefix)
-    if (typeof id !== 'string') throw new InvalidFieldsError(`The request's id "${id}" is not a string`)
-    if (typeof timeout !== 'number' || timeout < 0)
-      throw new InvalidFieldsError(`The timeout "${timeout}" is not a number of milliseconds`)
-    if (ilp !== undefined && typeof ilp !== 'string')
-      throw new InvalidFieldsError(`The packet of request "${id}" is not text`)
-    if (ledger !== undefined && ledger !== prefix)
-      throw new InvalidFieldsError(`The request is for the ledger "${ledger}", this one is "${prefix}"`)
-    if (this.#asked.has(id))
-      throw new InvalidFieldsError(`Another request under the id "${id}" is waiting for its answer`)
+    check(typeof id === 'string', `The request's id "${id}" is not a string`)
+    check(
+      typeof timeout === 'number' && !(timeout < 0),
+      `The timeout "${timeout}" is not a number of milliseconds`
+    )
+    check(ilp === undefined || typeof ilp === 'string', `The packet of request "${id}" is not text`)
+    check(
+      ledger === undefined || ledger === prefix,
+      `The request is for the ledger "${ledger}", this one is "${prefix}"`
+    )
+    check(!this.#asked.has(id), `Another request under the id "${id}" is waiting for its answer`)
     const Memos = toMessageMemos({ id, ilp, custom, isResponse: false } as WireMessage)
     const timeoutMs = timeout || defaultTimeoutMs
     let timer: NodeJS.Timeout | undefined
@@ -93,7 +84,7 @@ export class Messages {
       timer = setTimeout(() => reject(new NoSubscriptionsError(why)), timeoutMs)
     })
     try {
-      const from = prefix + this.#host.address()
+      const from = prefix + this.#host.address
       this.#host.tell('outgoing_request', { ...message, id, from, ledger: prefix })
       await Promise.race([this.#send(of, Memos, `Request "${id}" to "${to}"`), answered])
       return await answered
@@ -110,7 +101,7 @@ export class Messages {
    * @param account - classic address of its sender
    */
   async onPayment(account: string, payee: string, message: WireMessage): Promise<void> {
-    const address = this.#host.address()
+    const address = this.#host.address
     const { id, isResponse, ...content } = message
     if (account === address) remember(isResponse ? this.#answered : this.#settled, nameOf(payee, id))
     if (payee !== address) return
@@ -125,11 +116,12 @@ export class Messages {
     const name = nameOf(account, id)
     if (isResponse || this.#settled.has(name)) return
     this.#host.tell('incoming_request', incoming)
-    if (!this.#handler) return
+    const handler = this.#host.requestHandler()
+    if (!handler) return
     remember(this.#settled, name)
     const isAnswered = () => this.#answered.has(name)
     try {
-      const { ilp, custom } = (await this.#handler(copyOf(incoming))) ?? {}
+      const { ilp, custom } = (await handler(copyOf(incoming))) ?? {}
       const Memos = toMessageMemos({ id, ilp, custom, isResponse: true } as WireMessage)
       await this.#send(account, Memos, `The answer to request "${id}"`, isAnswered)
       const outgoing = { id, from: prefix + payee, to: prefix + account, ledger: prefix }

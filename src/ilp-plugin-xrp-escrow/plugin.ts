@@ -2,18 +2,16 @@ import { EventEmitter } from 'node:events'
 import { conditionOf, parseBytes32 } from './condition.ts'
 import {
   DuplicateIdError,
-  InvalidFieldsError,
   MissingFulfillmentError,
   NotAcceptedError,
+  RequestHandlerAlreadyRegisteredError,
   TransferNotConditionalError,
   TransferNotFoundError,
   UnreachableError
 } from './errors.ts'
-import { copyOf, toObject } from './json.ts'
-import { Messages } from './messages.ts'
-import { checkedOptions } from './options.ts'
+import { check, copyOf, toObject } from './json.ts'
 import { alreadyFulfilled, isRolledBack, refused, rolledBack } from './refusals.ts'
-import { Session, toRecord } from './session.ts'
+import { Session } from './session.ts'
 import { termsOf, toRippleTime, toTransaction } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
 import type {
@@ -34,10 +32,10 @@ const defaultTimeoutMs = 10_000
  * @see Interledger RFC 0004 (Ledger Plugin Interface), draft 8
  */
 export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
-  readonly #options: ReturnType<typeof checkedOptions>
-  readonly #messages: Messages
+  readonly #options: PluginOptions
   #session: Session | undefined
   #connecting: Promise<void> | undefined
+  #requestHandler: RequestHandler | undefined
   // How to tell those who wait for the ledger that the plugin was disconnected.
   readonly #waiting = new Set<(reason: Error) => void>()
 
@@ -47,13 +45,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   constructor(options: PluginOptions) {
     super()
-    this.#options = checkedOptions(options)
-    this.#messages = new Messages({
-      prefix: this.#options.prefix,
-      address: () => this.#session?.address ?? '',
-      submit: async order => this.#connected().submitter.submit(order),
-      tell: (event, ...args) => this.#tell(event, ...args)
-    })
+    check(toObject(options), 'The plugin has no options: it needs "secret" and "server" at least')
+    this.#options = options
   }
 
   /**
@@ -85,10 +78,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     this.#connecting = undefined
     if (!this.#session) return
     const reason = 'The plugin was disconnected before the ledger had decided'
-    this.#session.giveUpUnsent(reason)
     for (const reject of this.#waiting) reject(new UnreachableError(reason))
-    this.#messages.giveUp(new UnreachableError(reason))
-    await this.#session.connection.close()
+    await this.#session.close(reason)
   }
 
   isConnected(): boolean {
@@ -97,8 +88,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
 
   /** @throws UnreachableError while disconnected */
   getInfo(): LedgerInfo {
-    this.#connected()
-    return { prefix: this.#options.prefix, currencyCode: 'XRP', currencyScale: 6, connectors: [] }
+    const { prefix } = this.#connected().settings
+    return { prefix, currencyCode: 'XRP', currencyScale: 6, connectors: [] }
   }
 
   /**
@@ -106,7 +97,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws UnreachableError while disconnected
    */
   getAccount(): string {
-    return this.#options.prefix + this.#connected().address
+    const { settings, address } = this.#connected()
+    return settings.prefix + address
   }
 
   /** @returns the account's validated balance in drops, reserves included */
@@ -162,8 +154,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   async sendTransfer(transfer: Transfer): Promise<void> {
     const session = this.#connected()
-    const { address, transfers } = session
-    const { prefix } = this.#options
+    const { address, transfers, outbox } = session
+    const { prefix } = session.settings
     const tx = toTransaction(transfer, address, prefix)
     const { id, expiresAt } = transfer
     const cancelAfter = expiresAt === undefined ? Number.POSITIVE_INFINITY : toRippleTime(expiresAt)
@@ -172,9 +164,15 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     if ((known && known.terms !== terms) || (!known && transfers.incoming.get(id)))
       throw new DuplicateIdError(`Another transfer was made under the id "${id}"`)
     if (known) return known.sent && this.#orDisconnected(known.sent)
-    const record: TransferRecord = toRecord(copyOf(transfer), prefix, address, terms, cancelAfter)
+    const { ilp = '' } = transfer
+    const record: TransferRecord = {
+      transfer: { ...copyOf(transfer), from: prefix + address, ledger: prefix, ilp },
+      terms,
+      state: 'sending',
+      cancelAfter
+    }
     transfers.outgoing.add(record)
-    record.sent = session.send(record, tx)
+    record.sent = outbox.send(record, tx)
     return this.#orDisconnected(record.sent)
   }
 
@@ -191,11 +189,10 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   async fulfillCondition(id: string, fulfillment: string): Promise<void> {
     const session = this.#connected()
     const preimage = parseBytes32(fulfillment)
-    if (!preimage) {
-      throw new InvalidFieldsError(
-        `The fulfillment "${fulfillment}" of transfer "${id}" is not 32 bytes of unpadded base64url`
-      )
-    }
+    check(
+      preimage,
+      `The fulfillment "${fulfillment}" of transfer "${id}" is not 32 bytes of unpadded base64url`
+    )
     const record = await this.#findIncoming(id)
     const canonical = preimage.toString('base64url')
     if (isRolledBack(record) || record.state === 'lost') throw rolledBack(record)
@@ -223,7 +220,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    */
   async rejectIncomingTransfer(id: string, reason: RejectionMessage): Promise<void> {
     const { transfers } = this.#connected()
-    if (!toObject(reason)) throw new InvalidFieldsError(`There is no reason to reject transfer "${id}"`)
+    check(toObject(reason), `There is no reason to reject transfer "${id}"`)
     const record = await this.#findIncoming(id)
     if (record.fulfilling || record.fulfillment) throw alreadyFulfilled(id)
     if (!isRolledBack(record) && record.state !== 'lost') transfers.reject(record, copyOf(reason))
@@ -238,25 +235,27 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws NoSubscriptionsError if no answer comes in time
    */
   async sendRequest(message: Message): Promise<Message> {
-    this.#connected()
-    return this.#orDisconnected(this.#messages.request(copyOf(message)))
+    const { messages } = this.#connected()
+    return this.#orDisconnected(messages.request(copyOf(message)))
   }
 
   /** @throws RequestHandlerAlreadyRegisteredError, InvalidFieldsError */
   registerRequestHandler(handler: RequestHandler): void {
-    this.#messages.register(handler)
+    if (this.#requestHandler)
+      throw new RequestHandlerAlreadyRegisteredError('A request handler is registered already')
+    check(typeof handler === 'function', 'The request handler is not a function')
+    this.#requestHandler = handler
   }
 
   deregisterRequestHandler(): void {
-    this.#messages.deregister()
+    this.#requestHandler = undefined
   }
 
   async #connect(timeout: unknown): Promise<void> {
     if (typeof timeout !== 'number')
       throw new TypeError(`The timeout "${timeout}" is not a number (of milliseconds)`)
-    this.#session ??= new Session({
-      options: this.#options,
-      messages: this.#messages,
+    this.#session ??= new Session(this.#options, {
+      requestHandler: () => this.#requestHandler,
       tell: (event, ...args) => this.#tell(event, ...args)
     })
     if (!this.isConnected()) await this.#session.open(timeout > 0 ? timeout : defaultTimeoutMs)
@@ -283,7 +282,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
 
   #connected(): Session {
     if (this.#session?.connection.isUp) return this.#session
-    const { serverName } = this.#session ?? {}
+    const { serverName } = this.#session?.settings ?? {}
     const where = serverName === undefined ? '' : ` to "${serverName}"`
     throw new UnreachableError(`The plugin is not connected${where}: call connect() first`)
   }

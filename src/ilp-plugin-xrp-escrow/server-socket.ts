@@ -9,6 +9,9 @@ const requestTimeoutMs = 5_000
 const silenceMs = 5_000
 const watchEveryMs = 500
 const closeTimeoutMs = 1_000
+// Before a server that is too busy is asked again.
+const firstPauseMs = 100
+const maxPauseMs = 2_000
 
 const webSocketOptions: ClientOptions & { closeTimeout: number } = {
   perMessageDeflate: false,
@@ -112,6 +115,19 @@ export class ServerSocket extends EventEmitter<{ ledgerClosed: [message: Json]; 
     })
   }
 
+  /** Asks again and again as long as the server is too busy, or does not answer. */
+  async patiently(request: Request): Promise<Json> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+      try {
+        return await this.request(request)
+      } catch (err) {
+        const code = errorCode(err)
+        if (!this.isOpen || (code !== undefined && !passing.has(code))) throw err
+        await this.pause(pauseMs)
+      }
+    }
+  }
+
   /** Waits for a while, or until the connection ends. */
   pause(ms: number): Promise<void> {
     return new Promise(resolve => {
@@ -189,11 +205,6 @@ const passing = new Set([
   ...['tooBusy', 'slowDown', 'noNetwork', 'noCurrent', 'noClosed', 'notReady', 'notSynced'],
   ...['internal', 'timeout', 'requestError', 'invalidResponse']
 ])
-
-/** Whether a server refused for now, so that it can be asked again. */
-export function isPassing(err: unknown): boolean {
-  return err instanceof RequestRefusedError && passing.has(err.code)
-}
 
 /** The short name of the error that a server answered with, e.g. `actNotFound`. */
 export function errorCode(err: unknown): string | undefined {

@@ -1,26 +1,18 @@
-import {
-  AccountNotFoundError,
-  DuplicateIdError,
-  InvalidFieldsError,
-  NotAcceptedError,
-  UnreachableError
-} from './errors.ts'
-import type { Order } from './job.ts'
-import { isUInt32, type Json, toObject } from './json.ts'
+import { AccountNotFoundError, NotAcceptedError, UnreachableError } from './errors.ts'
+import { isUInt32, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
-import { LedgerConnection } from './ledger-connection.ts'
+import { type Follower, LedgerConnection } from './ledger-connection.ts'
 import { nameOf, ownId, type ValidatedTransaction } from './ledger-transaction.ts'
-import type { Messages } from './messages.ts'
-import { toSettings } from './options.ts'
-import { hasResult, refused, transactionFailed } from './refusals.ts'
-import { type SentNote, SentNotes } from './sent-notes.ts'
+import { Messages } from './messages.ts'
+import { type Settings, toSettings } from './options.ts'
+import { Outbox } from './outbox.ts'
+import { refused } from './refusals.ts'
 import { type Ask, errorCode } from './server-socket.ts'
 import { Stock } from './stock.ts'
 import { Submitter } from './submitter.ts'
-import { toUnixMs } from './transfer.ts'
 import type { TransferRecord } from './transfer-log.ts'
 import { Transfers } from './transfers.ts'
-import type { PluginEvents, PluginOptions, Transfer } from './types.ts'
+import type { PluginEvents, PluginOptions, RequestHandler } from './types.ts'
 
 const lsfDisableMaster = 0x00100000
 // How long to wait for a ledger that may tell of a transfer; ledgers can stand still.
@@ -30,60 +22,58 @@ const maxStockMs = 1_000
 
 /** What a session needs of its plugin. */
 interface SessionHost {
-  options: PluginOptions & { prefix: string; rememberedTransfers: number }
-  messages: Messages
+  requestHandler(): RequestHandler | undefined
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
 }
 
 /** An account on a ledger: what a plugin puts together at its first `connect`, and keeps. */
-export class Session {
+export class Session implements Follower {
+  readonly settings: Settings
   readonly address: string
-  readonly serverName: string
   readonly connection: LedgerConnection
-  readonly transfers: Transfers
   readonly submitter: Submitter
-  readonly #host: SessionHost
+  readonly transfers: Transfers
+  readonly messages: Messages
+  readonly outbox: Outbox
   readonly #stock: Stock
-  readonly #notes: SentNotes
-  // The notes of transfers that are about to be told.
-  readonly #recalled = new Map<string, SentNote>()
-  // How often the host has disconnected.
-  #disconnects = 0
+  readonly #tell: SessionHost['tell']
+  // Who waits for something that may be so by now.
+  readonly #waiting = new Set<() => void>()
 
   /** @throws InvalidFieldsError for options that are wrong */
-  constructor(host: SessionHost) {
-    const { options, tell } = host
-    const { prefix, rememberedTransfers: remembered, sendRejections = false, _store } = options
-    const { wallet, server, serverName, maxFeeDrops } = toSettings(options)
-    const address = wallet.address
-    const connection = new LedgerConnection(server, serverName, address, prefix, {
-      admit: (ask, ledgerIndex) => this.#admit(ask, ledgerIndex),
-      expect: transactions => this.#recall(transactions)
-    })
-    this.#host = host
-    this.#notes = new SentNotes(_store, address)
-    this.address = address
-    this.serverName = serverName
-    this.connection = connection
-    this.submitter = new Submitter(connection, wallet, maxFeeDrops)
-    this.transfers = new Transfers({
-      ...{ prefix, address, remembered, sendRejections, tell },
+  constructor(options: PluginOptions, { tell, requestHandler }: SessionHost) {
+    this.settings = toSettings(options)
+    const { wallet, server, serverName, prefix, maxFeeDrops, rememberedTransfers, store } = this.settings
+    const { address } = wallet
+    const connection = new LedgerConnection(server, serverName, address, prefix, this)
+    const submitter = new Submitter(connection, wallet, maxFeeDrops)
+    const common = { address, prefix, tell, submit: submitter.submit.bind(submitter) }
+    const transfers = new Transfers({
+      ...common,
+      remembered: rememberedTransfers,
+      sendRejections: this.settings.sendRejections,
       closeTime: () => connection.validated.closeTime,
-      noteOf: id => this.#recalled.get(id)?.noteToSelf,
-      submit: order => this.submitter.submit(order)
+      noteToSelf: id => this.outbox.noteToSelf(id)
     })
     this.#stock = new Stock(connection, address, {
-      begin: () => this.transfers.beginTakingUp(),
-      end: () => this.transfers.endTakingUp(),
-      compare: (hashes, ledger) => this.transfers.compare(hashes, ledger),
+      begin: () => transfers.beginTakingUp(),
+      end: () => transfers.endTakingUp(),
+      compare: (hashes, ledger) => transfers.compare(hashes, ledger),
       onProgress: progress => tell('reading', progress),
-      expect: transactions => this.#recall(transactions),
-      takeUp: transaction => {
-        this.transfers.takeUp(transaction)
-        this.submitter.onTransaction(transaction)
+      expect: transactions => this.expect(transactions),
+      takeUp(transaction) {
+        transfers.takeUp(transaction)
+        submitter.onTransaction(transaction)
       }
     })
-    this.#listen()
+    const { ownKnown } = this.#stock
+    this.outbox = new Outbox({ address, connection, submitter, log: transfers.outgoing, ownKnown }, store)
+    this.messages = new Messages({ ...common, requestHandler })
+    this.address = address
+    this.connection = connection
+    this.submitter = submitter
+    this.transfers = transfers
+    this.#tell = tell
   }
 
   /**
@@ -93,102 +83,22 @@ export class Session {
    */
   async open(timeoutMs: number): Promise<void> {
     await this.connection.open(timeoutMs)
-    await new Promise<void>(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        this.connection.off('down', done)
-        resolve()
-      }
-      const timer = setTimeout(done, this.connection.isUp ? maxStockMs : 0)
-      this.connection.on('down', done)
-      this.#stock.allKnown.then(done)
-    })
+    await this.#until(() => this.#stock.isKnown, maxStockMs)
   }
 
-  /** Gives up what has not been sent: its senders are told the reason. */
-  giveUpUnsent(reason: string): void {
-    this.#disconnects++
-    this.submitter.giveUpUnsent(reason)
-  }
-
-  /** Sends a transfer to the ledger, and sees to it that it is known what became of it. */
-  async send(record: TransferRecord, tx: Json): Promise<void> {
-    const { id } = record.transfer
-    const { outgoing } = this.transfers
-    const disconnects = this.#disconnects
-    try {
-      // An earlier run of the program may have sent it.
-      await this.#stock.ownKnown
-      if (record.state !== 'sending') return
-      if (record.hasDouble) throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
-      await this.#sendNoted(record, tx, disconnects)
-      if (record.state === 'sending') outgoing.forget(record)
-    } catch (err) {
-      const isUnsent =
-        err instanceof DuplicateIdError ||
-        err instanceof InvalidFieldsError ||
-        hasResult(err, 'notSent') ||
-        hasResult(err, 'expired')
-      if (record.state === 'sending' && isUnsent) outgoing.forget(record)
-      // Of one that nobody can tell the outcome of, the id stays taken.
-      else if (record.state === 'sending' && !(err instanceof UnreachableError))
-        outgoing.close(record, 'failed')
-      throw err
-    }
-  }
-
-  async #sendNoted(record: TransferRecord, tx: Json, disconnects: number): Promise<void> {
-    const { terms, transfer, cancelAfter } = record
-    const { id, amount, to, noteToSelf, expiresAt } = transfer
-    const what = `Transfer "${id}" of ${amount} drops to "${to}"`
-    const order: Order = { tx, what, pointlessAfter: cancelAfter }
-    const known = await this.#notes.get(id)
-    if (known && known.terms !== terms)
-      throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
-    if (known && known.versions.length === 0) return
-    if (!known && disconnects !== this.#disconnects)
-      throw transactionFailed(what, 'notSent', 'The plugin was disconnected meanwhile')
-    const { closeTime } = this.connection.validated
-    if (!known && cancelAfter <= closeTime) {
-      const now = new Date(toUnixMs(closeTime)).toISOString()
-      throw new InvalidFieldsError(
-        `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
-      )
-    }
-    if (!this.#notes.isKept) {
-      await this.submitter.submit(order)
-      return
-    }
-    order.note = versions => this.#notes.put(id, { terms, versions, noteToSelf })
-    try {
-      await (known ? this.submitter.resume(order, known.versions) : this.submitter.submit(order))
-      await this.#notes.put(id, { terms, versions: [], noteToSelf })
-    } catch (err) {
-      // Whatever cannot be told stays noted.
-      if (!(err instanceof UnreachableError) || hasResult(err, 'notSent')) await this.#notes.del(id)
-      throw err
-    }
+  /** Disconnects, and gives up what has not been sent. */
+  async close(reason: string): Promise<void> {
+    this.outbox.giveUpUnsent(reason)
+    this.messages.giveUp(new UnreachableError(reason))
+    await this.connection.close()
   }
 
   /** An incoming transfer, also one that only the next ledger tells of: its payer may have been told a moment before. */
   async awaitIncoming(id: string): Promise<TransferRecord | undefined> {
-    const { incoming } = this.transfers
-    const { connection } = this
-    if (incoming.get(id)) return incoming.get(id)
-    const { index } = connection.validated
-    await new Promise<void>(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        connection.off('read', onRead).off('down', done)
-        resolve()
-      }
-      const onRead = (ledger: ClosedLedger) => {
-        if (ledger.index > index || incoming.get(id)) done()
-      }
-      const timer = setTimeout(done, maxWaitMs)
-      connection.on('read', onRead).on('down', done)
-    })
-    return incoming.get(id)
+    const { index } = this.connection.validated
+    const find = () => this.transfers.incoming.get(id)
+    await this.#until(() => find() !== undefined || this.connection.lastRead.index > index, maxWaitMs)
+    return find()
   }
 
   /** Reads the account's history for a transfer, the first one of that id: its own rather than another's. */
@@ -201,9 +111,8 @@ export class Session {
           if (found && (!isOwn || found.transfer.from.endsWith(this.address))) continue
           found = { ...content, state: 'prepared', transfer: { ...content.transfer, id } }
         }
-        const name = found?.escrow && nameOf(found.escrow)
-        if (!found || !name || (content?.kind !== 'finish' && content?.kind !== 'cancel')) continue
-        if (content.escrow !== name) continue
+        if (!found?.escrow || (content?.kind !== 'finish' && content?.kind !== 'cancel')) continue
+        if (content.escrow !== nameOf(found.escrow)) continue
         found.state = content.kind === 'finish' ? 'fulfilled' : 'cancelled'
         if (content.kind === 'finish') found.fulfillment = content.fulfillment
       }
@@ -213,52 +122,8 @@ export class Session {
     return found
   }
 
-  #listen(): void {
-    const { connection, submitter, transfers } = this
-    const { messages, tell } = this.#host
-    connection.on('up', () => {
-      submitter.onUp()
-      tell('connect')
-      this.#stock.onRead(connection.lastRead)
-    })
-    connection.on('down', () => tell('disconnect'))
-    connection.on('refused', reason => tell('error', reason))
-    connection.on('ledger', ledger => submitter.onLedger(ledger))
-    connection.on('transaction', transaction => {
-      try {
-        transfers.onTransaction(transaction)
-        submitter.onTransaction(transaction)
-        const { account, content } = transaction
-        if (content?.kind === 'payment' && content.message)
-          messages.onPayment(account, content.payee, content.message)
-      } catch (err) {
-        // A fault of ours must not keep the next transaction from being told.
-        tell('error', err as Error)
-      }
-    })
-    connection.on('read', ledger => {
-      transfers.onRead(ledger)
-      submitter.onRead(ledger)
-      this.#stock.onRead(ledger)
-    })
-    connection.on('missed', (first, last) => {
-      submitter.onMissed(last)
-      this.#stock.invalidate()
-      const what = `the ledgers ${first} to ${last}: what happened in them is not told`
-      tell('error', new UnreachableError(`The server "${this.serverName}" does not have ${what}`))
-    })
-    connection.on('reset', () => {
-      const what = 'it was restarted empty, and what was on its way is gone'
-      const err = new UnreachableError(`The ledger at "${this.serverName}" is not the one it was: ${what}`)
-      submitter.giveUp(err)
-      this.#stock.invalidate()
-      tell('error', err)
-      transfers.onReset(err.message)
-    })
-  }
-
   /** Whether the account is there, and the secret can sign for it. */
-  async #admit(ask: Ask, ledger_index: number): Promise<void> {
+  async admit(ask: Ask, ledger_index: number): Promise<void> {
     const { address } = this
     try {
       const { account_data } = await ask({ command: 'account_info', account: address, ledger_index })
@@ -269,40 +134,99 @@ export class Session {
         )
       }
       this.#stock.invalidate()
+    } catch (cause) {
+      if (errorCode(cause) !== 'actNotFound') throw refused(`The account "${address}" was refused`, cause)
+      const where = `does not exist on "${this.settings.serverName}"`
+      throw new AccountNotFoundError(`The account "${address}" ${where}: fund it first`, { cause })
+    }
+  }
+
+  expect(transactions: ValidatedTransaction[]): Promise<void> {
+    return this.outbox.recall(transactions)
+  }
+
+  onUp(): void {
+    this.submitter.onUp()
+    this.#tell('connect')
+    this.#takeStock(this.connection.lastRead)
+  }
+
+  onDown(): void {
+    this.#tell('disconnect')
+    this.#look()
+  }
+
+  onRefused(reason: Error): void {
+    this.#tell('error', reason)
+  }
+
+  onLedger(ledger: ClosedLedger): void {
+    this.submitter.onLedger(ledger)
+  }
+
+  onTransaction(transaction: ValidatedTransaction): void {
+    const { account, content } = transaction
+    try {
+      this.transfers.onTransaction(transaction)
+      this.submitter.onTransaction(transaction)
+      if (content?.kind === 'payment' && content.message)
+        this.messages.onPayment(account, content.payee, content.message)
     } catch (err) {
-      if (errorCode(err) !== 'actNotFound') throw refused(`The account "${address}" was refused`, err)
-      throw new AccountNotFoundError(
-        `The account "${address}" does not exist on "${this.serverName}": fund it first`,
-        { cause: err }
-      )
+      // A fault of ours must not keep the next transaction from being told.
+      this.#tell('error', err as Error)
     }
   }
 
-  /** Finds what the host has noted of its own transfers, before they are told. */
-  async #recall(transactions: ValidatedTransaction[]): Promise<void> {
-    this.#recalled.clear()
-    if (!this.#notes.isKept) return
-    for (const { account, content } of transactions) {
-      if (content?.kind !== 'transfer' || account !== this.address) continue
-      const note = await this.#notes.get(content.transfer.id).catch(() => undefined)
-      if (note?.terms === content.terms) this.#recalled.set(content.transfer.id, note)
-    }
+  onRead(ledger: ClosedLedger): void {
+    this.transfers.onRead(ledger)
+    this.submitter.onRead(ledger)
+    this.#takeStock(ledger)
+    this.#look()
   }
-}
 
-/** A transfer as the host gave it, in the form in which it is remembered. */
-export function toRecord(
-  transfer: Transfer,
-  prefix: string,
-  address: string,
-  terms: string,
-  cancelAfter: number
-) {
-  const { ilp = '' } = transfer
-  return {
-    transfer: { ...transfer, from: prefix + address, ledger: prefix, ilp },
-    terms,
-    state: 'sending',
-    cancelAfter
-  } satisfies TransferRecord
+  onMissed(firstLedger: number, lastLedger: number): void {
+    this.submitter.onMissed(lastLedger)
+    this.#stock.invalidate()
+    const what = `the ledgers ${firstLedger} to ${lastLedger}: what happened in them is not told`
+    this.#tell(
+      'error',
+      new UnreachableError(`The server "${this.settings.serverName}" does not have ${what}`)
+    )
+  }
+
+  onReset(): void {
+    const what = 'it was restarted empty, and what was on its way is gone'
+    const name = this.settings.serverName
+    const err = new UnreachableError(`The ledger at "${name}" is not the one it was: ${what}`)
+    this.submitter.giveUp(err)
+    this.#stock.invalidate()
+    this.#tell('error', err)
+    this.transfers.onReset(err.message)
+  }
+
+  async #takeStock(ledger: ClosedLedger): Promise<void> {
+    await this.#stock.onRead(ledger)
+    this.#look()
+  }
+
+  /** Waits until something is so, for some time at most, and not without a connection. */
+  #until(isSo: () => boolean, maxMs: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      const look = () => {
+        if (isSo() || !this.connection.isUp) done()
+      }
+      const timer = setTimeout(done, maxMs)
+      this.#waiting.add(look)
+      look()
+    })
+  }
+
+  #look(): void {
+    for (const look of this.#waiting) look()
+  }
 }

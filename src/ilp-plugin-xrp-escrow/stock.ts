@@ -52,11 +52,11 @@ export class Stock {
   #askAgainIn = 0
   #patience = 1
 
-  /** resolves when the account's own escrows are known, and when all are */
+  /** whether all escrows of earlier were known once */
+  isKnown = false
+  /** resolves when the account's own are */
   readonly ownKnown: Promise<void>
-  readonly allKnown: Promise<void>
   #resolveOwn: () => void = () => {}
-  #resolveAll: () => void = () => {}
 
   constructor(connection: LedgerConnection, address: string, listener: Listener) {
     this.#connection = connection
@@ -64,9 +64,6 @@ export class Stock {
     this.#listener = listener
     this.ownKnown = new Promise(resolve => {
       this.#resolveOwn = resolve
-    })
-    this.allKnown = new Promise(resolve => {
-      this.#resolveAll = resolve
     })
   }
 
@@ -114,7 +111,7 @@ export class Stock {
       await this.#read(others, progress)
       this.#patience = 1
       await this.#lookUpUnread(ledger)
-      this.#resolveAll()
+      this.isKnown = true
     } catch (err) {
       this.#isComplete = false
       throw err

@@ -78,6 +78,7 @@ export class TransferLog {
 
   add(record: TransferRecord): void {
     this.#byId.set(record.transfer.id, record)
+    this.#over.delete(record)
     if (!record.escrow) return
     this.#byEscrow.set(nameOf(record.escrow), record)
     this.#nextExpiry = Math.min(this.#nextExpiry, record.cancelAfter)

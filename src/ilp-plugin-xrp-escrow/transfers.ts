@@ -35,7 +35,7 @@ interface TransfersHost {
   /** sends a transaction and waits until it is validated */
   submit(order: Order): Promise<ValidatedTransaction>
   /** what the host has noted of an outgoing transfer */
-  noteOf(id: string): unknown
+  noteToSelf(id: string): unknown
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
 }
 
@@ -190,7 +190,7 @@ export class Transfers {
     const isOutgoing = log === this.outgoing
     // An id is the sender's word: whoever uses another's must not come between the two.
     const isTaken = log.get(transfer.id) !== undefined || (isOwnId(transfer.id) && !isOutgoing)
-    const noteToSelf = isOutgoing ? this.#host.noteOf(transfer.id) : undefined
+    const noteToSelf = isOutgoing ? this.#host.noteToSelf(transfer.id) : undefined
     const record: TransferRecord = {
       transfer: {
         ...transfer,
@@ -210,7 +210,9 @@ export class Transfers {
 
   #isBeingSent({ transfer, terms }: TransferContent): boolean {
     const known = this.outgoing.get(transfer.id)
-    return known?.state === 'sending' && known.terms === terms
+    // Of one that is lost nobody may have told yet.
+    const isUntold = known?.hash === undefined && known?.state !== 'failed'
+    return isUntold && known?.terms === terms
   }
 
   #onSent(transaction: ValidatedTransaction, content: TransferContent): void {

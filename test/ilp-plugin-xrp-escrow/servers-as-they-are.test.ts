@@ -101,6 +101,34 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(2)
   })
 
+  test('that was carried out in ledgers that were missed is not made again for whoever asks once more', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const payer = await usePlugin(server.url)
+    server.distortions = [
+      {
+        answer(_answer, { command }) {
+          if (command !== 'submit') return undefined
+          server.isOpen = false
+          server.cut()
+          return 'nothing'
+        }
+      }
+    ]
+    const transfer = someTransfer()
+    const sent = payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    await ledgers(sandbox, 5)
+    server.distortions = [keepsLittleHistory(3)]
+    server.isOpen = true
+    await sent
+    await payer.sendTransfer(transfer)
+    expect(validated(sandbox)).toHaveLength(1)
+    server.distortions = []
+    expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
+  })
+
   test('does not wait for the answer to another', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)

@@ -3,9 +3,6 @@ import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
 
 export const MAX_REQUEST_LENGTH = 1_000_000
 const MAX_NESTING = 25
-const INTEGER = /^-?\d{10,}$/
-const COLON = ':'.charCodeAt(0)
-const BACKSLASH = '\\'.charCodeAt(0)
 
 /** Commands of an administrator, which every program of this machine is here. */
 const ofPrograms = new Set(['ledger_accept', 'stop'])
@@ -19,32 +16,15 @@ function countFields(value: unknown, levels: number): number {
   return inner.reduce<number>((sum, one) => sum + countFields(one, levels - 1), own)
 }
 
-/** Where the string that begins at a quotation mark ends. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
-    let slashes = end
-    while (text.charCodeAt(slashes - 1) === BACKSLASH) slashes--
-    if (end < 0 || (end - slashes) % 2 === 0) return end < 0 ? text.length : end
-  }
-}
-
-/** Whether there is a number among these characters that is an integer of more than 32 bits. */
-function hasLargeInteger(characters: string) {
-  const integers = characters.split(/[^\d.eE+-]+/).filter(word => INTEGER.test(word))
-  return integers.some(digits => Number(digits) >= 2 ** 32 || Number(digits) < -(2 ** 31))
-}
-
 /** How many fields a text names, whatever its strings say; NaN if a number in it is too large. */
 function countNames(text: string): number {
   let names = 0
-  for (let from = 0; ; ) {
-    const quote = text.indexOf('"', from)
-    const end = quote < 0 ? text.length : quote
-    for (let at = from; at < end; at++) if (text.charCodeAt(at) === COLON) names++
-    if (end - from >= 10 && hasLargeInteger(text.slice(from, end))) return Number.NaN
-    if (quote < 0) return names
-    from = endOfString(text, quote) + 1
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|:|[\d.eE+-]{10,}/g)) {
+    if (token === ':') names++
+    const isLong = /^-?\d+$/.test(token)
+    if (isLong && !(Number(token) >= -(2 ** 31) && Number(token) < 2 ** 32)) return Number.NaN
   }
+  return names
 }
 
 /** The text of the object that a text begins with: rippled does not look at what comes after it. */

@@ -14,28 +14,13 @@ const keyObject = remember(publicKey => {
   return createPublicKey({ key: Buffer.concat(der), format: 'der', type: 'spki' })
 })
 
-/** Reads one INTEGER of a DER signature; undefined unless it is positive and as short as can be. */
-function readInteger(signature: Buffer, offset: number): { value: bigint; end: number } | undefined {
-  const length = signature[offset + 1] ?? 0
-  const bytes = signature.subarray(offset + 2, offset + 2 + length)
-  const [first = 0x80, second = 0] = bytes
-  if (signature[offset] !== 0x02 || length < 1 || length > 33 || bytes.length !== length) return undefined
-  if (first & 0x80 || (first === 0 && length > 1 && !(second & 0x80))) return undefined
-  return { value: BigInt(`0x${bytes.toString('hex')}`), end: offset + 2 + length }
-}
-
 /**
- * Whether a secp256k1 signature is in the one form that rippled accepts: strict DER, and the smaller of the
- * two possible values of S, so that nobody can change a signed transaction's hash.
- * Source: xrpl.org "Transaction Malleability".
+ * Whether the S of a secp256k1 signature in DER is the smaller of the two possible values, the one that rippled
+ * accepts, so that nobody can change a signed transaction's hash. Source: xrpl.org "Transaction Malleability".
  */
-function isFullyCanonical(signature: Buffer): boolean {
-  if (signature.length < 8 || signature.length > 72) return false
-  if (signature[0] !== 0x30 || signature[1] !== signature.length - 2) return false
-  const r = readInteger(signature, 2)
-  const s = r && readInteger(signature, r.end)
-  if (!r || !s || s.end !== signature.length) return false
-  return r.value > 0n && r.value < SECP256K1_ORDER && s.value > 0n && s.value <= SECP256K1_ORDER / 2n
+function hasSmallS(signature: Buffer): boolean {
+  const lengthOfR = signature.readUInt8(3)
+  return BigInt(`0x${signature.toString('hex', 4 + lengthOfR + 2)}`) <= SECP256K1_ORDER / 2n
 }
 
 /**
@@ -47,11 +32,11 @@ function isFullyCanonical(signature: Buffer): boolean {
 export function verifySignature(message: Uint8Array, signature: string, publicKey: string): boolean {
   const bytes = Buffer.from(signature, 'hex')
   const ed25519 = /^ED[0-9A-F]{64}$/.test(publicKey)
-  if (ed25519 ? bytes.length !== 64 : !/^0[23][0-9A-F]{64}$/.test(publicKey) || !isFullyCanonical(bytes)) {
-    return false
-  }
+  if (!ed25519 && !/^0[23][0-9A-F]{64}$/.test(publicKey)) return false
   try {
-    return verify(ed25519 ? null : 'sha512', message, keyObject(publicKey), bytes)
+    // OpenSSL takes no DER but the strict one.
+    const isGood = verify(ed25519 ? null : 'sha512', message, keyObject(publicKey), bytes)
+    return isGood && (ed25519 || hasSmallS(bytes))
   } catch {
     return false // the key is no point of the curve
   }

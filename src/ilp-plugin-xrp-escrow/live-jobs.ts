@@ -1,9 +1,22 @@
-import type { Job } from './job.ts'
+import { type Job, ledgersToLive } from './job.ts'
+import type { LedgerConnection } from './ledger-connection.ts'
+import type { ValidatedTransaction } from './ledger-transaction.ts'
+import { errorCode } from './server-socket.ts'
 
-/** The transactions that have versions which could still be applied. */
+// How many ledgers a server may take to tell what was in one.
+const ledgersToTell = 5
+
+/** The transactions that have versions which could still be applied, and what becomes of them. */
 export class LiveJobs {
+  readonly #connection: LedgerConnection
   // More than one of a sequence if an earlier run of the program has sent another under it.
   readonly #bySequence = new Map<number, Job[]>()
+  // The newest ledger of which nobody told what was in it.
+  #lastMissed = 0
+
+  constructor(connection: LedgerConnection) {
+    this.#connection = connection
+  }
 
   all(): Job[] {
     return [...this.#bySequence.values()].flat()
@@ -18,8 +31,7 @@ export class LiveJobs {
   }
 
   add(job: Job): void {
-    const others = this.ofSequence(job.sequence).filter(other => other !== job)
-    this.#bySequence.set(job.sequence, [...others, job])
+    this.#bySequence.set(job.sequence, [...this.ofSequence(job.sequence), job])
   }
 
   delete(job: Job): void {
@@ -28,7 +40,59 @@ export class LiveJobs {
     else this.#bySequence.delete(job.sequence)
   }
 
-  clear(): void {
-    this.#bySequence.clear()
+  onMissed(lastLedger: number): void {
+    this.#lastMissed = lastLedger
+  }
+
+  onReset(): void {
+    this.#lastMissed = 0
+  }
+
+  /** Those that had to be in a ledger up to this one, or may have been in one that nobody told of. */
+  inDoubt(lastLedger: number): Job[] {
+    return this.all().filter(job => job.isDisputed || job.isOver(lastLedger))
+  }
+
+  /**
+   * What became of a transaction that no ledger is known to have. It is dead when its last ledger has passed and the
+   * account has not used its sequence, or when another transaction has used it.
+   *
+   * @param lastLedger - up to which everything has been told
+   * @param free - the lowest sequence that the account has not used by then
+   * @returns the transaction if a server knows of it after all; 'unknown' if nobody will ever tell
+   */
+  async fateOf(
+    job: Job,
+    lastLedger: number,
+    free: number
+  ): Promise<ValidatedTransaction | 'dead' | 'open' | 'unknown'> {
+    const isUsed = free > job.sequence
+    if (!isUsed) return job.isOver(lastLedger) ? 'dead' : 'open'
+    // Had it been ours that used the sequence, the ledgers would have told.
+    if (job.firstSentIn > this.#lastMissed) return 'dead'
+    // It was used in a ledger that nobody told of, or before this program ran.
+    for (const hash of [...job.versions.keys()]) {
+      const found = await this.#connection.lookUp(hash)
+      if (found) return found
+    }
+    if (!job.isOver(lastLedger - ledgersToTell)) return 'open'
+    return (await this.#isInNone(job)) ? 'dead' : 'unknown'
+  }
+
+  /** Whether the account's history is there for all ledgers that a transaction could be in, and does not have it. */
+  async #isInNone({ versions }: Job): Promise<boolean> {
+    const lastLedgers = [...versions.values()].map(version => version.lastLedger)
+    const [first, last] = [Math.min(...lastLedgers) - ledgersToLive, Math.max(...lastLedgers)]
+    let marker: unknown
+    do {
+      const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
+      const page = await this.#connection.search(range).catch(err => {
+        if (errorCode(err) === undefined) throw err
+      })
+      if (!page || page.first > first || page.last < last) return false
+      if (page.transactions.some(({ hash }) => versions.has(hash))) return false
+      marker = page.marker
+    } while (marker !== undefined)
+    return true
   }
 }

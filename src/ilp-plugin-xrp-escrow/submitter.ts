@@ -1,6 +1,5 @@
 import { AccountSequence } from './account-sequence.ts'
 import { UnreachableError } from './errors.ts'
-import { fateOf } from './fate.ts'
 import { Job, ledgersToLive, type Order, type Version } from './job.ts'
 import type { Json } from './json.ts'
 import type { Wallet } from './keys.ts'
@@ -39,12 +38,10 @@ export class Submitter {
 
   // To be signed, in the order in which they were asked for.
   #queue: Job[] = []
-  readonly #live = new LiveJobs()
+  readonly #live: LiveJobs
   // Those of them that have to be sent again, by sequence.
   #lost: Job[] = []
 
-  // The newest ledger of which it is not known what was in it.
-  #lastMissed = 0
   // Nothing is sent before this ledger is validated.
   #pausedUntil = 0
   #unanswered = 0
@@ -57,6 +54,7 @@ export class Submitter {
     this.#address = wallet.address
     this.#sign = signer(wallet)
     this.#sequence = new AccountSequence(connection, wallet.address)
+    this.#live = new LiveJobs(connection)
   }
 
   /**
@@ -121,20 +119,28 @@ export class Submitter {
 
   /** Nobody told what was in the ledgers up to this one. */
   onMissed(lastLedger: number): void {
-    this.#lastMissed = lastLedger
+    this.#live.onMissed(lastLedger)
     this.#sequence.doubt()
   }
 
   /** Everything up to a ledger is known: what had to be in one by then and is not, never will be. */
   async onRead({ index }: ClosedLedger): Promise<void> {
-    const inDoubt = this.#live.all().filter(job => job.isDisputed || job.isOver(index))
+    const inDoubt = this.#live.inDoubt(index)
     if (this.#reviewing || inDoubt.length === 0) return
     // The first shall be the first again.
     inDoubt.sort((a, b) => b.sequence - a.sequence)
     this.#reviewing = true
     try {
       const free = await this.#sequence.freeAsOf(index)
-      for (const job of inDoubt) await this.#review(job, free, index)
+      for (const job of inDoubt) {
+        const fate = await this.#live.fateOf(job, index, free)
+        // It may have become known in another way meanwhile.
+        if (job.versions.size === 0) continue
+        if (fate === 'dead') this.#tryAnew(job)
+        else if (fate === 'unknown') this.#giveUpOn(job, index)
+        else if (fate !== 'open') this.#settle(job, fate)
+        else if (free <= job.sequence) job.isDisputed = false
+      }
     } catch {
       // The next ledger is as good.
     } finally {
@@ -161,7 +167,7 @@ export class Submitter {
     for (const job of all) this.#forget(job)
     this.#queue = []
     this.#sequence.reset()
-    this.#lastMissed = 0
+    this.#live.onReset()
     for (const job of all) job.reject(reason)
   }
 
@@ -340,17 +346,11 @@ export class Submitter {
     this.#pump()
   }
 
-  async #review(job: Job, free: number, lastLedger: number): Promise<void> {
-    const fate = await fateOf(job, { lastLedger, free, lastMissed: this.#lastMissed }, this.#connection)
-    // It may have become known in another way meanwhile.
-    if (job.versions.size === 0) return
-    if (fate === 'dead') this.#tryAnew(job)
-    else if (fate === 'unknown') {
-      this.#forget(job)
-      const what = `the ledgers up to ${lastLedger}, so it cannot tell whether it was carried out`
-      job.reject(new UnreachableError(`The server does not have ${what}`))
-    } else if (fate !== 'open') this.#settle(job, fate)
-    else if (free <= job.sequence) job.isDisputed = false
+  /** Nobody will ever tell what became of it. */
+  #giveUpOn(job: Job, lastLedger: number): void {
+    const what = `the ledgers up to ${lastLedger}, so it cannot tell whether it was carried out`
+    this.#forget(job)
+    job.reject(new UnreachableError(`The server does not have ${what}`))
   }
 
   #settle(job: Job, transaction: ValidatedTransaction): void {

@@ -22,16 +22,16 @@ export interface TransferRecord {
   sent?: Promise<void>
   /** the outcome of fulfilling it, while that is under way */
   fulfilling?: Promise<void>
-  /** whether it is being sent back, and in which ledger that may be tried again */
-  cancelling?: boolean
-  cancelAgainIn?: number
+  /** how often sending it back has failed, and in which ledger that may be tried (again) */
   cancelsFailed?: number
+  cancelAgainIn?: number
   /** whether its receiver has sent word that it will not take it */
   isRefused?: boolean
 }
 
 /** The transfers of one direction: all that are under way, and the last of those that are over. */
 export class TransferLog {
+  readonly direction: 'outgoing' | 'incoming'
   readonly #remembered: number
   readonly #byId = new Map<string, TransferRecord>()
   readonly #byEscrow = new Map<string, TransferRecord>()
@@ -41,7 +41,8 @@ export class TransferLog {
   #nextExpiry = Number.POSITIVE_INFINITY
 
   /** @param remembered - how many of those that are over to remember, for those who ask for their outcome */
-  constructor(remembered: number) {
+  constructor(direction: TransferLog['direction'], remembered: number) {
+    this.direction = direction
     this.#remembered = remembered
   }
 

@@ -1,7 +1,7 @@
 import { isValidClassicAddress } from 'ripple-address-codec'
 import { fromXrplCondition, parseBytes32, toXrplCondition } from './condition.ts'
-import { InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
-import { isUInt32, type Json, toObject } from './json.ts'
+import { MaximumIlpDataSizeExceededError } from './errors.ts'
+import { check, isUInt32, type Json, toObject } from './json.ts'
 import { fitsMemos, fromMemos, memoTypes, toMemos } from './memos.ts'
 import type { LedgerTransfer, Transfer } from './types.ts'
 
@@ -32,16 +32,11 @@ export function toUnixMs(rippleSeconds: number): number {
 export function toRippleTime(iso: unknown): number {
   const unixMs = typeof iso === 'string' && isoShape.test(iso) ? Date.parse(iso) : Number.NaN
   const seconds = Math.floor(unixMs / 1000) - rippleEpoch
-  if (Number.isNaN(seconds)) {
-    throw new InvalidFieldsError(
-      `The expiry "${iso}" is not an ISO 8601 time such as "2017-10-31T12:00:00.000Z"`
-    )
-  }
-  if (seconds > maxUInt32) {
-    throw new InvalidFieldsError(
-      `The expiry "${iso}" lies beyond what the ledger can express (the year 2136)`
-    )
-  }
+  check(
+    !Number.isNaN(seconds),
+    `The expiry "${iso}" is not an ISO 8601 time such as "2017-10-31T12:00:00.000Z"`
+  )
+  check(seconds <= maxUInt32, `The expiry "${iso}" lies beyond what the ledger can express (the year 2136)`)
   return seconds
 }
 
@@ -51,18 +46,19 @@ export function toRippleTime(iso: unknown): number {
  * @throws InvalidFieldsError if the address is not one on this ledger
  */
 export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
-  if (typeof ilpAddress !== 'string' || ilpAddress.length > 1023 || !ilpAddressShape.test(ilpAddress)) {
-    throw new InvalidFieldsError(`"${ilpAddress}" is not an ILP address`)
-  }
-  if (!ilpAddress.startsWith(prefix)) {
-    throw new InvalidFieldsError(
-      `The address "${ilpAddress}" is not on this ledger: it must begin with "${prefix}"`
-    )
-  }
+  check(
+    typeof ilpAddress === 'string' && ilpAddress.length <= 1023 && ilpAddressShape.test(ilpAddress),
+    `"${ilpAddress}" is not an ILP address`
+  )
+  check(
+    ilpAddress.startsWith(prefix),
+    `The address "${ilpAddress}" is not on this ledger: it must begin with "${prefix}"`
+  )
   const address = ilpAddress.slice(prefix.length).split('.')[0] ?? ''
-  if (!isValidClassicAddress(address)) {
-    throw new InvalidFieldsError(`The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`)
-  }
+  check(
+    isValidClassicAddress(address),
+    `The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`
+  )
   return address
 }
 
@@ -77,22 +73,21 @@ export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
  */
 export function toTransaction(transfer: Transfer, address: string, prefix: string): Json {
   const { id, from, to, ledger, amount, ilp, executionCondition, expiresAt } = toObject(transfer) ?? {}
-  if (typeof id !== 'string' || !uuidShape.test(id)) {
-    throw new InvalidFieldsError(`The transfer's id "${id}" is not a UUID`)
-  }
-  if (from !== undefined && toClassicAddress(from, prefix) !== address) {
-    throw new InvalidFieldsError(
-      `Transfer "${id}" is from "${from}", which is not this plugin's account "${prefix}${address}"`
-    )
-  }
-  if (ledger !== undefined && ledger !== prefix) {
-    throw new InvalidFieldsError(`Transfer "${id}" is for the ledger "${ledger}", this one is "${prefix}"`)
-  }
+  check(typeof id === 'string' && uuidShape.test(id), `The transfer's id "${id}" is not a UUID`)
+  check(
+    from === undefined || toClassicAddress(from, prefix) === address,
+    `Transfer "${id}" is from "${from}", which is not this plugin's account "${prefix}${address}"`
+  )
+  check(
+    ledger === undefined || ledger === prefix,
+    `Transfer "${id}" is for the ledger "${ledger}", this one is "${prefix}"`
+  )
   const destination = toClassicAddress(to, prefix)
   checkAmount(id, amount)
-  if (ilp !== undefined && (typeof ilp !== 'string' || !base64urlShape.test(ilp))) {
-    throw new InvalidFieldsError(`The packet "${ilp}" of transfer "${id}" is not base64url`)
-  }
+  check(
+    ilp === undefined || (typeof ilp === 'string' && base64urlShape.test(ilp)),
+    `The packet "${ilp}" of transfer "${id}" is not base64url`
+  )
   // The 2017 plugin stumbles over a transfer without the packet's memo, so it is always there.
   const Memos = toMemos([
     [memoTypes.ilp, ilp ?? ''],
@@ -105,16 +100,14 @@ export function toTransaction(transfer: Transfer, address: string, prefix: strin
   const common = { Destination: destination, Amount: amount, Memos }
   if (executionCondition === undefined) return { TransactionType: 'Payment', ...common }
   const condition = parseBytes32(executionCondition)
-  if (!condition) {
-    throw new InvalidFieldsError(
-      `The condition "${executionCondition}" of transfer "${id}" is not 32 bytes of unpadded base64url`
-    )
-  }
-  if (expiresAt === undefined) {
-    throw new InvalidFieldsError(
-      `Transfer "${id}" has a condition but no expiry: its money could be locked for ever`
-    )
-  }
+  check(
+    condition,
+    `The condition "${executionCondition}" of transfer "${id}" is not 32 bytes of unpadded base64url`
+  )
+  check(
+    expiresAt !== undefined,
+    `Transfer "${id}" has a condition but no expiry: its money could be locked for ever`
+  )
   return {
     TransactionType: 'EscrowCreate',
     ...common,
@@ -166,18 +159,14 @@ export function termsOf(tx: Json): string {
   return JSON.stringify([TransactionType, Destination, Amount ?? DeliverMax, Condition, CancelAfter, ilp])
 }
 
-function checkAmount(id: string, amount: unknown): void {
-  if (typeof amount !== 'string' || !/^(0|[1-9]\d{0,19})$/.test(amount) || BigInt(amount) > maxUInt64) {
-    throw new InvalidFieldsError(
-      `The amount "${amount}" of transfer "${id}" is not a string of an integer from 0 to 2^64 - 1 (in drops)`
-    )
-  }
-  if (amount === '0') {
-    throw new InvalidFieldsError(`The amount "0" of transfer "${id}" cannot be sent on the XRP Ledger`)
-  }
-  if (BigInt(amount) > maxDrops) {
-    throw new InvalidFieldsError(
-      `The amount "${amount}" of transfer "${id}" is more XRP than there is (10^17 drops)`
-    )
-  }
+function checkAmount(id: string, amount: unknown): asserts amount is string {
+  check(
+    typeof amount === 'string' && /^(0|[1-9]\d{0,19})$/.test(amount) && BigInt(amount) <= maxUInt64,
+    `The amount "${amount}" of transfer "${id}" is not a string of an integer from 0 to 2^64 - 1 (in drops)`
+  )
+  check(amount !== '0', `The amount "0" of transfer "${id}" cannot be sent on the XRP Ledger`)
+  check(
+    BigInt(amount) <= maxDrops,
+    `The amount "${amount}" of transfer "${id}" is more XRP than there is (10^17 drops)`
+  )
 }

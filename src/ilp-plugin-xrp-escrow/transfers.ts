@@ -54,30 +54,18 @@ export class Transfers {
 
   constructor(host: TransfersHost) {
     this.#host = host
-    this.outgoing = new TransferLog(host.remembered)
-    this.incoming = new TransferLog(host.remembered)
+    this.outgoing = new TransferLog('outgoing', host.remembered)
+    this.incoming = new TransferLog('incoming', host.remembered)
   }
 
   /** A transaction was validated. */
   onTransaction(transaction: ValidatedTransaction): void {
     const { account, content } = transaction
-    const { address } = this.#host
-    switch (content?.kind) {
-      case 'transfer':
-        if (account === address) this.#onSent(transaction, content)
-        if (content.payee === address) this.#onReceived(transaction, content)
-        break
-      case 'payment':
-        if (content.rejection && content.payee === address) this.#onRejection(account, content.rejection)
-        break
-      case 'finish':
-        this.#noteClosed(content.escrow)
-        this.#onFinish(transaction, content.escrow, content.fulfillment)
-        break
-      case 'cancel':
-        this.#noteClosed(content.escrow)
-        this.#onCancel(transaction, content.escrow)
-    }
+    if (content?.kind === 'transfer') this.#onTransfer(transaction, content, true)
+    if (content?.kind === 'finish') this.#onFinish(transaction, content.escrow, content.fulfillment)
+    if (content?.kind === 'cancel') this.#onCancel(transaction, content.escrow)
+    if (content?.kind === 'payment' && content.rejection && content.payee === this.#host.address)
+      this.#onRejection(account, content.rejection)
   }
 
   /** Everything up to a ledger is known: what has expired by then is over, or is fetched back. */
@@ -85,16 +73,17 @@ export class Transfers {
     for (const record of this.outgoing.expired(closeTime)) {
       if ((record.cancelAgainIn ?? 0) <= index) this.#cancel(record, index)
     }
-    for (const record of this.incoming.expired(closeTime)) this.#expireIncoming(record)
+    for (const record of this.incoming.expired(closeTime)) this.#expire(this.incoming, record)
   }
 
   /** The ledger is gone, and with it all that it held. */
   onReset(message: string): void {
-    const [outgoing, incoming] = [this.outgoing.open(), this.incoming.open()]
-    this.outgoing.clear()
-    this.incoming.clear()
-    for (const { transfer } of outgoing) this.#host.tell('outgoing_cancel', transfer, this.#reason(message))
-    for (const { transfer } of incoming) this.#host.tell('incoming_cancel', transfer, this.#reason(message))
+    for (const log of this.#logs) {
+      const open = log.open()
+      log.clear()
+      for (const { transfer } of open)
+        this.#host.tell(`${log.direction}_cancel`, transfer, this.#reason(message))
+    }
   }
 
   /** From now on it matters what is closed: older escrows are about to be taken up. */
@@ -111,16 +100,9 @@ export class Transfers {
     const { account, content } = transaction
     if (content?.kind !== 'transfer' || !content.escrow) return
     if (this.#closedMeanwhile?.has(nameOf(content.escrow))) return
-    if (account === this.#host.address) {
-      const known = this.outgoing.get(content.transfer.id)
-      if (known?.state === 'sending') known.hasDouble = known.terms !== content.terms
-      if (this.#isBeingSent(content)) this.#onSent(transaction, content)
-      else {
-        const record = this.#add(this.outgoing, transaction, content)
-        if (record) this.#addFee(record, transaction)
-      }
-    }
-    if (content.payee === this.#host.address) this.#onReceived(transaction, content)
+    const known = account === this.#host.address ? this.outgoing.get(content.transfer.id) : undefined
+    if (known?.state === 'sending') known.hasDouble = known.terms !== content.terms
+    this.#onTransfer(transaction, content, false)
   }
 
   /**
@@ -131,7 +113,7 @@ export class Transfers {
    */
   compare(hashes: Set<string>, { index }: ClosedLedger): Set<string> {
     const known = new Set<string>()
-    for (const log of [this.outgoing, this.incoming]) {
+    for (const log of this.#logs) {
       for (const record of log.open()) {
         const { hash = '', ledgerIndex = Number.POSITIVE_INFINITY } = record
         known.add(hash)
@@ -174,11 +156,20 @@ export class Transfers {
     if (this.#host.sendRejections) this.#sendRejection(record, reason)
   }
 
-  #noteClosed(escrow: string): void {
-    this.#closedMeanwhile?.add(escrow)
-    const [oldest] = this.#closedMeanwhile ?? []
-    if (oldest !== undefined && (this.#closedMeanwhile?.size ?? 0) > maxNoted)
-      this.#closedMeanwhile?.delete(oldest)
+  get #logs(): TransferLog[] {
+    return [this.outgoing, this.incoming]
+  }
+
+  /** The transfers, one in each direction at most, in an escrow that is closed by now. */
+  *#closed(escrow: string): Generator<[TransferLog, TransferRecord]> {
+    const closed = this.#closedMeanwhile
+    closed?.add(escrow)
+    const [oldest] = closed ?? []
+    if (oldest !== undefined && (closed?.size ?? 0) > maxNoted) closed?.delete(oldest)
+    for (const log of this.#logs) {
+      const record = log.ofEscrow(escrow)
+      if (record) yield [log, record]
+    }
   }
 
   /** Takes up a transfer that is on the ledger and unknown here. */
@@ -208,41 +199,34 @@ export class Transfers {
     return record
   }
 
-  #isBeingSent({ transfer, terms }: TransferContent): boolean {
-    const known = this.outgoing.get(transfer.id)
-    // Of one that is lost nobody may have told yet.
-    const isUntold = known?.hash === undefined && known?.state !== 'failed'
-    return isUntold && known?.terms === terms
-  }
-
-  #onSent(transaction: ValidatedTransaction, content: TransferContent): void {
-    const { hash, ledgerIndex } = transaction
-    const { transfer, escrow } = content
-    let record: TransferRecord | undefined
-    if (this.#isBeingSent(content)) {
-      record = this.outgoing.get(transfer.id) as TransferRecord
-      Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
-      this.outgoing.add(record)
-    } else record = this.#add(this.outgoing, transaction, content)
-    if (!record) return
-    this.#addFee(record, transaction)
-    if (escrow) {
-      this.#host.tell('outgoing_prepare', record.transfer)
-    } else {
-      this.outgoing.close(record, 'executed')
-      this.#host.tell('outgoing_transfer', record.transfer)
+  /** @param isNews - whether to tell of the account's own, also if this run of the program has not sent it */
+  #onTransfer(transaction: ValidatedTransaction, content: TransferContent, isNews: boolean): void {
+    const { address } = this.#host
+    if (transaction.account === address) {
+      const sent = this.#sent(transaction, content)
+      const record = sent ?? this.#add(this.outgoing, transaction, content)
+      if (record) this.#addFee(record, transaction)
+      if (record && (sent || isNews)) this.#tellOf(this.outgoing, record)
     }
-  }
-
-  #onReceived(transaction: ValidatedTransaction, content: TransferContent): void {
+    if (content.payee !== address) return
     const record = this.#add(this.incoming, transaction, content)
-    if (!record) return
-    if (record.escrow) {
-      this.#host.tell('incoming_prepare', record.transfer)
-    } else {
-      this.incoming.close(record, 'executed')
-      this.#host.tell('incoming_transfer', record.transfer)
-    }
+    if (record) this.#tellOf(this.incoming, record)
+  }
+
+  /** The transfer that was on its way, if this is it. */
+  #sent({ hash, ledgerIndex }: ValidatedTransaction, content: TransferContent): TransferRecord | undefined {
+    const { transfer, terms, escrow } = content
+    const record = this.outgoing.get(transfer.id)
+    // Also one that is lost, if nobody has told of it.
+    if (record?.terms !== terms || record.hash !== undefined || record.state === 'failed') return undefined
+    Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
+    this.outgoing.add(record)
+    return record
+  }
+
+  #tellOf(log: TransferLog, record: TransferRecord): void {
+    if (!record.escrow) log.close(record, 'executed')
+    this.#host.tell(`${log.direction}_${record.escrow ? 'prepare' : 'transfer'}`, record.transfer)
   }
 
   /** Takes a receiver's word, from no other than the receiver, and once: it binds nobody, the money stays locked. */
@@ -262,38 +246,26 @@ export class Transfers {
 
   /** @param transaction - none if it was not seen */
   #onFinish(transaction: ValidatedTransaction | undefined, escrow: string, fulfillment: string): void {
-    const outgoing = this.outgoing.ofEscrow(escrow)
-    if (outgoing) {
-      outgoing.fulfillment = fulfillment
-      this.outgoing.close(outgoing, 'fulfilled')
-      this.#host.tell('outgoing_fulfill', outgoing.transfer, fulfillment)
-    }
-    const incoming = this.incoming.ofEscrow(escrow)
-    if (incoming) {
-      incoming.fulfillment = fulfillment
-      this.#addFee(incoming, transaction)
-      this.incoming.close(incoming, 'fulfilled')
-      this.#host.tell('incoming_fulfill', incoming.transfer, fulfillment)
+    for (const [log, record] of this.#closed(escrow)) {
+      record.fulfillment = fulfillment
+      if (log === this.incoming) this.#addFee(record, transaction)
+      log.close(record, 'fulfilled')
+      this.#host.tell(`${log.direction}_fulfill`, record.transfer, fulfillment)
     }
   }
 
   #onCancel(transaction: ValidatedTransaction, escrow: string): void {
-    const outgoing = this.outgoing.ofEscrow(escrow)
-    if (outgoing) {
-      this.#addFee(outgoing, transaction)
-      this.outgoing.close(outgoing, 'cancelled')
-      this.#host.tell('outgoing_cancel', outgoing.transfer, this.#timedOut(outgoing))
+    for (const [log, record] of this.#closed(escrow)) {
+      if (log === this.outgoing) this.#addFee(record, transaction)
+      this.#expire(log, record)
     }
-    const incoming = this.incoming.ofEscrow(escrow)
-    if (incoming) this.#expireIncoming(incoming)
   }
 
   /** Sends an expired transfer's money back to its payer. What came of it, its event tells. */
   async #cancel(record: TransferRecord, ledgerIndex: number): Promise<void> {
-    if (record.cancelling) return
     const { owner, sequence } = record.escrow as Escrow
     const tx = { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
-    record.cancelling = true
+    record.cancelAgainIn = Number.POSITIVE_INFINITY
     try {
       await this.#host.submit({ tx, what: `The return of transfer "${record.transfer.id}"` })
     } catch (err) {
@@ -301,8 +273,6 @@ export class Transfers {
       if (hasResult(err, 'tecNO_TARGET')) this.#lose(this.outgoing, record)
       record.cancelsFailed = (record.cancelsFailed ?? 0) + 1
       record.cancelAgainIn = ledgerIndex + Math.min(2 ** record.cancelsFailed, maxLedgersToWait)
-    } finally {
-      record.cancelling = false
     }
   }
 
@@ -315,11 +285,12 @@ export class Transfers {
     this.#host.tell('error', new UnreachableError(why))
   }
 
-  /** A transfer that was rejected has been told of already. */
-  #expireIncoming(record: TransferRecord): void {
-    const { state } = record
-    this.incoming.close(record, state === 'rejected' ? state : 'cancelled')
-    if (state !== 'rejected') this.#host.tell('incoming_cancel', record.transfer, this.#timedOut(record))
+  #expire(log: TransferLog, record: TransferRecord): void {
+    const isRejected = record.state === 'rejected'
+    log.close(record, isRejected ? 'rejected' : 'cancelled')
+    const reason = this.#reason(`The transfer expired at ${record.transfer.expiresAt}`)
+    // Of a rejected one has been told already.
+    if (!isRejected) this.#host.tell(`${log.direction}_cancel`, record.transfer, reason)
   }
 
   /** Tells the payer why a transfer is not taken: by the escrow's name, since ids are ambiguous. */
@@ -332,10 +303,6 @@ export class Transfers {
     } catch (err) {
       this.#host.tell('error', err as Error)
     }
-  }
-
-  #timedOut({ transfer }: TransferRecord): RejectionMessage {
-    return this.#reason(`The transfer expired at ${transfer.expiresAt}`)
   }
 
   #reason(message: string): RejectionMessage {

@@ -25,7 +25,7 @@ function countedRecord(sequence: number, cancelAfter: number, looks: { count: nu
 
 test('20,000 open transfers are not looked at for each ledger, and each is found when its time is over', () => {
   const looks = { count: 0 }
-  const log = new TransferLog(1_000)
+  const log = new TransferLog('outgoing', 1_000)
   const records = Array.from({ length: 20_000 }, (_, sequence) =>
     countedRecord(sequence, sequence % 2 ? 1_000 : 2_000, looks)
   )

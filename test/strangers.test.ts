@@ -325,6 +325,8 @@ test.concurrent.each(['shop-from-before', 'streaming-shop'])(
     await Promise.all([0, 1, 2].map(paymentId => payer.prepare(offer, '10', { paymentId })))
     const run = stage.run(`src/${name}.ts`, { ...old.env, PORT: '0' })
     await run.says(/Found 3 payments of an earlier run: what is not taken goes back when it expires\n/)
+    // Before that it has nothing to sell, and pays no heed to what comes.
+    await run.says(/Visit/)
     await payer.prepare(offer, '10', { paymentId: 3 })
     await run.says(/Payment refused: F06/)
     expect(run.output.match(/refused|Found/g)).toHaveLength(2)

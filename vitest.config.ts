@@ -25,6 +25,7 @@ export default defineConfig(({ mode }) => ({
     retry: process.env.CI ? 1 : 0,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
     ...(process.env.RIPPLED_URL && { sequence: { sequencer: ScriptsFirst } }),
     projects: process.env.RIPPLED_URL
       ? [{ extends: true, mode, test: { name: 'real', include: real, fileParallelism: false } }]

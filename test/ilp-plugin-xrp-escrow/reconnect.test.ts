@@ -101,7 +101,7 @@ describe('a connection', () => {
     const { ledger, payer, payee } = await useBoth()
     for (let count = 1; count <= 5; count++) {
       const transfer = someTransfer()
-      await expect.poll(() => payer.isConnected() && payee.isConnected(), { timeout: 10_000 }).toBe(true)
+      await expect.poll(() => payer.isConnected() && payee.isConnected()).toBe(true)
       await payer.sendTransfer(transfer)
       await until(payee, 'incoming_prepare', count)
       const lost = ledger.proxy.dropNext(/"engine_result"/).then(() => ledger.proxy.cut())
@@ -110,7 +110,7 @@ describe('a connection', () => {
       expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     }
     const balance = () => payee.getBalance().catch(() => 'the connection is not back yet')
-    await expect.poll(balance, { timeout: 10_000 }).toBe(String(10_000_000_000 + 5 * (10 - 350)))
+    await expect.poll(balance).toBe(String(10_000_000_000 + 5 * (10 - 350)))
   })
 
   test('that is lost before a submission arrives costs no time but the way back', async () => {
@@ -138,9 +138,7 @@ describe('a connection', () => {
     proxy.cut()
     proxy.release()
     const { ledgerIndex } = await ledger.newest()
-    await expect
-      .poll(async () => (await ledger.newest()).ledgerIndex - ledgerIndex, { timeout: 20_000 })
-      .toBeGreaterThan(25)
+    await expect.poll(async () => (await ledger.newest()).ledgerIndex - ledgerIndex).toBeGreaterThan(25)
     proxy.accepts = true
     await sent
     await payer.sendTransfer(someTransfer())

@@ -10,6 +10,7 @@ import { serialize } from '../src/sandbox-ledger/ledger/serialize.ts'
 import { accountOf } from '../src/sandbox-ledger/ledger/state.ts'
 import { InvalidTransaction, parseTransaction } from '../src/sandbox-ledger/ledger/transaction.ts'
 import type { Message } from './sandbox-ledger/client.ts'
+import { anyText } from './support/any-text.ts'
 import { pairs } from './support/pairs.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -64,7 +65,7 @@ const jsonText = fc
         'constructor',
         'A'.repeat(200)
       ),
-      fc.string({ unit: 'binary', maxLength: 20 }),
+      anyText(20),
       fc.array(tie('value'), { maxLength: 4 }),
       fc.dictionary(fc.constantFrom(...keys), tie('value'), { maxKeys: 5 })
     )

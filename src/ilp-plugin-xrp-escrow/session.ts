@@ -55,10 +55,7 @@ export class Session implements Follower {
       closeTime: () => connection.validated.closeTime,
       noteToSelf: id => this.outbox.noteToSelf(id)
     })
-    this.#stock = new Stock(connection, address, {
-      begin: () => transfers.beginTakingUp(),
-      end: () => transfers.endTakingUp(),
-      compare: (hashes, ledger) => transfers.compare(hashes, ledger),
+    this.#stock = new Stock(connection, address, transfers, {
       onProgress: progress => tell('reading', progress),
       expect: transactions => this.expect(transactions),
       takeUp(transaction) {

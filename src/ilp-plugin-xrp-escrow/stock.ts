@@ -2,7 +2,8 @@ import { isUInt32, toObject } from './json.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import type { LedgerConnection } from './ledger-connection.ts'
 import type { ValidatedTransaction } from './ledger-transaction.ts'
-import { RequestRefusedError } from './server-socket.ts'
+import { errorCode } from './server-socket.ts'
+import type { Transfers } from './transfers.ts'
 
 const objectsPerPage = 400
 // Escrows that were made within so many ledgers are looked for together.
@@ -21,17 +22,10 @@ interface OpenEscrow {
 
 /** What is done with the escrows that are found. */
 interface Listener {
-  begin(): void
   /** gets ready for transactions that are about to be taken up */
   expect(transactions: ValidatedTransaction[]): Promise<void>
   /** takes up the transaction that made an escrow */
   takeUp(transaction: ValidatedTransaction): void
-  /**
-   * hears of all that were open as of a ledger, by the transactions that have made them, and tells which of them are
-   * known
-   */
-  compare(hashes: Set<string>, ledger: ClosedLedger): Set<string>
-  end(): void
   onProgress(progress: { escrows: number; read: number }): void
 }
 
@@ -42,11 +36,12 @@ interface Listener {
 export class Stock {
   readonly #connection: LedgerConnection
   readonly #address: string
+  readonly #transfers: Transfers
   readonly #listener: Listener
-  #isComplete = false
-  #isTaking = false
-  // How often everything had to be looked at again: what was asked before that may be over.
+  // How often everything had to be looked at, and up to which of these times it was.
   #generation = 0
+  #taken = 0
+  #isBusy = false
   // Those that the server could not tell of, and when to ask again.
   readonly #unread = new Map<string, OpenEscrow>()
   #askAgainIn = 0
@@ -58,9 +53,10 @@ export class Stock {
   readonly ownKnown: Promise<void>
   #resolveOwn: () => void = () => {}
 
-  constructor(connection: LedgerConnection, address: string, listener: Listener) {
+  constructor(connection: LedgerConnection, address: string, transfers: Transfers, listener: Listener) {
     this.#connection = connection
     this.#address = address
+    this.#transfers = transfers
     this.#listener = listener
     this.ownKnown = new Promise(resolve => {
       this.#resolveOwn = resolve
@@ -69,9 +65,8 @@ export class Stock {
 
   /** Something may have changed that nobody told of: everything has to be looked at again. */
   invalidate(): void {
-    this.#isComplete = false
     this.#generation++
-    this.#listener.begin()
+    this.#transfers.beginTakingUp()
   }
 
   /**
@@ -80,42 +75,36 @@ export class Stock {
    * @param ledger - one up to which everything was told
    */
   async onRead(ledger: ClosedLedger): Promise<void> {
-    if (this.#isTaking) return
-    this.#isTaking = true
+    if (this.#isBusy) return
+    this.#isBusy = true
     try {
-      if (!this.#isComplete) await this.#take(ledger)
-      else if (this.#unread.size > 0 && ledger.index >= this.#askAgainIn) await this.#lookUpUnread(ledger)
-      if (this.#isComplete && this.#unread.size === 0) this.#listener.end()
+      if (this.#taken !== this.#generation) await this.#take(ledger)
+      else if (ledger.index >= this.#askAgainIn) await this.#lookUpUnread(ledger)
+      if (this.#taken === this.#generation && this.#unread.size === 0) this.#transfers.endTakingUp()
     } catch {
       // Without a connection, or without that ledger: the next one is as good.
     } finally {
-      this.#isTaking = false
+      this.#isBusy = false
     }
   }
 
   async #take(ledger: ClosedLedger): Promise<void> {
-    this.#isComplete = true
-    try {
-      const all = await this.#list(ledger.index)
-      // Whatever is still open is among these.
-      this.#unread.clear()
-      const byAge = (a: OpenEscrow, b: OpenEscrow) => a.ledgerIndex - b.ledgerIndex
-      const known = this.#listener.compare(new Set(all.map(({ hash }) => hash)), ledger)
-      const unknown = all.filter(({ hash }) => !known.has(hash)).sort(byAge)
-      const own = unknown.filter(({ isOwn }) => isOwn)
-      const others = unknown.filter(({ isOwn }) => !isOwn)
-      const progress = { escrows: all.length, read: all.length - unknown.length }
-      await this.#read(own, progress)
-      if (this.#unread.size > 0) await this.#lookUpUnread(ledger)
-      this.#resolveOwn()
-      await this.#read(others, progress)
-      this.#patience = 1
-      await this.#lookUpUnread(ledger)
-      this.isKnown = true
-    } catch (err) {
-      this.#isComplete = false
-      throw err
-    }
+    const generation = this.#generation
+    const all = await this.#list(ledger.index)
+    // Whatever is still open is among these.
+    this.#unread.clear()
+    const known = this.#transfers.compare(new Set(all.map(({ hash }) => hash)), ledger)
+    const unknown = all.filter(({ hash }) => !known.has(hash)).sort((a, b) => a.ledgerIndex - b.ledgerIndex)
+    const own = unknown.filter(({ isOwn }) => isOwn)
+    const others = unknown.filter(({ isOwn }) => !isOwn)
+    await this.#read(own, all.length, unknown.length)
+    await this.#lookUpUnread(ledger)
+    this.#resolveOwn()
+    await this.#read(others, all.length, others.length)
+    this.#patience = 1
+    await this.#lookUpUnread(ledger)
+    this.#taken = generation
+    this.isKnown = true
   }
 
   /** The escrows that are open as of a ledger. */
@@ -147,8 +136,14 @@ export class Stock {
     return all
   }
 
-  /** Finds the transactions that made escrows in the account's history: those of many at a time. */
-  async #read(escrows: OpenEscrow[], progress: { escrows: number; read: number }): Promise<void> {
+  /**
+   * Finds the transactions that made escrows in the account's history: those of many at a time.
+   *
+   * @param escrows - the oldest first
+   * @param all - how many there are in all, and how many of them have not been read, these included
+   */
+  async #read(escrows: OpenEscrow[], all: number, unread: number): Promise<void> {
+    let left = unread
     while (escrows.length > 0) {
       const first = (escrows[0] as OpenEscrow).ledgerIndex
       const next = escrows.findIndex(({ ledgerIndex }) => ledgerIndex >= first + ledgersAtOnce)
@@ -159,25 +154,27 @@ export class Stock {
       do {
         const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
         const generation = this.#generation
-        const page = await this.#connection.search(range).catch(passOver)
+        // What a server refuses to tell is asked for in another way, or later.
+        const page = await this.#connection.search(range).catch(err => {
+          if (errorCode(err) === undefined) throw err
+        })
         const found = page?.transactions.filter(({ hash }) => wanted.delete(hash)) ?? []
         await this.#takeUp(found, generation)
-        this.#listener.onProgress({ ...progress, read: progress.read + some.length - wanted.size })
+        this.#listener.onProgress({ escrows: all, read: all - left + some.length - wanted.size })
         marker = page?.marker
       } while (marker !== undefined && wanted.size > 0)
-      progress.read += some.length
+      left -= some.length
       for (const [hash, escrow] of wanted) this.#unread.set(hash, escrow)
-      this.#listener.onProgress({ ...progress })
+      this.#listener.onProgress({ escrows: all, read: all - left })
     }
   }
 
   /** Asks for what was not in the history, one by one. */
   async #lookUpUnread({ index }: ClosedLedger): Promise<void> {
-    for (const hash of [...this.#unread.keys()].slice(0, lookupsAtOnce)) {
+    for (const [hash, escrow] of [...this.#unread].slice(0, lookupsAtOnce)) {
       const generation = this.#generation
       const transaction = await this.#connection.lookUp(hash)
       // Whoever cannot be told of now comes last the next time.
-      const escrow = this.#unread.get(hash) as OpenEscrow
       this.#unread.delete(hash)
       if (transaction) await this.#takeUp([transaction], generation)
       else this.#unread.set(hash, escrow)
@@ -193,9 +190,4 @@ export class Stock {
     if (generation !== this.#generation) throw new Error('What is open has to be looked at again')
     for (const transaction of transactions) this.#listener.takeUp(transaction)
   }
-}
-
-/** What a server refuses to tell is asked for in another way, or later. */
-function passOver(err: unknown): undefined {
-  if (!(err instanceof RequestRefusedError)) throw err
 }

@@ -32,17 +32,8 @@ export interface ValidatedTransaction {
   recent?: Applied | undefined
 }
 
-export interface ClosedLedger {
-  header: LedgerHeader
-  /** How many transactions it holds. */
-  size: number
-  /** Its transactions, read anew each time. */
-  readonly transactions: ValidatedTransaction[]
-  /** What each index that this ledger changed held before it, read anew each time. */
-  readonly undo: Map<string, LedgerEntry | undefined>
-  /** Whether it changed what an index holds; seldom says so where it did not. */
-  mayHaveChanged(index: string): boolean
-}
+/** What each index that a ledger changed held before it. */
+export type Undo = Map<string, LedgerEntry | undefined>
 
 /** All that is needed to close a ledger once more as it was closed before. */
 export interface LedgerContents {
@@ -117,62 +108,54 @@ export interface Position {
 }
 
 /** A ledger of the history: its header, and where the rest of it is. */
-class KeptLedger implements ClosedLedger {
+export class ClosedLedger {
   readonly header: LedgerHeader
+  /** The number of its first transaction, and how many it holds. */
   readonly first: number
   readonly size: number
-  readonly undoAddress: number
   /** What it applied, while that is at hand. */
   recent: Applied[] | undefined
   readonly #history: History
-  readonly #archive: Archive
-  /** The beginnings of the indexes that it changed. */
+  /** The beginnings of the indexes that it changed, and where the archive has what they held before. */
   readonly #changed: Uint32Array
+  readonly undoAddress: number
 
-  constructor(
-    history: History,
-    archive: Archive,
-    {
-      header,
-      first,
-      size,
-      undo
-    }: { header: LedgerHeader; first: number; size: number; undo: ClosedLedger['undo'] }
-  ) {
+  constructor(history: History, header: LedgerHeader, first: number, applied: Applied[], undo: Undo) {
     this.header = header
     this.first = first
-    this.size = size
+    this.size = applied.length
+    this.recent = applied
     this.#history = history
-    this.#archive = archive
     this.#changed = Uint32Array.from(undo.keys(), beginningOf)
     const parts: Buffer[] = []
     for (const [index, entry] of undo) {
       const bytes = entry ? serialize(entry) : Buffer.alloc(0)
-      const head = Buffer.allocUnsafe(36)
-      head.write(index, 'hex')
+      const head = Buffer.from(`${index}00000000`, 'hex')
       head.writeUInt32BE(bytes.length, 32)
       parts.push(head, bytes)
     }
-    this.undoAddress = archive.append(parts)
+    this.undoAddress = history.archive.append(parts)
   }
 
+  /** Its transactions, read anew each time. */
   get transactions(): ValidatedTransaction[] {
     return Array.from({ length: this.size }, (_, position) => this.#history.read(this.first + position))
   }
 
-  get undo(): Map<string, LedgerEntry | undefined> {
-    const record = this.#archive.read(this.undoAddress)
-    const undo = new Map<string, LedgerEntry | undefined>()
-    for (let at = 0; at < record.length; ) {
-      const index = toHex(record.subarray(at, at + 32))
-      const end = at + 36 + record.readUInt32BE(at + 32)
+  /** Read anew each time. */
+  get undo(): Undo {
+    const record = this.#history.archive.read(this.undoAddress)
+    const undo: Undo = new Map()
+    for (let at = 0, end = 0; at < record.length; at = end) {
+      end = at + 36 + record.readUInt32BE(at + 32)
       const bytes = record.subarray(at + 36, end)
-      undo.set(index, bytes.length > 0 ? (deserialize(bytes).fields as unknown as LedgerEntry) : undefined)
-      at = end
+      const entry = bytes.length > 0 ? (deserialize(bytes).fields as unknown as LedgerEntry) : undefined
+      undo.set(toHex(record.subarray(at, at + 32)), entry)
     }
     return undo
   }
 
+  /** Whether it changed what an index holds; seldom says so where it did not. */
   mayHaveChanged(index: string): boolean {
     return this.#changed.includes(beginningOf(index))
   }
@@ -195,9 +178,9 @@ const beginningOf = (index: string) => Number.parseInt(index.slice(0, 8), 16)
  * Transactions are numbered in their order; what they are lies in an archive.
  */
 export class History {
-  readonly #archive = new Archive()
-  readonly #ledgers = new Queue<KeptLedger>()
-  readonly #ledgersByHash = new Map<string, KeptLedger>()
+  readonly archive = new Archive()
+  readonly #ledgers = new Queue<ClosedLedger>()
+  readonly #ledgersByHash = new Map<string, ClosedLedger>()
   /** The numbers of transactions by their hashes, oldest first. */
   readonly #numbers = new Map<string, number>()
   /** Where they are in the archive, and the number of the first. */
@@ -226,14 +209,14 @@ export class History {
     return `${this.first.header.ledgerIndex}-${this.last.header.ledgerIndex}`
   }
 
-  add(header: LedgerHeader, applied: Applied[], undo: ClosedLedger['undo']): ClosedLedger {
+  add(header: LedgerHeader, applied: Applied[], undo: Undo): ClosedLedger {
     const first = this.#first + this.#addresses.length
-    const ledger = new KeptLedger(this, this.#archive, { header, first, size: applied.length, undo })
+    const ledger = new ClosedLedger(this, header, first, applied, undo)
     for (const [position, { transaction, metaBlob, accounts }] of applied.entries()) {
       const number = first + position
       const length = Buffer.allocUnsafe(4)
       length.writeUInt32BE(transaction.blob.length)
-      this.#addresses.push(this.#archive.append([length, transaction.blob, metaBlob]))
+      this.#addresses.push(this.archive.append([length, transaction.blob, metaBlob]))
       this.#numbers.set(keyOf(transaction.hash), number)
       for (const account of accounts) {
         const list = this.#byAccount.get(account) ?? new Queue<number>()
@@ -241,7 +224,6 @@ export class History {
         this.#byAccount.set(account, list)
       }
     }
-    ledger.recent = applied
     const grownOld = this.#ledgers.at(this.#ledgers.length - RECENT_LEDGERS)
     if (grownOld) grownOld.recent = undefined
     this.#ledgers.push(ledger)
@@ -252,7 +234,7 @@ export class History {
 
   #isTooLong() {
     const { length } = this.#addresses
-    return length > this.#limit || this.#ledgers.length > this.#limit || this.#archive.bytes > MAX_BYTES
+    return length > this.#limit || this.#ledgers.length > this.#limit || this.archive.bytes > MAX_BYTES
   }
 
   #forgetFirst() {
@@ -266,8 +248,7 @@ export class History {
     }
     this.#first += size
     this.#stale += size
-    const next = (this.first as KeptLedger).undoAddress
-    this.#archive.forgetBefore(next)
+    this.archive.forgetBefore(this.first.undoAddress)
     if (this.#stale > this.#limit / 10) this.#sweep()
   }
 
@@ -297,7 +278,7 @@ export class History {
   read(number: number): ValidatedTransaction {
     const { header, first, recent } = this.#ledgers.at(
       this.#ledgers.findFirst(ledger => ledger.first > number) - 1
-    ) as KeptLedger
+    ) as ClosedLedger
     const position = number - first
     const place = {
       ledgerIndex: header.ledgerIndex,
@@ -310,7 +291,7 @@ export class History {
       const { hash, blob } = applied.transaction
       return { hash, ...place, blob, metaBlob: applied.metaBlob, recent: applied }
     }
-    const record = this.#archive.read(this.#addresses.at(number - this.#first) as number)
+    const record = this.archive.read(this.#addresses.at(number - this.#first) as number)
     const end = 4 + record.readUInt32BE()
     const blob = record.subarray(4, end)
     const hash = toHex(sha512Half(hashPrefix.transactionId, blob))

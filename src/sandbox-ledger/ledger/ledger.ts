@@ -10,7 +10,8 @@ import {
   deliveredAmount,
   History,
   type LedgerContents,
-  type LedgerHeader
+  type LedgerHeader,
+  type Undo
 } from './history.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { byNumber, canonicalOrder, numberOf } from './order.ts'
@@ -447,7 +448,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     closeTime: number,
     applied: Applied[]
   ): ClosedLedger {
-    const undo: ClosedLedger['undo'] = new Map()
+    const undo: Undo = new Map()
     for (const [index, { before, after }] of view.changes()) {
       if (before === after) continue
       undo.set(index, before)

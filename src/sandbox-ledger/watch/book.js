@@ -104,6 +104,8 @@ export function readEntry(/** @type {any} */ message) {
 export const dropsOf = (/** @type {unknown} */ amount) =>
   /^\d+$/.test(`${amount}`) ? BigInt(`${amount}`) : 0n
 
+const nothing = { count: 0, drops: 0n, fees: 0n }
+
 export class Book {
   last = { index: 0, hash: '', time: 0 }
   /** @type {Map<number, LedgerNotes>} */
@@ -115,10 +117,10 @@ export class Book {
   /** @type {Entry[]} */
   others = []
   totals = {
-    made: { count: 0, drops: 0n, fees: 0n },
-    fulfilled: { count: 0, drops: 0n, fees: 0n },
-    returned: { count: 0, drops: 0n, fees: 0n },
-    other: { count: 0, drops: 0n, fees: 0n }
+    made: { ...nothing },
+    fulfilled: { ...nothing },
+    returned: { ...nothing },
+    other: { ...nothing }
   }
 
   /**
@@ -173,8 +175,8 @@ export class Book {
     if (kind === 'other') this.others = [entry, ...this.others].slice(0, MAX_OTHERS)
     else {
       totals.drops += dropsOf(amount)
-      if (kind === 'made') this.enterPayment(escrowId, { terms: entry, madeIn: ledgerIndex, made: entry })
-      else this.enterPayment(escrowId, { terms: entry, madeIn, ended: entry })
+      const state = kind === 'made' ? { made: entry } : { ended: entry }
+      this.enterPayment(escrowId, { terms: entry, madeIn, ...state })
     }
 
     for (const address of [from, to]) {
@@ -207,14 +209,8 @@ export class Book {
 
   /** @returns {LedgerNotes} */
   #ledgerAt(/** @type {number} */ index) {
-    const notes = this.ledgers.get(index) ?? {
-      index,
-      made: 0,
-      fulfilled: 0,
-      returned: 0,
-      other: 0,
-      seen: new Set()
-    }
+    const counts = { made: 0, fulfilled: 0, returned: 0, other: 0 }
+    const notes = this.ledgers.get(index) ?? { index, ...counts, seen: new Set() }
     this.ledgers.set(index, notes)
     return notes
   }

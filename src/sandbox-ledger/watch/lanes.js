@@ -220,18 +220,8 @@ class Lane {
   #state = element('span')
   #amount = element('span', 'amount')
   #svg = drawing('svg', laneBox)
-  #summary = element(
-    'summary',
-    'row',
-    this.#number,
-    ' ',
-    this.#who,
-    ' ',
-    this.#svg,
-    this.#state,
-    ' ',
-    this.#amount
-  )
+  #texts = [this.#number, ' ', this.#who, ' ', this.#svg, this.#state, ' ', this.#amount]
+  #summary = element('summary', 'row', ...this.#texts)
   #details = element('details', '', this.#summary)
   #together = new LaneList(element('ol'))
   #facts = ''
@@ -325,28 +315,20 @@ function drawPayments(/** @type {Book} */ book, /** @type {Axis} */ axis) {
 
 function drawPlot(/** @type {Book} */ book, /** @type {Axis} */ { x, quiet, first }) {
   const ledgers = [...book.ledgers.values()].filter(({ index }) => index >= first)
-  const tallest = Math.max(
-    1,
-    ...ledgers.map(({ made, fulfilled, returned }) => Math.max(made, fulfilled + returned))
-  )
-  const paths = { quiet, made: '', fulfilled: '', returned: '' }
-  const sums = { made: 0, fulfilled: 0, returned: 0 }
-  for (const notes of ledgers) {
-    const bar = (
-      /** @type {keyof typeof sums} */ kind,
-      /** @type {number} */ from,
-      /** @type {number} */ to
-    ) => {
-      sums[kind] += notes[kind]
-      const [start, end] = [from, to].map(size => 30 + (size * 28) / tallest)
-      if (from !== to) paths[kind] += `M${x(notes.index) - 3.5} ${start}h7V${end}h-7z`
-    }
-    bar('made', 0, -notes.made)
-    bar('fulfilled', 0, notes.fulfilled)
-    bar('returned', notes.fulfilled, notes.fulfilled + notes.returned)
+  const heights = ledgers.map(({ made, fulfilled, returned }) => Math.max(made, fulfilled + returned))
+  const tallest = Math.max(1, ...heights)
+  /** @type {Record<string, string>} */
+  const paths = { quiet }
+  for (const kind of /** @type {const} */ (['made', 'fulfilled', 'returned'])) {
+    const bars = ledgers.map(({ index, fulfilled, [kind]: size }) => {
+      const from = kind === 'returned' ? fulfilled : 0
+      const [start, end] = [from, kind === 'made' ? -size : from + size].map(at => 30 + (at * 28) / tallest)
+      return size > 0 ? `M${x(index) - 3.5} ${start}h7V${end}h-7z` : ''
+    })
+    paths[kind] = bars.join('')
+    write(find(`bar-${kind}`), number(ledgers.reduce((sum, { [kind]: size }) => sum + size, 0)))
   }
   drawPaths(find('plot'), paths)
-  for (const [kind, sum] of Object.entries(sums)) write(find(`bar-${kind}`), number(sum))
   const time = book.ledgers.get(first)?.time
   write(find('plot-first'), time ? `${number(first)} at ${clock(time)}` : number(first))
   write(find('plot-last'), `ledger ${number(book.last.index)}`)
@@ -368,12 +350,8 @@ function drawFigures(/** @type {Book} */ book) {
   const start = recent.sort((a, b) => a.index - b.index).find(({ made }) => made > 0)
   const seconds = book.last.time - Number(start?.time)
   const made = recent.reduce((sum, { made }) => sum + made, 0) - Number(start?.made)
-  if (seconds > 0)
-    figure(
-      'rhythm',
-      `${number(Number((made / seconds).toFixed(1)))} a second`,
-      `in the last ${count(seconds, 'second')}`
-    )
+  const pace = `${number(Number((made / seconds).toFixed(1)))} a second`
+  if (seconds > 0) figure('rhythm', pace, `in the last ${count(seconds, 'second')}`)
   else figure('rhythm', '–')
 
   const took = ledgersTaken(payments.filter(({ ended }) => ended?.kind === 'fulfilled'))
@@ -397,6 +375,7 @@ function drawTotals(/** @type {Book} */ book) {
   }
 }
 
+/** @typedef {(accounts: string[]) => string} LinkTo */
 /** @type {Map<string, HTMLElement>} */
 const accountItems = new Map()
 
@@ -409,10 +388,7 @@ function accountItem(/** @type {string} */ address, /** @type {string} */ link) 
   return element('li', '', element('details', '', summary, ...content))
 }
 
-function drawAccounts(
-  /** @type {Book} */ { accounts },
-  /** @type {(accounts: string[]) => string} */ linkTo
-) {
+function drawAccounts(/** @type {Book} */ { accounts }, /** @type {LinkTo} */ linkTo) {
   const items = [...accounts.values()].map(({ address, balance, first = balance, isMissing }) => {
     const item = accountItems.get(address) ?? accountItem(address, linkTo([address]))
     accountItems.set(address, item)
@@ -463,7 +439,7 @@ export function drawSpecimen() {
   new LaneList(find('specimen')).draw(axis, new Map(payments.map(payment => [payment.id, [payment]])))
 }
 
-export function drawBook(/** @type {Book} */ book, /** @type {(accounts: string[]) => string} */ linkTo) {
+export function drawBook(/** @type {Book} */ book, /** @type {LinkTo} */ linkTo) {
   write(find('latest'), `Ledger ${number(book.last.index)} closed at ${clock(book.last.time)}`)
   const axis = axisOf(book)
   drawFigures(book)

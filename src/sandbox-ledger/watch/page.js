@@ -58,12 +58,8 @@ class Refusal extends Error {
   }
 }
 
-class NotALedger extends Error {
-  isFinal = true
-  constructor() {
-    super(`${server} does not speak as an XRP Ledger does`)
-  }
-}
+const notALedger = () =>
+  Object.assign(new Error(`${server} does not speak as an XRP Ledger does`), { isFinal: true })
 
 const unless = (/** @type {string} */ code) => (/** @type {any} */ error) => {
   if (error.code !== code) throw error
@@ -94,7 +90,7 @@ function connect() {
     const answer = answers.get(message.id)
     answers.delete(message.id)
     if (answer && message.status === 'success') answer.resolve(message.result)
-    else if (answer) answer.reject(message.error ? new Refusal(message) : new NotALedger())
+    else if (answer) answer.reject(message.error ? new Refusal(message) : notALedger())
     else if (waiting) waiting.push(message)
     else enter(message)
   }
@@ -190,11 +186,8 @@ function connect() {
     }
   }
 
-  async function readPages(
-    /** @type {string} */ command,
-    /** @type {object} */ params,
-    /** @type {string} */ key
-  ) {
+  /** @type {(command: string, params: object, key: string) => Promise<any[]>} */
+  async function readPages(command, params, key) {
     const found = []
     let marker
     do {
@@ -209,7 +202,7 @@ function connect() {
   async function begin() {
     const streams = everything ? ['ledger', 'transactions'] : ['ledger']
     const status = await ask('subscribe', { streams, ...(!everything && { accounts: wanted }) })
-    if (!status?.ledger_index) throw new NotALedger()
+    if (!status?.ledger_index) throw notALedger()
     await catchUp(status)
     const missed = waiting ?? []
     waiting = undefined
@@ -252,7 +245,7 @@ function connect() {
     try {
       receive(JSON.parse(data))
     } catch {
-      lose(new NotALedger())
+      lose(notALedger())
     }
   }
 }

@@ -1,17 +1,11 @@
 import { encodeAccountID } from 'ripple-address-codec'
 import { coreTypes, DEFAULT_DEFINITIONS as definitions } from 'ripple-binary-codec'
 import { remember } from './hashes.ts'
-
-type Field = ReturnType<typeof definitions.field.fromString>
+import { type Field, names } from './serialize.ts'
 
 const MAX_NESTING = 10
 const OBJECT_END = 'ObjectEndMarker'
 const ARRAY_END = 'ArrayEndMarker'
-
-const fields = new Map<number, Field>()
-for (const [name, field] of Object.entries(definitions.field)) {
-  if (typeof field === 'object' && field.isSerialized && !/^\d/.test(name)) fields.set(field.ordinal, field)
-}
 
 const addressOf = remember(id => encodeAccountID(Buffer.from(id, 'hex')))
 
@@ -64,8 +58,8 @@ class Cursor {
     const first = this.readUInt8()
     const type = first >> 4 || this.#longCode()
     const name = first & 15 || this.#longCode()
-    const field = fields.get((type << 16) | name)
-    if (!field) throw new Error('Unknown field')
+    const field = definitions.field.fromString(String((type << 16) | name))
+    if (!field?.isSerialized) throw new Error('Unknown field')
     return field
   }
 
@@ -85,12 +79,6 @@ class Cursor {
     return 12481 + (first - 241) * 65536 + second * 256 + this.readUInt8()
   }
 }
-
-const names: Record<string, { from(ordinal: number): { name: string } }> = {
-  TransactionType: definitions.transactionType,
-  LedgerEntryType: definitions.ledgerEntryType,
-  TransactionResult: definitions.transactionResult
-} as never
 
 function named(value: number, { name }: Field): number | string {
   const known = names[name]

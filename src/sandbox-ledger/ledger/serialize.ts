@@ -1,18 +1,14 @@
 import { coreTypes, DEFAULT_DEFINITIONS as definitions } from 'ripple-binary-codec'
 import { accountId } from './hashes.ts'
 
-type Field = ReturnType<typeof definitions.field.fromString>
+export type Field = ReturnType<typeof definitions.field.fromString>
 
-const fieldsByName = new Map<string, Field>()
-for (const [name, field] of Object.entries(definitions.field)) {
-  if (typeof field === 'object' && field.isSerialized && field.name === name) fieldsByName.set(name, field)
-}
-
-const names: Record<string, { from(name: string): { ordinal: number } }> = {
+/** Whose values have names. */
+export const names: Record<string, { from(name: string | number): { ordinal: number; name: string } }> = {
   TransactionType: definitions.transactionType,
   LedgerEntryType: definitions.ledgerEntryType,
   TransactionResult: definitions.transactionResult
-}
+} as never
 
 const ordinal = (value: number | string, { name }: Field): number =>
   typeof value === 'number' ? value : (names[name]?.from(value).ordinal as number)
@@ -104,8 +100,9 @@ function putFields(object: object, forSigning: boolean) {
   const values = object as Record<string, unknown>
   const fields: Field[] = []
   for (const name in values) {
-    const field = fieldsByName.get(name)
-    if (field && values[name] !== undefined && !(forSigning && !field.isSigningField)) fields.push(field)
+    const field = definitions.field.fromString(name)
+    const isWanted = forSigning ? field?.isSigningField : field?.isSerialized
+    if (isWanted && values[name] !== undefined) fields.push(field)
   }
   fields.sort((a, b) => a.ordinal - b.ordinal)
   for (const field of fields) {

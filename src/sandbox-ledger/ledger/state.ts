@@ -113,11 +113,8 @@ export class View implements State {
   }
 
   /** Moves the changes into a layer below. */
-  commitTo(target: { write(index: string, entry: LedgerEntry): void; erase(index: string): void }) {
-    for (const [index, entry] of this.#written) {
-      if (entry) target.write(index, entry)
-      else target.erase(index)
-    }
+  commitTo(target: View) {
+    for (const [index, entry] of this.#written) target.#written.set(index, entry)
   }
 }
 

@@ -1,3 +1,4 @@
+import { minimumFee } from '../ledger/apply.ts'
 import { type Ledger, REFERENCE_LEVEL } from '../ledger/ledger.ts'
 import type { Transaction, TransactionFields } from '../ledger/transaction.ts'
 import type { ApiVersion, Json } from './rpc.ts'
@@ -20,7 +21,7 @@ function spends({ TransactionType, Amount, SendMax }: TransactionFields): bigint
 /** A transaction that waits for a lower price, and what it would pay. */
 function waiting({ fields }: Transaction, ledger: Ledger) {
   const { Fee, LastLedgerSequence } = fields
-  const level = (BigInt(Fee) * BigInt(REFERENCE_LEVEL)) / BigInt(ledger.leastFee(fields))
+  const level = (BigInt(Fee) * BigInt(REFERENCE_LEVEL)) / BigInt(minimumFee(fields, ledger.fees))
   return {
     auth_change: changesSigners(fields),
     fee: Fee,

@@ -1,5 +1,5 @@
 import { claimsFee, type EngineResult, isSuccess } from './engine-results.ts'
-import { addressOf, indexOf } from './hashes.ts'
+import { addressOf, indexOf, ZERO_HASH } from './hashes.ts'
 import { type AccountRoot, accountOf, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 import { accountSet, isFree, setRegularKey } from './transactors/account.ts'
@@ -13,14 +13,13 @@ import {
   isXrp,
   type LedgerContext,
   lsf,
+  MAX_DROPS,
   type Transactor,
   updateAccount,
-  ZERO_ACCOUNT,
-  ZERO_HASH
+  ZERO_ACCOUNT
 } from './transactors/transactor.ts'
 
 const tfFullyCanonicalSig = 0x80000000
-const MAX_DROPS = 10n ** 17n
 const MAX_CREDENTIALS = 8
 
 const transactors: Record<string, Transactor> = {

@@ -1,5 +1,5 @@
 import { indexOf } from './hashes.ts'
-import { type DirectoryNode, readEntry, type State, type View } from './state.ts'
+import { type DirectoryNode, readEntry, type State, untouched, type View } from './state.ts'
 
 const MAX_PAGE_ENTRIES = 32
 
@@ -22,11 +22,9 @@ export function addToDirectory(view: View, owner: string, entry: string): string
   const root = indexOf.ownerDirectory(owner)
   const common = {
     LedgerEntryType: 'DirectoryNode',
-    Flags: 0,
     Owner: owner,
     RootIndex: root,
-    PreviousTxnID: '0'.repeat(64),
-    PreviousTxnLgrSeq: 0
+    ...untouched
   } as const
   const first = readEntry(view, 'DirectoryNode', root)
   if (!first) {

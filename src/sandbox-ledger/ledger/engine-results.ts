@@ -32,7 +32,6 @@ const messages = {
   tefWRONG_PRIOR: 'This previous transaction does not match.',
 
   telBAD_DOMAIN: 'Domain too long.',
-  telBAD_PATH_COUNT: 'Malformed: Too many paths.',
   telBAD_PUBLIC_KEY: 'Public key is not valid.',
   telCAN_NOT_QUEUE: 'Can not queue at this time.',
   telCAN_NOT_QUEUE_BALANCE: 'Can not queue at this time: insufficient balance to pay all queued fees.',
@@ -47,7 +46,6 @@ const messages = {
   telWRONG_NETWORK: 'Transaction specifies a Network ID that differs from that of the local node.',
 
   temBAD_AMOUNT: 'Malformed: Bad amount.',
-  temBAD_CURRENCY: 'Malformed: Bad currency.',
   temBAD_EXPIRATION: 'Malformed: Bad expiration.',
   temBAD_FEE: 'Invalid fee, negative or not XRP.',
   temBAD_REGKEY: 'Malformed: Regular key cannot be same as master key.',

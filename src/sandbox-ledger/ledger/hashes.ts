@@ -7,6 +7,8 @@ export function sha512Half(...parts: Uint8Array[]): Buffer {
   return hash('sha512', Buffer.concat(parts), 'buffer').subarray(0, 32)
 }
 
+export const ZERO_HASH = '0'.repeat(64)
+
 export const toHex = (bytes: Buffer) => bytes.toString('hex').toUpperCase()
 
 /** What stands before the data in a hash, so that different things never have the same one. */

@@ -3,7 +3,7 @@ import { applyTransaction, minimumFee, type Outcome } from './apply.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
 import { genesis } from './genesis.ts'
 import { HashTree } from './hash-tree.ts'
-import { hashPrefix, indexOf, sha512Half, toHex } from './hashes.ts'
+import { hashPrefix, indexOf, sha512Half, toHex, ZERO_HASH } from './hashes.ts'
 import {
   type Applied,
   type ClosedLedger,
@@ -16,17 +16,15 @@ import {
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { byNumber, canonicalOrder, numberOf } from './order.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
-import { accountOf, type LedgerEntry, type State, View } from './state.ts'
+import { accountOf, type LedgerEntry, newAccount, type State, View } from './state.ts'
 import { Submitted } from './submitted.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
-import type { Fees, LedgerContext } from './transactors/transactor.ts'
+import { type Fees, type LedgerContext, MAX_DROPS } from './transactors/transactor.ts'
 
 /** 2000-01-01T00:00Z, the ledger's year zero, in seconds of Unix time. */
 export const RIPPLE_EPOCH = 946_684_800
 
-const TOTAL_DROPS = 100_000_000_000_000_000n
 export const CLOSE_TIME_RESOLUTION = 10
-const ZERO_HASH = '0'.repeat(64)
 
 // How often a closing ledger tries what has failed. Source: rippled, app/ledger/Ledger.h.
 const TOTAL_PASSES = 3
@@ -198,19 +196,9 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** Ledger 2, with all XRP in the genesis account: the oldest that a fresh stand-alone rippled has. */
   #start(closeTime: number) {
-    const index = indexOf.account(genesis.address)
     const view = new View(this.validated)
-    view.write(index, {
-      LedgerEntryType: 'AccountRoot',
-      Account: genesis.address,
-      Balance: String(TOTAL_DROPS),
-      Flags: 0,
-      OwnerCount: 0,
-      Sequence: 1,
-      PreviousTxnID: ZERO_HASH,
-      PreviousTxnLgrSeq: 0
-    })
-    const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: 0, totalDrops: TOTAL_DROPS }
+    view.write(indexOf.account(genesis.address), newAccount(genesis.address, String(MAX_DROPS), 1))
+    const parent = { ledgerIndex: 1, hash: ZERO_HASH, closeTime: 0, totalDrops: MAX_DROPS }
     this.#seal(view, parent, closeTime, [])
     this.#openView = new View(this.validated)
   }
@@ -282,7 +270,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       const follows = outcome.result === 'terPRE_SEQ' && queue?.has(fields.Sequence - 1)
       return follows && !failHard ? { result: this.#queue(transaction), applied: false } : outcome
     }
-    if (BigInt(fields.Fee) * BigInt(REFERENCE_LEVEL) < this.#costInLevels(fields))
+    if (BigInt(fields.Fee) * BigInt(REFERENCE_LEVEL) < this.openLedgerCost(fields))
       return { result: failHard ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
     outcome.view.commitTo(this.#openView)
     this.#openTransactions.set(transaction.hash, transaction)
@@ -291,26 +279,16 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return outcome
   }
 
-  /** What a transaction has to pay at least, at any time. */
-  leastFee(fields: Pick<TransactionFields, 'Fulfillment' | 'Signers'>): number {
-    return minimumFee(fields, this.fees)
-  }
-
   /** What the open ledger costs at this moment, in units of a 256th of what a transaction costs at least. */
   get openLedgerLevel(): number {
     const load = this.#openTransactions.size / this.openLedgerLimit
     return load > 1 ? Math.floor(REFERENCE_LEVEL * ESCALATION * load ** 2) : REFERENCE_LEVEL
   }
 
-  #costInLevels(fields: Partial<TransactionFields>): bigint {
-    const { Account = '' } = fields
-    const account = Account === '' ? undefined : accountOf(this.open, Account)
-    return BigInt(this.openLedgerLevel) * BigInt(minimumFee(fields, this.fees, account))
-  }
-
-  /** What a transaction has to pay at this moment to get into the open ledger, in drops, rounded down. */
-  openLedgerCost(fields: Partial<TransactionFields>): bigint {
-    return this.#costInLevels(fields) / BigInt(REFERENCE_LEVEL)
+  /** What a transaction has to pay at this moment to get into the open ledger, in 256ths of drops. */
+  openLedgerCost(fields: TransactionFields): bigint {
+    const least = minimumFee(fields, this.fees, accountOf(this.open, fields.Account))
+    return BigInt(this.openLedgerLevel) * BigInt(least)
   }
 
   /** What waits for a lower price: all of it, or an account's; by account and then by sequence or ticket. */

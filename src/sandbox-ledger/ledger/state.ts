@@ -1,4 +1,4 @@
-import { indexOf } from './hashes.ts'
+import { indexOf, ZERO_HASH } from './hashes.ts'
 
 /** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
 export interface AccountRoot {
@@ -117,6 +117,18 @@ export class View implements State {
     for (const [index, entry] of this.#written) target.#written.set(index, entry)
   }
 }
+
+/** What entries begin with; metadata then says which transaction has touched them last. */
+export const untouched = { Flags: 0, PreviousTxnID: ZERO_HASH, PreviousTxnLgrSeq: 0 }
+
+export const newAccount = (Account: string, Balance: string, Sequence: number): AccountRoot => ({
+  LedgerEntryType: 'AccountRoot',
+  Account,
+  Balance,
+  OwnerCount: 0,
+  Sequence,
+  ...untouched
+})
 
 /** The entry at an index, if there is one of this type. */
 export function readEntry<Type extends keyof Entries>(

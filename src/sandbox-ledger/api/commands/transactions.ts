@@ -1,5 +1,6 @@
 import { describeResult } from '../../ledger/engine-results.ts'
 import { toHex } from '../../ledger/hashes.ts'
+import { REFERENCE_LEVEL } from '../../ledger/ledger.ts'
 import { accountOf } from '../../ledger/state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
 import {
@@ -66,7 +67,7 @@ const submit: Command = request => {
   while (waiting.has(available)) available++
   answer.account_sequence_available = available
   answer.account_sequence_next = sequence
-  answer.open_ledger_cost = String(ledger.openLedgerCost(fields))
+  answer.open_ledger_cost = String(ledger.openLedgerCost(fields) / BigInt(REFERENCE_LEVEL))
   answer.validated_ledger_index = ledger.closedHeader.ledgerIndex
   // As in rippled, the answer does not know yet of those that this transaction has made room for.
   if (result === 'tesSUCCESS') ledger.applyHeld(transaction)

@@ -1,9 +1,9 @@
 import { directoryEntries } from '../directory.ts'
 import type { EngineResult } from '../engine-results.ts'
-import { addressOf } from '../hashes.ts'
+import { addressOf, ZERO_HASH } from '../hashes.ts'
 import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
-import { hasFlag, lsf, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+import { hasFlag, lsf, type Transactor, updateAccount } from './transactor.ts'
 
 const asf = { requireAuth: 2, disableMaster: 4, accountTxnId: 5 }
 

@@ -1,7 +1,7 @@
 import { fulfills, parseCondition } from '../crypto-conditions.ts'
 import { addToDirectory, removeFromDirectory } from '../directory.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, accountOf, type Escrow, readEntry, type View } from '../state.ts'
+import { type AccountRoot, accountOf, type Escrow, readEntry, untouched, type View } from '../state.ts'
 import {
   addDrops,
   drops,
@@ -11,8 +11,7 @@ import {
   refusesDeposit,
   reserve,
   type Transactor,
-  updateAccount,
-  ZERO_HASH
+  updateAccount
 } from './transactor.ts'
 
 // Source: rippled 2.3.0, app/tx/detail/Escrow.cpp.
@@ -58,10 +57,8 @@ export const escrowCreate: Transactor = {
       ...(FinishAfter !== undefined && { FinishAfter }),
       ...(SourceTag !== undefined && { SourceTag }),
       ...(DestinationTag !== undefined && { DestinationTag }),
-      Flags: 0,
       OwnerNode: addToDirectory(view, Account, index),
-      PreviousTxnID: ZERO_HASH,
-      PreviousTxnLgrSeq: 0
+      ...untouched
     }
     if (Destination !== Account) escrow.DestinationNode = addToDirectory(view, Destination, index)
     view.write(index, escrow)

@@ -1,6 +1,6 @@
 import type { EngineResult } from '../engine-results.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, accountOf } from '../state.ts'
+import { type AccountRoot, accountOf, newAccount } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
 import {
   addDrops,
@@ -8,22 +8,17 @@ import {
   hasFlag,
   isXrp,
   lsf,
+  MAX_DROPS,
   refusesDeposit,
   reserve,
   type Transactor,
   updateAccount,
-  ZERO_ACCOUNT,
-  ZERO_HASH
+  ZERO_ACCOUNT
 } from './transactor.ts'
 
 const tfNoRippleDirect = 0x00010000
 const tfPartialPayment = 0x00020000
 const tfLimitQuality = 0x00040000
-
-const MAX_DROPS = 10n ** 17n
-const MAX_PATHS = 6
-const MAX_PATH_STEPS = 8
-const BAD_CURRENCY = '0000000000000000000000005852500000000000'
 
 interface IssuedAmount {
   currency?: string
@@ -79,7 +74,6 @@ export const payment: Transactor = {
     if (!isLegal(amount) || !isLegal(most)) return 'temBAD_AMOUNT'
     if (Destination === ZERO_ACCOUNT) return 'temDST_NEEDED'
     if (!isPositive(most) || !isPositive(amount)) return 'temBAD_AMOUNT'
-    if ([amount, most].some(of => currencyOf(of) === BAD_CURRENCY)) return 'temBAD_CURRENCY'
     // Of issued currencies the name counts, not the issuer.
     const isSame = currencyOf(most) === currencyOf(amount)
     if (Account === Destination && isSame && !Paths) return 'temREDUNDANT'
@@ -97,7 +91,7 @@ export const payment: Transactor = {
     return 'tesSUCCESS'
   },
 
-  preclaim({ Destination, DestinationTag, Amount, SendMax, Paths = [], Flags = 0 }, state, context) {
+  preclaim({ Destination, DestinationTag, Amount, Flags = 0 }, state, context) {
     const receiver = accountOf(state, Destination as string)
     if (!receiver) {
       if (!isXrp(Amount)) return 'tecNO_DST'
@@ -106,10 +100,7 @@ export const payment: Transactor = {
     } else if (hasFlag(receiver, lsf.requireDestTag) && DestinationTag === undefined) {
       return 'tecDST_TAG_NEEDED'
     }
-    const isDirect = isXrp(Amount) && SendMax === undefined
-    const tooMany =
-      Paths.length > MAX_PATHS || Paths.some(path => (path as unknown[]).length > MAX_PATH_STEPS)
-    return context.open && !isDirect && tooMany ? 'telBAD_PATH_COUNT' : 'tesSUCCESS'
+    return 'tesSUCCESS'
   },
 
   apply(fields, view, context) {
@@ -130,16 +121,8 @@ export const payment: Transactor = {
       const isWedged = drops(Amount) <= least && drops(receiver.Balance) <= least
       if (!isWedged && refusesDeposit(receiver, Account)) return 'tecNO_PERMISSION'
     } else {
-      view.write(indexOf.account(Destination as string), {
-        LedgerEntryType: 'AccountRoot',
-        Account: Destination as string,
-        Balance: '0',
-        Flags: 0,
-        OwnerCount: 0,
-        Sequence: context.ledgerIndex,
-        PreviousTxnID: ZERO_HASH,
-        PreviousTxnLgrSeq: 0
-      })
+      const created = newAccount(Destination as string, '0', context.ledgerIndex)
+      view.write(indexOf.account(created.Account), created)
     }
     updateAccount(view, Account, addDrops(-drops(Amount)))
     updateAccount(view, Destination as string, account => ({

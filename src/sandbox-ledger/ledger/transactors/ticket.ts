@@ -1,7 +1,7 @@
 import { addToDirectory, removeFromDirectory } from '../directory.ts'
 import { indexOf } from '../hashes.ts'
-import { type AccountRoot, accountOf, readEntry, type Ticket, type View } from '../state.ts'
-import { drops, reserve, type Transactor, updateAccount, ZERO_HASH } from './transactor.ts'
+import { type AccountRoot, accountOf, readEntry, type Ticket, untouched, type View } from '../state.ts'
+import { drops, reserve, type Transactor, updateAccount } from './transactor.ts'
 
 /** How many tickets one transaction makes, and how many an account may have. */
 const MAX_TICKETS = 250
@@ -31,11 +31,9 @@ export const ticketCreate: Transactor = {
       view.write(index, {
         LedgerEntryType: 'Ticket',
         Account,
-        Flags: 0,
         OwnerNode: addToDirectory(view, Account, index),
-        PreviousTxnID: ZERO_HASH,
-        PreviousTxnLgrSeq: 0,
-        TicketSequence
+        TicketSequence,
+        ...untouched
       })
     }
     updateAccount(view, Account, account => ({

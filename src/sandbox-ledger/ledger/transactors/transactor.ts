@@ -35,7 +35,8 @@ export interface Transactor {
   apply(fields: TransactionFields, view: View, context: LedgerContext): EngineResult
 }
 
-export const ZERO_HASH = '0'.repeat(64)
+/** All that there are. */
+export const MAX_DROPS = 10n ** 17n
 export const ZERO_ACCOUNT = 'rrrrrrrrrrrrrrrrrrrrrhoLvTp'
 
 /** Flags of an account. Source: xrpl.org "AccountRoot", AccountRoot Flags. */

@@ -51,8 +51,8 @@ export class Payments {
   // How many of them are in each state: there may be more than can be counted for each payment.
   readonly #counts = { sent: 0, locked: 0, unknown: 0 }
   readonly #books: Books = { payments: 0, letters: 0, fulfilled: 0, returned: 0, gone: 0, paid: 0n, fees: 0n }
-  // Why no payments are made just now.
-  #pause = ''
+  // For whom it waits just now, and makes no payments.
+  #waitsFor: 'the ledger' | 'the shop' | undefined
   // How long the ledger has locked nothing of what is on its way, and how long the shop has been waited for. Counted
   // by the ticks of the payments: that the machine was asleep, or out of reach of the ledger, is nobody's fault.
   #standstillMs = 0
@@ -154,10 +154,10 @@ export class Payments {
     const atRisk = sent + locked + owed
     this.#standstillMs = sent > 0 ? this.#standstillMs + this.#intervalMs : 0
     if (this.#standstillMs > standstillSeconds * 1000)
-      return this.#waitFor('The ledger stands still: waiting for it to go on')
-    if (atRisk < (this.#pause ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
-      if (this.#pause) console.log('\nPaying again')
-      this.#pause = ''
+      return this.#waitFor('the ledger', 'The ledger stands still: waiting for it to go on')
+    if (atRisk < (this.#waitsFor === 'the shop' ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
+      if (this.#waitsFor) console.log('\nPaying again')
+      this.#waitsFor = undefined
       this.#waitedMs = 0
       return true
     }
@@ -168,13 +168,13 @@ export class Payments {
       this.#leaveMs = 0
       end(1, `Stopped paying: the shop ${fault} the last ${count(atRisk, 'payment')}`)
     } else if (this.#waitedMs > sayAfterSeconds * 1000)
-      this.#waitFor(`The shop ${fault} the last ${count(atRisk, 'payment')}: waiting for it`)
+      this.#waitFor('the shop', `The shop ${fault} the last ${count(atRisk, 'payment')}: waiting for it`)
     return false
   }
 
-  #waitFor(what: string): false {
-    if (!this.#pause) console.log(`\n${what}`)
-    this.#pause = what
+  #waitFor(whom: 'the ledger' | 'the shop', why: string): false {
+    if (this.#waitsFor !== whom) console.log(`\n${why}`)
+    this.#waitsFor = whom
     return false
   }
 

@@ -60,6 +60,15 @@ export class Job {
     this.reject = reject
   }
 
+  /** It begins anew: none of its versions matters any more. */
+  reset(): void {
+    this.versions.clear()
+    this.sequence = 0
+    this.sends = 0
+    this.busySince = 0
+    this.isDisputed = false
+  }
+
   /** Whether it has versions, of which none can be in a ledger after this one. */
   isOver(lastLedger: number): boolean {
     const versions = [...this.versions.values()]

@@ -5,12 +5,16 @@ import { errorCode } from './server-socket.ts'
 
 // How many ledgers a server may take to tell what was in one.
 const ledgersToTell = 5
+// A transaction that is still open after this many ledgers may have been lost on its way: it is sent again.
+const ledgersBeforeResend = 3
 
 /** The transactions that have versions which could still be applied, and what becomes of them. */
 export class LiveJobs {
   readonly #connection: LedgerConnection
   // More than one of a sequence if an earlier run of the program has sent another under it.
   readonly #bySequence = new Map<number, Job[]>()
+  // Those that have to be sent again, by sequence.
+  #lost: Job[] = []
   // The newest ledger of which nobody told what was in it.
   #lastMissed = 0
 
@@ -34,10 +38,35 @@ export class LiveJobs {
     this.#bySequence.set(job.sequence, [...this.ofSequence(job.sequence), job])
   }
 
+  /** None of its versions matters any more. */
   delete(job: Job): void {
     const others = this.ofSequence(job.sequence).filter(other => other !== job)
     if (others.length > 0) this.#bySequence.set(job.sequence, others)
     else this.#bySequence.delete(job.sequence)
+    if (this.#lost.length > 0) this.#lost = this.#lost.filter(other => other !== job)
+    job.reset()
+  }
+
+  /** They are to be sent again. */
+  markLost(jobs: Job[]): void {
+    if (jobs.length === 0) return
+    this.#lost = [...new Set([...this.#lost, ...jobs])].sort((a, b) => a.sequence - b.sequence)
+  }
+
+  markStale(newestLedger: number): void {
+    this.markLost(this.all().filter(job => job.sentIn + ledgersBeforeResend <= newestLedger))
+  }
+
+  /** Those before a transaction are to be sent again, unless they have been since the newest ledger. */
+  markEarlier({ sequence }: Job, newestLedger: number): void {
+    this.markLost(this.all().filter(job => job.sequence < sequence && job.sentIn < newestLedger))
+  }
+
+  /** The first that is to be sent again. Of two that exclude each other one is enough. */
+  takeLost(): Job | undefined {
+    for (let job = this.#lost.shift(); job; job = this.#lost.shift())
+      if (this.ofSequence(job.sequence)[0] === job) return job
+    return undefined
   }
 
   onMissed(lastLedger: number): void {

@@ -18,8 +18,6 @@ const maxAttempts = 10
 const maxBusyLedgers = 20
 // How many submissions may wait for their preliminary answers: a long way must not make a slow sender.
 const maxUnanswered = 16
-// A transaction that is still open after this many ledgers may have been lost on its way: it is sent again.
-const ledgersBeforeResend = 3
 
 /**
  * Sends the transactions of one account, each until it is final: validated as a success, validated as a failure, or
@@ -39,8 +37,6 @@ export class Submitter {
   // To be signed, in the order in which they were asked for.
   #queue: Job[] = []
   readonly #live: LiveJobs
-  // Those of them that have to be sent again, by sequence.
-  #lost: Job[] = []
 
   // Nothing is sent before this ledger is validated.
   #pausedUntil = 0
@@ -84,7 +80,7 @@ export class Submitter {
       job.isDisputed = true
       for (const version of versions) job.versions.set(version.hash, version)
       this.#live.add(job)
-      this.#sendAgain([job])
+      this.#live.markLost([job])
       this.#pump()
     })
   }
@@ -93,7 +89,7 @@ export class Submitter {
   onUp(): void {
     this.#sequence.doubt()
     this.#pausedUntil = 0
-    this.#sendAgain(this.#live.all())
+    this.#live.markLost(this.#live.all())
     this.#pump()
   }
 
@@ -113,7 +109,7 @@ export class Submitter {
   /** A ledger was validated. */
   onLedger({ index }: ClosedLedger): void {
     this.fees.onLedger()
-    this.#sendAgain(this.#live.all().filter(job => job.sentIn + ledgersBeforeResend <= index))
+    this.#live.markStale(index)
     this.#pump()
   }
 
@@ -137,7 +133,7 @@ export class Submitter {
         // It may have become known in another way meanwhile.
         if (job.versions.size === 0) continue
         if (fate === 'dead') this.#tryAnew(job)
-        else if (fate === 'unknown') this.#giveUpOn(job, index)
+        else if (fate === 'unknown') this.#end(job, new UnreachableError(`${job.order.what}: ${nobodyTells}`))
         else if (fate !== 'open') this.#settle(job, fate)
         else if (free <= job.sequence) job.isDisputed = false
       }
@@ -164,7 +160,7 @@ export class Submitter {
   /** Forgets everything: the ledger that it was for is gone. */
   giveUp(reason: Error): void {
     const all = [...this.#live.all(), ...this.#queue]
-    for (const job of all) this.#forget(job)
+    for (const job of all) this.#live.delete(job)
     this.#queue = []
     this.#sequence.reset()
     this.#live.onReset()
@@ -183,7 +179,7 @@ export class Submitter {
     this.#pumping = true
     try {
       while (this.#mayGoOn) {
-        const lost = this.#lost.shift()
+        const lost = this.#live.takeLost()
         const next = this.#queue[0]
         if (lost) this.#resend(lost)
         else if (next) await this.#send(next)
@@ -194,19 +190,11 @@ export class Submitter {
     }
   }
 
-  #sendAgain(jobs: Job[]): void {
-    if (jobs.length === 0) return
-    this.#lost = [...new Set([...this.#lost, ...jobs])].sort((a, b) => a.sequence - b.sequence)
-  }
-
   /** Sends again what is not final, as it is. */
   #resend(job: Job): void {
-    const { index } = this.#connection.validated
     const version = [...job.versions.values()].at(-1)
-    job.sentIn = index
-    // Of two that exclude each other one is enough.
-    const isFirst = this.#live.ofSequence(job.sequence)[0] === job
-    if (isFirst && version && version.lastLedger > index) this.#ask(job, version)
+    job.sentIn = this.#connection.validated.index
+    if (version && version.lastLedger > job.sentIn) this.#ask(job, version)
   }
 
   /** Signs and sends the first transaction of the queue. */
@@ -316,9 +304,7 @@ export class Submitter {
     } else if (engine_result === 'terPRE_SEQ') {
       // An earlier one is missing: one of ours that got lost, or a sequence that was never used after all.
       this.#sequence.doubt()
-      const { index } = this.#connection.validated
-      const isEarlier = ({ sequence, sentIn }: Job) => sequence < job.sequence && sentIn < index
-      this.#sendAgain(this.#live.all().filter(isEarlier))
+      this.#live.markEarlier(job, this.#connection.validated.index)
     } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
       this.#payMore(job, hash)
     } else if (isJudgement(engine_result) && job.sends === 1) {
@@ -331,7 +317,7 @@ export class Submitter {
   /** Nothing more is sent before the next ledger, and then this is sent again. */
   #sendLater(job: Job): void {
     this.#pausedUntil = this.#connection.validated.index + 1
-    if (job.versions.size > 0) this.#sendAgain([job])
+    if (job.versions.size > 0) this.#live.markLost([job])
   }
 
   /** Signs anew at what the network asks for just now; if that is too much, it may ask for less a ledger later. */
@@ -346,16 +332,9 @@ export class Submitter {
     this.#pump()
   }
 
-  /** Nobody will ever tell what became of it. */
-  #giveUpOn(job: Job, lastLedger: number): void {
-    const what = `the ledgers up to ${lastLedger}, so it cannot tell whether it was carried out`
-    this.#forget(job)
-    job.reject(new UnreachableError(`The server does not have ${what}`))
-  }
-
   #settle(job: Job, transaction: ValidatedTransaction): void {
     const { result, ledgerIndex } = transaction
-    this.#forget(job)
+    this.#live.delete(job)
     if (result === 'tesSUCCESS') job.resolve(transaction)
     else job.reject(transactionFailed(job.order.what, result, `Ledger ${ledgerIndex} has it as a failure`))
   }
@@ -365,15 +344,19 @@ export class Submitter {
     if (queued >= 0) this.#queue.splice(queued, 1)
     // The next one can have its sequence.
     if (job.versions.size > 0) this.#sequence.doubt()
-    this.#forget(job)
-    job.reject(transactionFailed(job.order.what, engineResult, message))
+    this.#end(job, transactionFailed(job.order.what, engineResult, message))
+  }
+
+  #end(job: Job, reason: Error): void {
+    this.#live.delete(job)
+    job.reject(reason)
   }
 
   /** Puts a transaction, of which no version can be applied any more, back into the queue, if there is a point in it. */
   #tryAnew(job: Job): void {
     job.attempts++
     this.#sequence.doubt()
-    this.#forget(job)
+    this.#live.delete(job)
     const { engineResult, engineMessage } = job
     // No other ledger will make these good.
     const isRefused = /^(tel|terINSUF_FEE_B|terNO_ACCOUNT)/.test(engineResult)
@@ -382,18 +365,9 @@ export class Submitter {
     else if (/^te[lr]/.test(engineResult) && isHopeless) this.#fail(job, engineResult, engineMessage)
     else this.#fail(job, 'tefMAX_LEDGER', 'It was in none of the ledgers that it could have been in')
   }
-
-  /** Follows a transaction no longer: none of its versions matters any more. */
-  #forget(job: Job): void {
-    this.#live.delete(job)
-    if (this.#lost.length > 0) this.#lost = this.#lost.filter(other => other !== job)
-    job.versions.clear()
-    job.sequence = 0
-    job.sends = 0
-    job.busySince = 0
-    job.isDisputed = false
-  }
 }
+
+const nobodyTells = 'the server does not have the ledgers that tell whether it was carried out'
 
 // What proves that a server could make nothing of a submission (xrpl.org: submit).
 const unreadable = new Set(['invalidParams', 'invalidTransaction'])

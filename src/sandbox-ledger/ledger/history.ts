@@ -101,10 +101,15 @@ class Queue<T> {
   }
 }
 
-/** A place in the order of all validated transactions. */
-export interface Position {
-  ledgerIndex: number
-  position: number
+/** Which of an account's transactions are wanted: those of ledgers `min` to `max`. */
+export interface Search {
+  min: number
+  max: number
+  /** The oldest first. */
+  forward: boolean
+  limit: number
+  /** Where the first one stands. */
+  from?: { ledgerIndex: number; position: number } | undefined
 }
 
 /** A ledger of the history: its header, and where the rest of it is. */
@@ -298,13 +303,17 @@ export class History {
     return { hash, ...place, blob, metaBlob: record.subarray(end) }
   }
 
+  *#since({ header }: ClosedLedger): Generator<ClosedLedger> {
+    let newer = header.ledgerIndex
+    for (let ledger = this.ledger(++newer); ledger; ledger = this.ledger(++newer)) yield ledger
+  }
+
   /** The state as it was after an older ledger: what the ledgers since then have changed is taken back. */
-  stateAfter({ header }: ClosedLedger, latest: State): State {
+  stateAfter(closed: ClosedLedger, latest: State): State {
     return {
       read: index => {
-        for (let newer = header.ledgerIndex + 1; newer <= this.last.header.ledgerIndex; newer++) {
-          const ledger = this.ledger(newer)
-          const undo = ledger?.mayHaveChanged(index) ? ledger.undo : undefined
+        for (const ledger of this.#since(closed)) {
+          const undo = ledger.mayHaveChanged(index) ? ledger.undo : undefined
           if (undo?.has(index)) return undo.get(index)
         }
         return latest.read(index)
@@ -313,51 +322,24 @@ export class History {
   }
 
   /** Where the ledgers after an older one have changed something. */
-  *changedSince({ header }: ClosedLedger): Generator<string> {
-    for (let newer = header.ledgerIndex + 1; newer <= this.last.header.ledgerIndex; newer++)
-      yield* this.ledger(newer)?.undo.keys() ?? []
+  *changedSince(closed: ClosedLedger): Generator<string> {
+    for (const ledger of this.#since(closed)) yield* ledger.undo.keys()
   }
 
-  /**
-   * An account's transactions in ledgers `min` to `max`, newest first unless `forward`, beginning at the one at
-   * `from`; up to `limit` of them, and where the next one stands, if there is one.
-   */
-  accountTransactions(
-    account: string,
-    {
-      min,
-      max,
-      forward,
-      limit,
-      from
-    }: {
-      min: number
-      max: number
-      forward: boolean
-      limit: number
-      from?: Position | undefined
-    }
-  ): { transactions: ValidatedTransaction[]; next: ValidatedTransaction | undefined } {
+  /** An account's transactions, and where the next one stands, if there is one. */
+  accountTransactions(account: string, { min, max, forward, limit, from }: Search) {
     const list = this.#byAccount.get(account) ?? new Queue<number>()
-    const numberAt = ({ ledgerIndex, position }: Position) => {
-      const at = this.#ledgers.findFirst(({ header }) => header.ledgerIndex >= ledgerIndex)
-      const { header, first } = this.#ledgers.at(at) ?? { header: undefined, first: Number.POSITIVE_INFINITY }
-      return header?.ledgerIndex === ledgerIndex ? first + position : first
-    }
-    const placeOf = (position: Position) => {
-      const first = numberAt(position)
-      return list.findFirst(number => number >= first)
-    }
-    const low = placeOf({ ledgerIndex: Math.max(min, this.first.header.ledgerIndex), position: 0 })
-    const high = placeOf({ ledgerIndex: max + 1, position: 0 })
+    const placeOf = (number: number) => list.findFirst(other => other >= number)
+    const firstIn = (index: number) =>
+      this.ledger(Math.max(index, this.first.header.ledgerIndex))?.first ?? Number.POSITIVE_INFINITY
+    const [low, high] = [placeOf(firstIn(min)), placeOf(firstIn(max + 1))]
     const step = forward ? 1 : -1
     let at = forward ? low : high - 1
     if (from) {
-      at = placeOf(from)
-      const number = list.at(at)
-      const first = number === undefined ? undefined : this.read(number)
-      if (first?.ledgerIndex !== from.ledgerIndex || first.position !== from.position)
-        return { transactions: [], next: undefined }
+      const { first, size } = this.ledger(from.ledgerIndex) ?? { first: 0, size: 0 }
+      const number = from.position < size ? first + from.position : undefined
+      at = placeOf(number ?? 0)
+      if (number === undefined || list.at(at) !== number) return { transactions: [], next: undefined }
     }
     const transactions: ValidatedTransaction[] = []
     const isWithin = () => (forward ? at < high : at >= low)

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
 import { noChromium, openChromium } from '../support/chromium.ts'
+import { freePort } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 
 if (noChromium) console.warn(`test/sandbox-ledger/watch.test.ts is skipped: ${noChromium}`)
@@ -195,34 +196,36 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     it('shows a payment as one lane, from made to fulfilled, and what it comes to', async () => {
       await intercept({ apiVersion })
       await open()
-      expect(await text('#nothing')).toContain('npm run streaming-shop')
+      await expect.poll(() => text('#nothing')).toContain('npm run streaming-shop')
       const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
       await users.make({ amount: '25', memos: { [ilpMemo]: packet(8) } })
       users.close()
       await lane('#7').waitFor()
-      expect(await text('#list > li:first-child')).toMatch(/#8\s+customer to shop\s+locked\s+25 drops/)
-      expect(await text('#locked')).toMatch(/2 payments\s+35 drops/)
+      await expect
+        .poll(() => text('#list > li:first-child'))
+        .toMatch(/#8\s+customer to shop\s+locked\s+25 drops/)
+      await expect.poll(() => text('#locked')).toMatch(/2 payments\s+35 drops/)
       expect(await page.locator('#nothing').isHidden()).toBe(true)
 
       users.close()
       const fulfillment = await users.fulfill(letter)
       users.close()
       await lane('fulfilled, 2 ledgers').waitFor()
-      expect(await lanes().count()).toBe(2)
-      expect(await text('#locked')).toMatch(/1 payment\s+25 drops/)
-      expect(await text('#latency')).toContain('2 ledgers')
-      expect(await text('#price')).toMatch(/37 drops\s+370 drops in all/)
+      await expect.poll(() => lanes().count()).toBe(2)
+      await expect.poll(() => text('#locked')).toMatch(/1 payment\s+25 drops/)
+      await expect.poll(() => text('#latency')).toContain('2 ledgers')
+      await expect.poll(() => text('#price')).toMatch(/37 drops\s+370 drops in all/)
       const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
       expect(fulfilled - made).toBe(20)
-      expect(await totals('made')).toEqual(['2', '35', '20'])
-      expect(await totals('fulfilled')).toEqual(['1', '10', '350'])
-      expect(await totals('returned')).toEqual(['0', '0', '0'])
-      expect(await totals('other')).toEqual(['2', '', '20'])
-      expect(await balances()).toEqual([
+      await expect.poll(() => totals('made')).toEqual(['2', '35', '20'])
+      await expect.poll(() => totals('fulfilled')).toEqual(['1', '10', '350'])
+      await expect.poll(() => totals('returned')).toEqual(['0', '0', '0'])
+      await expect.poll(() => totals('other')).toEqual(['2', '', '20'])
+      await expect.poll(balances).toEqual([
         ['shop', '9,999.999660', '−340'],
         ['customer', '9,999.999945', '−55']
       ])
-      expect(await text('figcaption')).toMatch(/2 made.*1 fulfilled.*0 returned/s)
+      await expect.poll(() => text('figcaption')).toMatch(/2 made.*1 fulfilled.*0 returned/s)
       expect(await page.locator('#plot .made').getAttribute('d')).toMatch(/^M\S+ 30h7V2h-7z$/)
 
       await lane('#7').locator('summary').click()
@@ -245,9 +248,9 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       for (const search of ['', `?account=${shop.address}`]) {
         await open(search)
         await lane('#7').waitFor()
-        expect(await text('#list > li')).toContain('fulfilled, 1 ledger')
-        expect(await totals('made')).toEqual(['1', '10', '10'])
-        expect(await totals('fulfilled')).toEqual(['1', '10', '350'])
+        await expect.poll(() => text('#list > li')).toContain('fulfilled, 1 ledger')
+        await expect.poll(() => totals('made')).toEqual(['1', '10', '10'])
+        await expect.poll(() => totals('fulfilled')).toEqual(['1', '10', '350'])
         expect((await balances())[0]).toEqual(['shop', '9,999.999660', '−340'])
       }
     })
@@ -261,8 +264,8 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await users.cancel(letter)
     users.close()
     await lane('returned, 5 ledgers').waitFor()
-    expect(await totals('returned')).toEqual(['1', '10', '10'])
-    expect(await text('#locked')).toContain('0 payments')
+    await expect.poll(() => totals('returned')).toEqual(['1', '10', '10'])
+    await expect.poll(() => text('#locked')).toContain('0 payments')
     expect(await strokes('returned', 'returned')).toHaveLength(1)
   })
 
@@ -272,11 +275,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     for (let count = 0; count < 200; count++) users.close()
     await open()
     await lane('locked, 200 ledgers').waitFor()
-    expect(await text('#locked')).toMatch(/1 payment\s+25 drops/)
+    await expect.poll(() => text('#locked')).toMatch(/1 payment\s+25 drops/)
     await users.fulfill(letter)
     users.close()
     await lane('fulfilled, 201 ledgers').locator('summary').click()
-    expect(await text('.content')).toContain(`Made\nLedger\n${madeIn}\nFulfilled`)
+    await expect.poll(() => text('.content')).toContain(`Made\nLedger\n${madeIn}\nFulfilled`)
   })
 
   it('puts made before fulfilled when it hears of them the other way round', async () => {
@@ -287,11 +290,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await users.fulfill(letter)
     users.close()
     await lane('#7').waitFor()
-    expect(await lanes().count()).toBe(1)
-    expect(await text('#list > li')).toContain('fulfilled, 1 ledger')
+    await expect.poll(() => lanes().count()).toBe(1)
+    await expect.poll(() => text('#list > li')).toContain('fulfilled, 1 ledger')
     const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
     expect(made).toBeLessThan(fulfilled)
-    expect(await text('#locked')).toContain('0 payments')
+    await expect.poll(() => text('#locked')).toContain('0 payments')
   })
 
   it('shows many payments of one ledger in one lane, and each of them when it is opened', async () => {
@@ -308,11 +311,13 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     users.close()
     await lane('12 fulfilled, 1–2 ledgers').waitFor()
     expect(await strokes('#0–11', 'fulfilled')).toHaveLength(2)
-    expect(await lanes().count()).toBe(1)
+    await expect.poll(() => lanes().count()).toBe(1)
     await lane('#0–11').locator('summary').click()
     await page.locator('#list li li', { hasText: '#11' }).waitFor()
     expect(await page.locator('#list li li').count()).toBe(12)
-    expect(await text('#list li li:last-child')).toMatch(/#0\s+customer to shop\s+fulfilled, 1 ledger/)
+    await expect
+      .poll(() => text('#list li li:last-child'))
+      .toMatch(/#0\s+customer to shop\s+fulfilled, 1 ledger/)
   })
 
   it('keeps what is open where it is while new payments come', async () => {
@@ -329,7 +334,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     expect(await lanes().count()).toBe(1)
     await newer.click()
     await lane('#1').waitFor()
-    expect(await lanes().count()).toBe(2)
+    await expect.poll(() => lanes().count()).toBe(2)
     expect(await page.locator('#list details[open]').count()).toBe(0)
     expect(await newer.isVisible()).toBe(false)
   })
@@ -342,8 +347,8 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await users.submit(customer, early, 'tecNO_PERMISSION')
     users.close()
     await page.locator('#others', { hasText: 'tecNO_PERMISSION' }).waitFor()
-    expect(await totals('returned')).toEqual(['0', '0', '0'])
-    expect(await text('#locked')).toContain('1 payment')
+    await expect.poll(() => totals('returned')).toEqual(['0', '0', '0'])
+    await expect.poll(() => text('#locked')).toContain('1 payment')
   })
 
   it('shows HTML in memos as the text it is, and no number in a packet that is none', async () => {
@@ -352,7 +357,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await users.make({ memos: { note: html, [ilpMemo]: `${html}${'A'.repeat(600)}` } })
     users.close()
     await lane('escrow').locator('summary').click()
-    expect(await text('.content .facts >> nth=1')).toContain(`note\n${html}`)
+    await expect.poll(() => text('.content .facts >> nth=1')).toContain(`note\n${html}`)
     expect(await page.locator('img, #list script').count()).toBe(0)
     expect(await page.title()).toBe('The ledger, as it closes')
   })
@@ -409,7 +414,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     wires.isCut = true
     await wires[0]?.close()
     await page.locator('#status.down').waitFor()
-    expect(await text('#status')).toContain('npm run ledger')
+    await expect.poll(() => text('#status')).toContain('npm run ledger')
     for (let count = 0; count < 45; count++) {
       await users.make({ amount: '11' })
       users.close()
@@ -421,6 +426,9 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
   })
 
   it('begins anew with a ledger that was restarted', async () => {
+    // On a port that nobody is given meanwhile.
+    await users.stop()
+    users = await Users.start(await freePort())
     await open()
     await users.make()
     users.close()
@@ -434,7 +442,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     await connected()
     await expect.poll(() => totals('made')).toEqual(['1', '12', '10'])
     await lane('12 drops').waitFor()
-    expect(await lanes().count()).toBe(1)
+    await expect.poll(() => lanes().count()).toBe(1)
     // That the ledger was away is the browser's own message: no page can keep it from the console.
     complaints = complaints.filter(message => !/^WebSocket connection to .* failed/.test(message))
   })
@@ -450,9 +458,9 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       expect(faucet.ok).toBe(true)
       elsewhere.close()
       await open(`?server=${elsewhere.sandbox.url}&account=${shop.address}&account=${other.address}`)
-      expect(await text('#status')).toContain(elsewhere.sandbox.url)
+      await expect.poll(() => text('#status')).toContain(elsewhere.sandbox.url)
       const short = `${other.address.slice(0, 5)}…${other.address.slice(-4)}`
-      expect(await text('#filter')).toMatch(new RegExp(`Only the payments of\\s+shop\\s+${short}`))
+      await expect.poll(() => text('#filter')).toMatch(new RegExp(`Only the payments of\\s+shop\\s+${short}`))
       await elsewhere.submit(customer, {
         TransactionType: 'Payment',
         Destination: accounts.genesis.address,
@@ -467,11 +475,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       elsewhere.close()
       await lane('fulfilled').waitFor()
       await lane(`customer to ${short}`).waitFor()
-      expect(await totals('made')).toEqual(['2', '20', '20'])
+      await expect.poll(() => totals('made')).toEqual(['2', '20', '20'])
       expect(await text('#others')).not.toContain('customer to genesis')
       expect((await balances()).map(([name]) => name)).toEqual(['shop', short])
       await page.locator('#accounts summary', { hasText: short }).click()
-      expect(await text('#accounts')).toContain(other.address)
+      await expect.poll(() => text('#accounts')).toContain(other.address)
       await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).first().click()
       await lane('99 drops').waitFor()
       expect(await page.locator('#filter').isHidden()).toBe(true)
@@ -490,7 +498,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       ['?account=rNobody', '"rNobody" is not an account']
     ]) {
       await page.goto(home() + search)
-      expect(await text('#notice')).toContain(message)
+      await expect.poll(() => text('#notice')).toContain(message)
     }
     expect(wires).toHaveLength(0)
     await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).click()

@@ -19,6 +19,8 @@ export class Funds {
   #feeDrops = usualFeeDrops
   // Payments of which it is not known yet whether they could be taken.
   #underWay = 0
+  // Payments that were ever about to be taken.
+  #begun = 0
   #roundTripMs = 0
   #lookedAt = 0
   #isLooking = false
@@ -50,6 +52,7 @@ export class Funds {
   /** A payment is about to be taken. */
   spendFee(): void {
     this.#underWay++
+    this.#begun++
     this.#drops -= this.#feeDrops
     this.#warn()
   }
@@ -64,11 +67,14 @@ export class Funds {
     this.#lookedAt = Date.now()
     this.#isLooking = true
     const began = performance.now()
+    const settled = this.#begun - this.#underWay
     try {
       const balance = Number(await this.#plugin.getBalance())
       this.#roundTripMs = Math.max(performance.now() - began, 0.9 * this.#roundTripMs)
       this.#feeDrops = await this.#askFee()
-      this.#drops = balance - this.#underWay * this.#feeDrops
+      // It may have been charged for those under way already, or not yet for those that were meanwhile: the own count knows.
+      const least = balance - (this.#begun - settled) * this.#feeDrops
+      this.#drops = Math.min(balance, Math.max(least, this.#drops))
     } finally {
       this.#isLooking = false
     }

@@ -68,7 +68,7 @@ export class AccountReader {
 
   /** The first of what has not been told; undefined if all has been. */
   async firstPage(socket: ServerSocket): Promise<Page | undefined> {
-    return this.isStarted && this.#hasUnread ? this.#page(socket) : undefined
+    return this.isStarted && this.#hasUnread ? this.#next(socket) : undefined
   }
 
   /**
@@ -83,10 +83,10 @@ export class AccountReader {
     while (socket.isOpen && (page || this.#hasUnread)) {
       const before = this.#cursor
       try {
-        page ??= await this.#page(socket)
+        page ??= await this.#next(socket)
         await this.#tell(socket, page)
         // Also past what was told of a ledger already: the rest of it stands on a later page.
-        page = page.marker === undefined ? undefined : await this.#page(socket, page.marker)
+        page = page.marker === undefined ? undefined : await this.#next(socket, page.marker)
       } catch {
         // What was told is told: the rest is asked for again.
         page = undefined
@@ -100,28 +100,26 @@ export class AccountReader {
     if (this.#socket === socket) this.#socket = undefined
   }
 
-  /** All validated transactions of the account that the server still has, the oldest first. */
-  async *history(ask: Ask): AsyncGenerator<ValidatedTransaction> {
-    let marker: unknown
-    do {
-      const page = await this.search(ask, { ...wholeHistory, marker })
-      yield* page.transactions
-      marker = page.marker
-    } while (marker !== undefined)
-  }
-
   /**
-   * Asks for a part of the account's history.
+   * Asks for a page of the account's history, the oldest first.
    *
-   * @param range - parameters of `account_tx` beside the account
+   * @param first - ledger; -1: the first that the server has, and likewise the last
+   * @param rest - further parameters of `account_tx`
    */
-  async search(ask: Ask, range: Json): Promise<Page> {
-    const request = { command: 'account_tx', account: this.#address, limit: transactionsPerPage, ...range }
-    const { ledger_index_min: first, ledger_index_max: last, transactions, marker } = await ask(request)
-    if (!isUInt32(first) || !isUInt32(last) || !Array.isArray(transactions))
+  async page(ask: Ask, first: number, last: number, rest: Json): Promise<Page> {
+    const range = {
+      ledger_index_min: first,
+      ledger_index_max: last,
+      forward: true,
+      limit: transactionsPerPage
+    }
+    const answer = await ask({ command: 'account_tx', account: this.#address, ...range, ...rest })
+    const { ledger_index_min, ledger_index_max, transactions, marker } = answer
+    if (!isUInt32(ledger_index_min) || !isUInt32(ledger_index_max) || !Array.isArray(transactions))
       throw new UnreachableError('The history that the server answered with cannot be read')
     const parsed = transactions.map(entry => parseTransaction(entry, this.#prefix))
-    return { first, last, marker, transactions: parsed.filter(transaction => transaction !== undefined) }
+    const read = parsed.filter(transaction => transaction !== undefined)
+    return { first: ledger_index_min, last: ledger_index_max, transactions: read, marker }
   }
 
   /** A transaction as it was validated; undefined if the server does not know of that. */
@@ -150,12 +148,13 @@ export class AccountReader {
     return ledgerIndex > ledger || (ledgerIndex === ledger && index > last)
   }
 
-  async #page(socket: ServerSocket, marker?: unknown): Promise<Page> {
+  /** The next page of what has not been told. */
+  async #next(socket: ServerSocket, marker?: unknown): Promise<Page> {
     const ask: Ask = request => socket.patiently(request)
     const first = this.#firstUnread
     try {
       // Up to whatever the server has published by now: it may be less than it has told of, and its answer says.
-      return await this.search(ask, { ...wholeHistory, ledger_index_min: first, marker })
+      return await this.page(ask, first, -1, { marker })
     } catch (err) {
       const code = errorCode(err) ?? ''
       // There is nothing from there on yet.
@@ -163,7 +162,7 @@ export class AccountReader {
       if (code !== 'lgrIdxMalformed') throw err
     }
     // Version 2 of the API refuses what is before all that the server has, or after it: which of them is it?
-    const all = await this.search(ask, { ...wholeHistory, limit: 1 })
+    const all = await this.page(ask, -1, -1, { limit: 1 })
     const last = all.first > first ? all.first - 1 : 0
     return { first: Math.max(first, all.first), last, transactions: [] }
   }
@@ -188,5 +187,3 @@ export class AccountReader {
     }
   }
 }
-
-const wholeHistory = { ledger_index_min: -1, ledger_index_max: -1, forward: true }

@@ -128,14 +128,18 @@ export class LedgerConnection {
     return this.#reach(socket => socket.patiently(request))
   }
 
-  /** All validated transactions of the account that the server still has, the oldest first. */
-  history(): AsyncGenerator<ValidatedTransaction> {
-    return this.#reader.history(request => this.patiently(request))
-  }
-
-  /** A part of the account's history; `range` has the parameters of `account_tx` beside the account. */
-  search(range: Json): Promise<Page> {
-    return this.#reader.search(request => this.patiently(request), range)
+  /**
+   * The account's history, the oldest first.
+   *
+   * @param first - ledger; without it, and likewise without the last, all that the server still has
+   */
+  async *history(first = -1, last = -1): AsyncGenerator<Page> {
+    let marker: unknown
+    do {
+      const page = await this.#reader.page(request => this.patiently(request), first, last, { marker })
+      yield page
+      marker = page.marker
+    } while (marker !== undefined)
   }
 
   /** A transaction as it was validated; undefined if the server does not know of that. */

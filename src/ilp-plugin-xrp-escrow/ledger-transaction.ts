@@ -22,18 +22,18 @@ export interface ValidatedTransaction {
 }
 
 export type Content =
-  | ({ kind: 'transfer'; payee: string } & TransferOnLedger)
+  | TransferContent
   | { kind: 'finish'; escrow: string; fulfillment: string }
   | { kind: 'cancel'; escrow: string }
   | { kind: 'payment'; payee: string; rejection?: Rejection; message?: WireMessage }
 
 /** A transfer that a transaction has made. */
-interface TransferOnLedger {
+export interface TransferContent {
+  kind: 'transfer'
+  payee: string
   transfer: LedgerTransfer
   /** see `termsOf` */
   terms: string
-  /** of the transaction */
-  hash: string
   /** none for a plain payment */
   escrow?: Escrow
   /** ledger time after which only a cancel is possible */
@@ -97,7 +97,7 @@ function contentOf(tx: Json, hash: string, prefix: string): Content | undefined 
       if (typeof Destination !== 'string') return undefined
       const transfer = fromTransaction(tx, prefix)
       if (!transfer) return TransactionType === 'Payment' ? paymentOf(tx, hash, Destination) : undefined
-      const common = { kind: 'transfer', payee: Destination, transfer, terms: termsOf(tx), hash } as const
+      const common = { kind: 'transfer', payee: Destination, transfer, terms: termsOf(tx) } as const
       if (TransactionType === 'Payment') return { ...common, cancelAfter: Number.POSITIVE_INFINITY }
       const sequence = tx.Sequence || tx.TicketSequence
       // What cannot be named can be neither finished nor cancelled.
@@ -120,11 +120,8 @@ function contentOf(tx: Json, hash: string, prefix: string): Content | undefined 
 
 function paymentOf({ Memos }: Json, hash: string, payee: string): Content | undefined {
   const rejection = toRejection(fromJsonMemo(Memos, memoTypes.rejection))
-  const message = toMessage(
-    fromJsonMemo(Memos, memoTypes.message),
-    fromMemos(Memos, memoTypes.messageId),
-    hash
-  )
+  const id = fromMemos(Memos, memoTypes.messageId)
+  const message = toMessage(fromJsonMemo(Memos, memoTypes.message), id, hash)
   if (!rejection && !message) return undefined
   return { kind: 'payment', payee, ...(rejection && { rejection }), ...(message && { message }) }
 }

@@ -112,16 +112,15 @@ export class LiveJobs {
   async #isInNone({ versions }: Job): Promise<boolean> {
     const lastLedgers = [...versions.values()].map(version => version.lastLedger)
     const [first, last] = [Math.min(...lastLedgers) - ledgersToLive, Math.max(...lastLedgers)]
-    let marker: unknown
-    do {
-      const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
-      const page = await this.#connection.search(range).catch(err => {
-        if (errorCode(err) === undefined) throw err
-      })
-      if (!page || page.first > first || page.last < last) return false
-      if (page.transactions.some(({ hash }) => versions.has(hash))) return false
-      marker = page.marker
-    } while (marker !== undefined)
-    return true
+    try {
+      for await (const page of this.#connection.history(first, last)) {
+        if (page.first > first || page.last < last) return false
+        if (page.transactions.some(({ hash }) => versions.has(hash))) return false
+      }
+      return true
+    } catch (err) {
+      if (errorCode(err) === undefined) throw err
+      return false
+    }
   }
 }

@@ -2,20 +2,10 @@ import { isValidClassicAddress } from 'ripple-address-codec'
 import { InvalidFieldsError } from './errors.ts'
 import { check } from './json.ts'
 import { type Wallet, walletOf } from './keys.ts'
-import type { PluginOptions, Store } from './types.ts'
+import type { PluginOptions } from './types.ts'
 
 /** What a plugin goes by, with all that was left out. */
-export interface Settings {
-  wallet: Wallet
-  server: string
-  /** what to call the server: a URL's path, parameters and credentials may be secret */
-  serverName: string
-  prefix: string
-  maxFeeDrops: number
-  sendRejections: boolean
-  rememberedTransfers: number
-  store: Store | undefined
-}
+export type Settings = ReturnType<typeof toSettings>
 
 /**
  * Checks the options. What is null counts as left out: connectors give a `_store` of null to a plugin that shall have
@@ -23,7 +13,7 @@ export interface Settings {
  *
  * @throws InvalidFieldsError
  */
-export function toSettings(asGiven: PluginOptions): Settings {
+export function toSettings(asGiven: PluginOptions) {
   const given = Object.entries(asGiven).filter(([, value]) => value !== null)
   const options = Object.fromEntries(given) as PluginOptions
   const { secret, server, address, account, prefix = 'test.crypto.xrp.', maxFeeDrops = 10_000 } = options
@@ -59,6 +49,7 @@ export function toSettings(asGiven: PluginOptions): Settings {
     )
   }
   const { protocol, host } = new URL(server)
+  // What to call the server: a URL's path, parameters and credentials may be secret.
   const serverName = `${protocol}//${host}`
   return { wallet, server, serverName, prefix, maxFeeDrops, sendRejections, rememberedTransfers, store }
 }

@@ -102,16 +102,18 @@ export class Session implements Follower {
   async findOnLedger(id: string): Promise<TransferRecord | undefined> {
     let found: TransferRecord | undefined
     try {
-      for await (const { account, hash, content } of this.connection.history()) {
-        const isOwn = account === this.address
-        if (content?.kind === 'transfer' && (content.transfer.id === id || ownId(hash) === id)) {
-          if (found && (!isOwn || found.transfer.from.endsWith(this.address))) continue
-          found = { ...content, state: 'prepared', transfer: { ...content.transfer, id } }
+      for await (const { transactions } of this.connection.history()) {
+        for (const { account, hash, content } of transactions) {
+          const isEnd = content?.kind === 'finish' || content?.kind === 'cancel'
+          if (content?.kind === 'transfer' && (content.transfer.id === id || ownId(hash) === id)) {
+            const isOwn = account === this.address
+            if (found && (!isOwn || found.transfer.from.endsWith(this.address))) continue
+            found = { ...content, state: 'prepared', transfer: { ...content.transfer, id } }
+          } else if (isEnd && found?.escrow && content.escrow === nameOf(found.escrow)) {
+            found.state = content.kind === 'finish' ? 'fulfilled' : 'cancelled'
+            if (content.kind === 'finish') found.fulfillment = content.fulfillment
+          }
         }
-        if (!found?.escrow || (content?.kind !== 'finish' && content?.kind !== 'cancel')) continue
-        if (content.escrow !== nameOf(found.escrow)) continue
-        found.state = content.kind === 'finish' ? 'fulfilled' : 'cancelled'
-        if (content.kind === 'finish') found.fulfillment = content.fulfillment
       }
     } catch (err) {
       throw refused(`Transfer "${id}" cannot be looked for on the ledger`, err)

@@ -150,19 +150,18 @@ export class Stock {
       const some = escrows.splice(0, next < 0 ? escrows.length : next)
       const wanted = new Map(some.map(escrow => [escrow.hash, escrow]))
       const last = (some.at(-1) as OpenEscrow).ledgerIndex
-      let marker: unknown
-      do {
-        const range = { ledger_index_min: first, ledger_index_max: last, forward: true, marker }
-        const generation = this.#generation
+      const generation = this.#generation
+      try {
+        for await (const { transactions } of this.#connection.history(first, last)) {
+          const found = transactions.filter(({ hash }) => wanted.delete(hash))
+          await this.#takeUp(found, generation)
+          this.#listener.onProgress({ escrows: all, read: all - left + some.length - wanted.size })
+          if (wanted.size === 0) break
+        }
+      } catch (err) {
         // What a server refuses to tell is asked for in another way, or later.
-        const page = await this.#connection.search(range).catch(err => {
-          if (errorCode(err) === undefined) throw err
-        })
-        const found = page?.transactions.filter(({ hash }) => wanted.delete(hash)) ?? []
-        await this.#takeUp(found, generation)
-        this.#listener.onProgress({ escrows: all, read: all - left + some.length - wanted.size })
-        marker = page?.marker
-      } while (marker !== undefined && wanted.size > 0)
+        if (errorCode(err) === undefined) throw err
+      }
       left -= some.length
       for (const [hash, escrow] of wanted) this.#unread.set(hash, escrow)
       this.#listener.onProgress({ escrows: all, read: all - left })

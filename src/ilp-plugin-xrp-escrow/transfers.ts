@@ -3,12 +3,12 @@ import { UnreachableError } from './errors.ts'
 import type { Order } from './job.ts'
 import type { ClosedLedger } from './known-ledgers.ts'
 import {
-  type Content,
   type Escrow,
   isOwnId,
   nameOf,
   ownId,
   type Rejection,
+  type TransferContent,
   type ValidatedTransaction
 } from './ledger-transaction.ts'
 import { memoTypes, toMemos } from './memos.ts'
@@ -38,8 +38,6 @@ interface TransfersHost {
   noteToSelf(id: string): unknown
   tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
 }
-
-type TransferContent = Extract<Content, { kind: 'transfer' }>
 
 /**
  * The life of each transfer of an account, from "seen on the ledger" to "over". Inside the plugin a transfer is its

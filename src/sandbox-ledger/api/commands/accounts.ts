@@ -46,7 +46,7 @@ const accountFlags = Object.entries({
 })
 
 /** An account that must be there, in the ledger that is asked; which one that is goes with the refusal of an address. */
-function findAccount(request: Request, names: string[], refusesWithLedger = true) {
+function findAccount(request: Request, names = ['account'], refusesWithLedger = true) {
   const text = readAccountText(request.params, ...names)
   const { state, fields } = findLedger(request)
   const account = parseAddress(text, refusesWithLedger ? fields : {})
@@ -100,7 +100,7 @@ function readTypes(params: Json): (entry: LedgerEntry) => boolean {
 
 const accountObjects: Command = request => {
   const { params } = request
-  const { account, state, fields } = findAccount(request, ['account'])
+  const { account, state, fields } = findAccount(request)
   const isWanted = readTypes(params)
   const limit = readLimit(params, 200)
   const { marker } = params
@@ -253,7 +253,7 @@ const depositAuthorized: Command = request => {
 }
 
 /** The ledgers to search, from the bounds or the one ledger in a request; all, if it names none. */
-function readRange({ params, apiVersion, ledger }: Request): () => { min: number; max: number } {
+function readRange({ params, apiVersion, ledger }: Request): { min: number; max: number } {
   const { ledger_index_min, ledger_index_max, ledger_index, ledger_hash } = params
   const first = ledger.history.first.header.ledgerIndex
   const last = ledger.closedHeader.ledgerIndex
@@ -265,24 +265,19 @@ function readRange({ params, apiVersion, ledger }: Request): () => { min: number
       value === undefined || asInt(value) < 0 ? open : asUint(value)
     const min = bound(ledger_index_min, 0)
     const max = bound(ledger_index_max, 2 ** 32 - 1)
-    return () => {
-      const isBeyond = (max > last && max < 2 ** 32 - 1) || (min < first && min !== 0)
-      if (apiVersion > 1 && isBeyond) throw rpcError('lgrIdxMalformed')
-      const range = { min: Math.max(min, first), max: Math.min(max, last) }
-      if (range.max < range.min) throw rpcError(apiVersion === 1 ? 'lgrIdxsInvalid' : 'invalidLgrRange')
-      return range
-    }
+    const isBeyond = (max > last && max < 2 ** 32 - 1) || (min < first && min !== 0)
+    if (apiVersion > 1 && isBeyond) throw rpcError('lgrIdxMalformed')
+    const range = { min: Math.max(min, first), max: Math.min(max, last) }
+    if (range.max < range.min) throw rpcError(apiVersion === 1 ? 'lgrIdxsInvalid' : 'invalidLgrRange')
+    return range
   }
-  if (ledger_hash === undefined && ledger_index === undefined) return () => ({ min: first, max: last })
-  if (ledger_hash !== undefined) {
-    const hash = readLedgerHash(ledger_hash)
-    return () => rangeOf(ledgerByHash(ledger, hash))
-  }
+  if (ledger_hash !== undefined) return rangeOf(ledgerByHash(ledger, readLedgerHash(ledger_hash)))
+  if (ledger_index === undefined) return { min: first, max: last }
   const isNumeric = typeof ledger_index === 'number' || typeof ledger_index === 'boolean'
   const index = isNumeric ? asUint(ledger_index) : asText(ledger_index)
   if (typeof index === 'string' && !['', 'current', 'closed', 'validated'].includes(index))
     throw rpcError('invalidParams', 'ledger_index string malformed')
-  return () => rangeOf(ledgerByIndex(ledger, index))
+  return rangeOf(ledgerByIndex(ledger, index))
 }
 
 function rangeOf({ closed }: FoundLedger) {
@@ -299,14 +294,13 @@ const accountTx: Command = request => {
   const forward = readStrictFlag(request, 'forward')
   const limit = asUint(params.limit)
   const account = parseAddress(readAccountText(params, 'account'))
-  const range = readRange(request)
   const marker = params.marker as Json | undefined
   if (marker !== undefined && !(isUint(marker?.ledger) && isUint(marker?.seq)))
     throw rpcError(
       'invalidParams',
       'invalid marker. Provide ledger index via ledger field, and transaction sequence number via seq field'
     )
-  const { min, max } = range()
+  const { min, max } = readRange(request)
   const { transactions, next } = ledger.history.accountTransactions(account, {
     min,
     max,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
 import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
+import type { Json } from './api/rpc.ts'
 import { genesis } from './ledger/genesis.ts'
 import { hashPrefix, toHex } from './ledger/hashes.ts'
 import type { Ledger } from './ledger/ledger.ts'
@@ -44,12 +45,7 @@ const quoted = (value: unknown) => JSON.stringify(value).slice(0, 100)
  * Source: xrpl.js, Wallet/fundWallet.ts.
  */
 export function fundFromFaucet(ledger: Ledger, body: unknown) {
-  const { destination, xrpAmount = DEFAULT_XRP } = (
-    typeof body === 'object' && body !== null ? body : {}
-  ) as {
-    destination?: unknown
-    xrpAmount?: unknown
-  }
+  const { destination, xrpAmount = DEFAULT_XRP } = Object(body) as Json
   const amount = typeof xrpAmount === 'string' || typeof xrpAmount === 'number' ? Number(xrpAmount) : 0
   if (!(amount > 0 && amount <= MAX_XRP))
     throw new FaucetError(`Invalid amount ${quoted(xrpAmount)}: ask for up to ${MAX_XRP} XRP`)

@@ -43,7 +43,7 @@ function range(name: 'sequence' | 'ticket', numbers: number[]): Json {
 
 /** What of an account waits, as `account_info` with `queue` answers. */
 export function accountQueue(ledger: Ledger, account: string): Json {
-  const list = ledger.queued(account)
+  const list = ledger.queue.list(account)
   if (list.length === 0) return { txn_count: 0 }
   const transactions = list.map(one => {
     const { Sequence: seq, TicketSequence: ticket } = one.fields
@@ -70,7 +70,7 @@ export function wholeQueue(
   ledger: Ledger,
   shape: { apiVersion: ApiVersion; binary: boolean; expand: boolean }
 ): Json[] {
-  const list = ledger.queued().map(one => {
+  const list = ledger.queue.list().map(one => {
     const tx = shape.expand ? openItem(one, shape) : one.hash
     return {
       ...waiting(one, ledger),

@@ -15,6 +15,7 @@ import {
 } from './history.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
 import { byNumber, canonicalOrder, numberOf } from './order.ts'
+import { PriceQueue } from './price-queue.ts'
 import { lengthPrefix, serialize } from './serialize.ts'
 import { accountOf, type LedgerEntry, newAccount, type State, View } from './state.ts'
 import { Submitted } from './submitted.ts'
@@ -38,16 +39,10 @@ const HOLD_LEDGERS = 7
 const MAX_HELD = 10_000
 const MAX_LOCAL_BYTES = 16 * 1024 * 1024
 
-// How the price of the open ledger rises, and what may wait for it to fall. Source: rippled, app/misc/TxQ.h.
+/** How the price of the open ledger rises. Source: rippled, app/misc/TxQ.h. */
 const ESCALATION = 500
 /** The level of a transaction that pays just what it costs at least. */
 export const REFERENCE_LEVEL = 256
-const QUEUE_LEDGERS = 20
-const MIN_QUEUE_SIZE = 2000
-const MIN_QUEUED_LEDGERS = 2
-const MAX_QUEUED_PER_ACCOUNT = 10
-/** By how much a queued transaction has to outbid the one that it replaces, in percent. */
-const REPLACEMENT_PERCENT = 25
 
 export interface LedgerOptions {
   fees: Fees
@@ -127,12 +122,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #localBytes = 0
   /** Those of them that wait for something since the last close, by account. */
   readonly #held = new Map<string, Transaction[]>()
-  /** Those of them that wait for a lower price, by account and by what they use up. */
-  readonly #queued = new Map<string, Map<number, Transaction>>()
+  /** Those of them that wait for a lower price. */
+  readonly queue: PriceQueue
 
   constructor({ fees, networkId, historyLimit, now, openLedgerLimit, past = [] }: LedgerOptions) {
     super()
     this.openLedgerLimit = openLedgerLimit
+    this.queue = new PriceQueue(openLedgerLimit)
     this.fees = fees
     this.networkId = networkId
     this.history = new History(historyLimit)
@@ -264,17 +260,18 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   #applyToOpen(transaction: Transaction, failHard: boolean): { result: EngineResult; applied: boolean } {
     const { fields } = transaction
-    const outcome = applyTransaction(transaction, this.#openView, this.#context(true), { retry: failHard })
-    const queue = this.#queued.get(fields.Account)
+    const context = this.#context(true)
+    const outcome = applyTransaction(transaction, this.#openView, context, { retry: failHard })
+    const wait = () => ({ result: this.queue.add(transaction, this.#openView, context), applied: false })
     if (!outcome.applied) {
-      const follows = outcome.result === 'terPRE_SEQ' && queue?.has(fields.Sequence - 1)
-      return follows && !failHard ? { result: this.#queue(transaction), applied: false } : outcome
+      const follows = outcome.result === 'terPRE_SEQ' && this.queue.has(fields.Account, fields.Sequence - 1)
+      return follows && !failHard ? wait() : outcome
     }
     if (BigInt(fields.Fee) * BigInt(REFERENCE_LEVEL) < this.openLedgerCost(fields))
-      return { result: failHard ? 'telCAN_NOT_QUEUE' : this.#queue(transaction), applied: false }
+      return failHard ? { result: 'telCAN_NOT_QUEUE', applied: false } : wait()
     outcome.view.commitTo(this.#openView)
     this.#openTransactions.set(transaction.hash, transaction)
-    queue?.delete(numberOf(fields))
+    this.queue.delete(fields)
     this.#remember(transaction)
     return outcome
   }
@@ -289,45 +286,6 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   openLedgerCost(fields: TransactionFields): bigint {
     const least = minimumFee(fields, this.fees, accountOf(this.open, fields.Account))
     return BigInt(this.openLedgerLevel) * BigInt(least)
-  }
-
-  /** What waits for a lower price: all of it, or an account's; by account and then by sequence or ticket. */
-  queued(account?: string): Transaction[] {
-    const queues = account === undefined ? this.#queued.values() : [this.#queued.get(account) ?? new Map()]
-    return [...queues].flatMap(queue => canonicalOrder(queue.values(), Buffer.alloc(20)))
-  }
-
-  /** How many wait because the open ledger costs more than they pay. */
-  get queueSize(): number {
-    return [...this.#queued.values()].reduce((sum, { size }) => sum + size, 0)
-  }
-
-  /** Whether a transaction that pays too little for now may wait. Source: rippled, app/misc/detail/TxQ.cpp. */
-  #queue(transaction: Transaction): EngineResult {
-    const { fields } = transaction
-    const { Account, LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
-    const number = numberOf(fields)
-    const queue = this.#queued.get(Account) ?? new Map<number, Transaction>()
-    const replaced = queue.get(number)
-    const others = [...queue.values()].filter(other => other !== replaced)
-    if (replaced && !this.#outbids(fields, replaced.fields)) return 'telCAN_NOT_QUEUE_FEE'
-    if (LastLedgerSequence < this.openIndex + MIN_QUEUED_LEDGERS || fields.AccountTxnID !== undefined)
-      return 'telCAN_NOT_QUEUE'
-    if (!replaced && queue.size >= MAX_QUEUED_PER_ACCOUNT) return 'telCAN_NOT_QUEUE_FULL'
-    const inFlight = others.reduce((sum, other) => sum + BigInt(other.fields.Fee), 0n)
-    const balance = BigInt(accountOf(this.open, Account)?.Balance ?? 0)
-    if (others.length > 0 && (inFlight >= balance || inFlight >= BigInt(this.fees.reserveBase)))
-      return 'telCAN_NOT_QUEUE_BALANCE'
-    const room = Math.max(QUEUE_LEDGERS * this.openLedgerLimit, MIN_QUEUE_SIZE)
-    if (!replaced && this.queueSize >= room) return 'telCAN_NOT_QUEUE_FULL'
-    queue.set(number, transaction)
-    this.#queued.set(Account, queue)
-    return 'terQUEUED'
-  }
-
-  #outbids(fields: TransactionFields, other: TransactionFields): boolean {
-    const level = (of: TransactionFields) => Number(of.Fee) / minimumFee(of, this.fees)
-    return level(fields) * 100 > level(other) * (100 + REPLACEMENT_PERCENT)
   }
 
   /**
@@ -478,7 +436,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.#openView = new View(this.validated)
     this.#openTransactions = new Map()
     this.#held.clear()
-    this.#queued.clear()
+    this.queue.clear()
     const waiting = [...this.#locals.values()].map(({ transaction }) => transaction)
     for (const transaction of canonicalOrder(waiting, Buffer.alloc(32))) this.#applyOrHold(transaction)
   }

@@ -100,7 +100,7 @@ const fee: Command = ({ ledger }) => {
   const level = String(REFERENCE_LEVEL)
   return {
     current_ledger_size: String(ledger.openTransactions.size),
-    current_queue_size: String(ledger.queueSize),
+    current_queue_size: String(ledger.queue.size),
     drops: {
       base_fee: base,
       median_fee: String(ledger.fees.base * 500),

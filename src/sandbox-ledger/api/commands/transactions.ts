@@ -62,7 +62,7 @@ const submit: Command = request => {
   }
   if (result === 'temBAD_SIGNATURE') return answer
   const sequence = accountOf(ledger.open, fields.Account)?.Sequence ?? 0
-  const waiting = new Set(ledger.queued(fields.Account).map(one => one.fields.Sequence))
+  const waiting = new Set(ledger.queue.list(fields.Account).map(one => one.fields.Sequence))
   let available = sequence
   while (waiting.has(available)) available++
   answer.account_sequence_available = available

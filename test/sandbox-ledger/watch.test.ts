@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import axe from 'axe-core'
 import { serializeIlpPayment } from 'ilp-packet'
 import type { Browser, Page, WebSocketRoute } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
 import { noChromium, openChromium } from '../support/chromium.ts'
@@ -21,6 +21,7 @@ const packet = (paymentId: number) =>
     amount: '10',
     data: Buffer.alloc(0)
   }).toString('base64url')
+const desktop = { width: 1280, height: 800 }
 const toHex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
 
 interface Escrow {
@@ -111,37 +112,46 @@ class Users {
 
 describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : 'The page to watch', () => {
   let browser: Browser
-  let shared: Page
   let page: Page
   let users: Users
   /** What the browser had to say, and where it went. */
   let complaints: string[]
   let requests: string[]
+  /** Does with a connection of a routed page what the test wants. */
+  let onWire: (wire: WebSocketRoute) => void
 
-  /** A page of its own for a test that bends its surroundings; the others share one, which costs less. */
-  async function ownPage(viewport = { width: 1280, height: 800 }) {
-    page = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport })
-    page.on('console', message => complaints.push(message.text()))
-    page.on('pageerror', error => complaints.push(String(error)))
-    page.on('request', request => requests.push(request.url()))
-    return page
+  // One page of each kind for all tests: as it is, with its connections routed, and with its clock in hand besides.
+  // Each costs processes of its own.
+  const pages = new Map<string, Page>()
+
+  async function usePage(kind: 'plain' | 'routed' | 'timed') {
+    page = pages.get(kind) ?? (await openPage(kind))
+    pages.set(kind, page)
+  }
+
+  async function openPage(kind: 'plain' | 'routed' | 'timed') {
+    const opened = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport: desktop })
+    opened.on('console', message => complaints.push(message.text()))
+    opened.on('pageerror', error => complaints.push(String(error)))
+    opened.on('request', request => requests.push(request.url()))
+    if (kind === 'timed') await opened.clock.install()
+    if (kind !== 'plain') await opened.routeWebSocket(/^ws:/, wire => onWire(wire))
+    return opened
   }
 
   beforeAll(async () => {
     browser = await openChromium()
-    shared = await ownPage()
   })
   afterAll(() => browser?.close())
 
   beforeEach(async () => {
     users = await Users.start()
-    page = shared
     complaints = []
     requests = []
+    await usePage('plain')
   })
   afterEach(async () => {
-    if (page === shared) await page.goto('about:blank')
-    else await page.close()
+    await page.goto('about:blank')
     await users.stop()
     expect(complaints).toEqual([])
   })
@@ -171,8 +181,8 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
   /** Stands between the page and the ledger: asks for another API version, turns the order, lets nobody through. */
   async function intercept({ apiVersion = 1, holdBack = '' } = {}) {
     const wires = Object.assign([] as WebSocketRoute[], { isCut: false })
-    await ownPage()
-    await page.routeWebSocket(/^ws:/, wire => {
+    await usePage('routed')
+    onWire = wire => {
       if (wires.isCut) {
         wire.close()
         return
@@ -188,7 +198,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
         if (isHeld) held.push(message.toString())
         else for (const next of [message, ...(message.includes('EscrowFinish') ? held : [])]) wire.send(next)
       })
-    })
+    }
     return wires
   }
 
@@ -525,12 +535,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
     ]
   ])('gives up a server that %s', async (_, answer, sentence) => {
     let connections = 0
-    await ownPage()
-    await page.clock.install()
-    await page.routeWebSocket(/^ws:/, wire => {
+    await usePage('timed')
+    onWire = wire => {
       connections++
       wire.onMessage(message => wire.send(answer(message.toString())))
-    })
+    }
     await page.goto(`${home()}?account=${shop.address}`)
     await expect.poll(() => text('#notice')).toContain(sentence)
     await page.clock.fastForward('05:00')
@@ -539,12 +548,11 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
 
   it('gives up a server that is not there after a few tries', async () => {
     let connections = 0
-    await ownPage()
-    await page.clock.install()
-    await page.routeWebSocket(/^ws:/, wire => {
+    await usePage('timed')
+    onWire = wire => {
       connections++
       wire.close()
-    })
+    }
     await page.goto(`${home()}?server=ws://example.com&account=${shop.address}`)
     const forward = async () => {
       await page.clock.runFor(20_000)
@@ -584,7 +592,8 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
   })
 
   it('fits a telephone of 360 pixels, the payments first', async () => {
-    await ownPage({ width: 360, height: 640 })
+    await page.setViewportSize({ width: 360, height: 640 })
+    onTestFinished(() => page.setViewportSize(desktop))
     await users.fulfill(await users.make({ memos: { [ilpMemo]: packet(7), type: 'x'.repeat(500) } }))
     users.close()
     await open()
@@ -621,7 +630,7 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
 
   it('leaves axe nothing to find, in light and dark, with payments, without, and where it gives up', async () => {
     const findings = async () => {
-      await page.evaluate(axe.source)
+      if (await page.evaluate('!window.axe')) await page.evaluate(axe.source)
       const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults
       return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
     }

@@ -9,9 +9,7 @@ const pageName = (page: number) => page.toString(16)
 
 function page(state: State, root: string, number: number): { index: string; node: DirectoryNode } {
   const index = indexOf.directoryPage(root, number)
-  const node = readEntry(state, 'DirectoryNode', index)
-  if (!node) throw new Error(`Page ${number} of the directory "${root}" is missing`)
-  return { index, node }
+  return { index, node: readEntry(state, 'DirectoryNode', index) as DirectoryNode }
 }
 
 /**

@@ -56,14 +56,14 @@ function owners(entry: LedgerEntry): string[] {
 function thread(view: View, changes: Map<string, Change>, place: Place) {
   const threaded = new Set<string>()
   for (const [index, { before, after }] of changes) {
-    if (after && 'PreviousTxnID' in after) threaded.add(index)
+    if (after) threaded.add(index)
     if (!before || !after) {
       for (const owner of owners((before ?? after) as LedgerEntry)) threaded.add(indexOf.account(owner))
     }
   }
   for (const index of threaded) {
     const entry = view.read(index)
-    if (!entry || !('PreviousTxnID' in entry)) continue
+    if (!entry) continue
     const { hash: PreviousTxnID, ledgerIndex: PreviousTxnLgrSeq } = place
     const after = { ...entry, PreviousTxnID, PreviousTxnLgrSeq }
     view.write(index, after)
@@ -79,11 +79,8 @@ function affectedNode(index: string, { before, after }: Change): Metadata['Affec
     return { CreatedNode: { ...node, NewFields: pick(after as LedgerEntry, wanted) } }
   }
   if (!after) return { DeletedNode: { ...node, FinalFields: pick(before, () => true) } }
-  const previous = 'PreviousTxnID' in before &&
-    before.PreviousTxnLgrSeq > 0 && {
-      PreviousTxnID: before.PreviousTxnID,
-      PreviousTxnLgrSeq: before.PreviousTxnLgrSeq
-    }
+  const { PreviousTxnID, PreviousTxnLgrSeq } = before
+  const previous = PreviousTxnLgrSeq > 0 && { PreviousTxnID, PreviousTxnLgrSeq }
   const old = before as unknown as Record<string, unknown>
   const now = after as unknown as Record<string, unknown>
   const changed = Object.keys(pick(before, name => !threading.has(name) && old[name] !== now[name]))

@@ -1,5 +1,4 @@
-import type { ValidatedTransaction } from '../../ledger/history.ts'
-import { fieldsOf } from '../../ledger/history.ts'
+import { fieldsOf, type ValidatedTransaction } from '../../ledger/history.ts'
 import { wholeQueue } from '../queue.ts'
 import { asFlag, asText, asUint, type Command, findLedger, parseHash, RpcError, rpcError } from '../rpc.ts'
 import { headerBlob, ledgerJson, transactionEntry, versionedFields } from '../shapes.ts'
@@ -17,15 +16,10 @@ const ledger: Command = request => {
   readEntryType(params)
   if (asFlag(params.queue) && closed) throw rpcError('invalidParams')
   const full = asFlag(params.full)
-  const json = ledgerJson(ledger, closed, {
-    apiVersion,
-    binary: asFlag(params.binary),
-    expand: full || asFlag(params.expand),
-    full,
-    transactions: full || asFlag(params.transactions)
-  })
+  const [expand, transactions] = [full || asFlag(params.expand), full || asFlag(params.transactions)]
+  const shape = { apiVersion, binary: asFlag(params.binary), expand, full, transactions }
+  const json = ledgerJson(ledger, closed, shape)
   if (full || asFlag(params.accounts)) json.accountState = accountState(request, found)
-  const shape = { apiVersion, binary: asFlag(params.binary), expand: full || asFlag(params.expand) }
   const queue_data = asFlag(params.queue) ? wholeQueue(ledger, shape) : []
   return { ledger: json, ...(queue_data.length > 0 && { queue_data }), ...fields }
 }

@@ -72,8 +72,7 @@ export function updateAccount(
   address: string,
   change: (account: AccountRoot) => Partial<AccountRoot>
 ) {
-  const account = accountOf(view, address)
-  if (!account) throw new Error(`The account "${address}" is gone in the middle of a transaction`)
+  const account = accountOf(view, address) as AccountRoot
   view.write(indexOf.account(address), { ...account, ...change(account) })
 }
 

@@ -191,7 +191,7 @@ describe('streaming-shop, whose letters go out before they are paid for', () => 
     const run = stage.run('src/streaming-shop.ts', { TEST_LEDGER: far.url, PORT: '0' })
     const stream = await LetterStream.open((await run.says(/Visit (http:\S+)/))[1] as string)
     const offer = parsePay(stream.pay)
-    const payments = Array.from({ length: 100 }, (_, paymentId) =>
+    const payments = Array.from({ length: 40 }, (_, paymentId) =>
       payer.prepare(offer, '10', { paymentId, expiresInMs: 32_000 })
     )
     await Promise.all(payments)

@@ -56,6 +56,6 @@ plugin.on('outgoing_fulfill', function (transfer) {
   payments.taken(transfer)
 })
 
-res.body.pipe(lettersOnly(payments)).pipe(process.stdout)
-res.body.on('end', () => end(1, 'The shop ended the stream'))
-res.body.on('error', () => end(1, 'The shop went away in the middle of the stream'))
+res.body?.pipe(lettersOnly(payments)).pipe(process.stdout)
+res.body?.on('end', () => end(1, 'The shop ended the stream'))
+res.body?.on('error', () => end(1, 'The shop went away in the middle of the stream'))

@@ -1,7 +1,5 @@
-import { once } from 'node:events'
-import http, { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http'
-import https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
+import fetch, { type RequestInit, type Response } from 'node-fetch'
 import { end } from '../terminal/ending.ts'
 import { printable } from '../terminal/printable.ts'
 
@@ -33,30 +31,13 @@ export function toShopUrl(text: string): string {
 }
 
 // How a request ends when the line is cut, for example by a shop that was asleep and takes it for one that is late.
-const cutLine = new Set(['ECONNRESET', 'EPIPE'])
+const cutLine = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
 
-/** What a shop answers. */
-interface Answer {
-  url: string
-  status: number
-  headers: IncomingHttpHeaders
-  body: IncomingMessage
-}
-
-/**
- * Asks a shop, on a connection of its own. No redirect is followed: it would take the shared secret, and with it the
- * client's credit, to somewhere else.
- */
-async function ask(url: string, options: RequestOptions): Promise<Answer> {
-  const request = (url.startsWith('https:') ? https : http).get(url, { agent: false, ...options })
-  const [body] = (await once(request, 'response')) as [IncomingMessage]
-  // From here on, what goes wrong is told by the body.
-  request.on('error', () => {})
-  return { url, status: body.statusCode ?? 0, headers: body.headers, body }
-}
+// A redirect would take the shared secret, and with it the client's credit, to somewhere else.
+const redirect = 'manual'
 
 /** Makes the first request, as soon as there is a shop to answer it. */
-export async function findShop(shopUrl: string): Promise<Answer> {
+export async function findShop(shopUrl: string): Promise<Response> {
   let hasSaidSo = false
   const waitFor = async (what: string, ms: number) => {
     if (!hasSaidSo) console.log(what)
@@ -67,7 +48,7 @@ export async function findShop(shopUrl: string): Promise<Answer> {
     const patience = new AbortController()
     const timer = setTimeout(() => patience.abort(), answerTimeoutMs)
     try {
-      const res = await ask(shopUrl, { signal: patience.signal })
+      const res = await fetch(shopUrl, { redirect, signal: patience.signal })
       const seconds = retryAfterSeconds(res)
       if (!seconds) return res
       const reason = printable(await bodyOf(res), 200)
@@ -89,15 +70,11 @@ export async function findShop(shopUrl: string): Promise<Answer> {
  * @param fulfillment - of the payment: what a shop of 2017 knows it by, if it does not know the `Pay-Token`
  * @returns what the shop answered, made safe to print
  */
-export async function fetchLetter(
-  shopUrl: string,
-  options: RequestOptions,
-  fulfillment: string
-): Promise<string> {
+export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillment: string): Promise<string> {
   let url = shopUrl
   for (;;) {
     try {
-      const res = await ask(url, options)
+      const res = await fetch(url, { redirect, ...init })
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
       const seconds = retryAfterSeconds(res)
@@ -113,18 +90,18 @@ export async function fetchLetter(
 }
 
 /** When a shop that cannot answer just now wants to be asked again; undefined if it does not say that. */
-function retryAfterSeconds({ status, headers }: Answer): number | undefined {
-  const header = headers['retry-after']
-  if (status !== 503 || header === undefined) return undefined
+function retryAfterSeconds(res: Response): number | undefined {
+  const header = res.headers.get('Retry-After')
+  if (res.status !== 503 || header === null) return undefined
   // It may be a date as well (RFC 9110, 10.2.3): it is not worth to be exact about.
   const seconds = Number(header) > 0 ? Number(header) : 1
   return Math.min(seconds, maxRetryAfterSeconds)
 }
 
 /** Reads a short answer; rejects when it is not short. */
-async function bodyOf(res: Answer): Promise<string> {
+async function bodyOf(res: Response): Promise<string> {
   let body = ''
-  for await (const chunk of res.body) {
+  for await (const chunk of res.body ?? []) {
     body += chunk
     if (body.length > maxBodyBytes) throw new Error('its answer is far too long')
   }
@@ -143,13 +120,13 @@ async function bodyOf(res: Answer): Promise<string> {
  * @see Interledger RFC 0014 (HTTP-ILP), draft 2
  */
 export async function checkOffer(
-  res: Answer,
+  res: Response,
   status: number,
   maxPrice: number,
   prefix: string
 ): Promise<[scheme: string, amount: string, address: string, sharedSecret: string]> {
-  const pay = res.headers.pay?.toString()
-  if (pay === undefined) {
+  const pay = res.headers.get('Pay')
+  if (pay === null) {
     return end(
       1,
       `${res.url} is no letter shop: its answer (${res.status}) has no Pay header. Look at SHOP_URL`
@@ -191,8 +168,6 @@ export async function checkOffer(
       `The shop asks ${amount} drops for a letter, more than the ${maxPrice} that maxPrice at the top of the script allows`
     )
   }
-  // What is said to people beside the price, nobody reads.
-  if (status !== 200) res.body.destroy()
   return [scheme, amount, address, sharedSecret]
 }
 

@@ -48,6 +48,9 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** The locks that this process has. */
+const ownLocks = new Set<string>()
+
 /** A file with a line for each ledger, which no other sandbox may write to at the same time. */
 export class Journal {
   readonly #file: string
@@ -57,18 +60,20 @@ export class Journal {
   constructor(name: string) {
     this.#file = fileAt(name)
     this.#lock = `${this.#file}.lock`
-    // Who was killed has left its lock.
     const owner = existsSync(this.#lock) ? Number(readFileSync(this.#lock, 'utf8')) : 0
-    if (isRunning(owner))
+    // Who was killed has left its lock. In a container it may have had the number of this process.
+    if (owner === process.pid ? ownLocks.has(this.#lock) : isRunning(owner))
       throw new Error(
         `The sandbox ledger of process ${owner} keeps its state in "${name}": stop it, or name another file (if there is none, remove "${this.#lock}")`
       )
     rmSync(this.#lock, { force: true })
     writeFileSync(this.#lock, String(process.pid), { flag: 'wx' })
+    ownLocks.add(this.#lock)
   }
 
   /** Lets others have the file. */
   release() {
+    ownLocks.delete(this.#lock)
     rmSync(this.#lock, { force: true })
   }
 

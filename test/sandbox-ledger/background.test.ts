@@ -235,6 +235,7 @@ describe('with a state file', () => {
     await expect(Bench.start({ stateFile: file })).rejects.toThrow(`of process ${process.pid} keeps`)
     await bench.stop()
 
+    writeFileSync(`${file}.lock`, String(process.pid)) // of another time, in a container
     const again = await Bench.start({ stateFile: file })
     expect(again.sandbox.ledger.closedHeader).toEqual(closedHeader)
     expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(closedHeader.ledgerIndex)

@@ -25,10 +25,6 @@ export const deliberateDifferences: Difference[] = [
     why: "It is rippled's answer for what a network has not enabled."
   },
   {
-    what: 'Flags of accounts that are about tokens are kept, without the rules of who may set and clear them; no minter.',
-    why: 'There are no tokens.'
-  },
-  {
     what: 'The server signs nothing: a secret in a request gets notSupported.',
     why: 'Public servers answer so; everybody should sign at home.'
   },

@@ -46,6 +46,7 @@ const messages = {
   telWRONG_NETWORK: 'Transaction specifies a Network ID that differs from that of the local node.',
 
   temBAD_AMOUNT: 'Malformed: Bad amount.',
+  temBAD_CURRENCY: 'Malformed: Bad currency.',
   temBAD_EXPIRATION: 'Malformed: Bad expiration.',
   temBAD_FEE: 'Invalid fee, negative or not XRP.',
   temBAD_REGKEY: 'Malformed: Regular key cannot be same as master key.',

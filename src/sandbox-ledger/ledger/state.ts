@@ -21,6 +21,7 @@ export interface AccountRoot {
   Domain?: string | undefined
   TransferRate?: number | undefined
   TickSize?: number | undefined
+  NFTokenMinter?: string | undefined
 }
 
 export interface Escrow {

@@ -49,6 +49,7 @@ export interface TransactionFields {
   Domain?: string
   TransferRate?: number
   TickSize?: number
+  NFTokenMinter?: string
 }
 
 export interface Transaction {
@@ -131,9 +132,11 @@ const isMpt = (amount: unknown) => typeof amount === 'object' && 'mpt_issuance_i
 
 // Source: rippled, protocol/impl/STTx.cpp, passesLocalChecks.
 function checkLocally(fields: TransactionFields) {
-  const { TransactionType, Memos, Amount, Fee, Account, Destination, Owner, RegularKey } = fields
+  const { TransactionType, Memos, Amount, Fee, Account, Destination, Owner, RegularKey, NFTokenMinter } =
+    fields
   if (Memos) checkMemos(Memos)
-  if ([Account, Destination, Owner, RegularKey].includes('')) reject('An account field is invalid.')
+  if ([Account, Destination, Owner, RegularKey, NFTokenMinter].includes(''))
+    reject('An account field is invalid.')
   if (isMpt(Fee) || (TransactionType !== 'Payment' && Amount && isMpt(Amount)))
     reject('Amount can not be MPT.')
 }

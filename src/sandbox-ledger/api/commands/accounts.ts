@@ -247,7 +247,16 @@ const depositAuthorized: Command = request => {
   if (!accountOf(state, source_account)) throw rpcError('srcActNotFound', undefined, fields)
   const destination = accountOf(state, destination_account)
   if (!destination) throw rpcError('dstActNotFound', undefined, fields)
-  if (params.credentials !== undefined) throw rpcError('badCredentials', "credentials don't exist", fields)
+  const { credentials } = params
+  if (credentials !== undefined) {
+    const refuse = (wanted: string) => expectedField('credentials', wanted)
+    if (!Array.isArray(credentials) || credentials.length === 0)
+      throw refuse('is non-empty array of CredentialID(hash256)')
+    if (credentials.length > 8) throw refuse('array too long')
+    if (!credentials.every(id => typeof id === 'string' && parseHash(id)))
+      throw refuse('an array of CredentialID(hash256)')
+    throw rpcError('badCredentials', "credentials don't exist", fields)
+  }
   const deposit_authorized = source_account === destination_account || !hasFlag(destination, lsf.depositAuth)
   return { source_account, destination_account, deposit_authorized, ...fields }
 }

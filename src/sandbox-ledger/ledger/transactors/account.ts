@@ -5,26 +5,31 @@ import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
 import { hasFlag, lsf, type Transactor, updateAccount } from './transactor.ts'
 
-const asf = { requireAuth: 2, disableMaster: 4, accountTxnId: 5 }
+const asf = {
+  requireAuth: 2,
+  disableMaster: 4,
+  accountTxnId: 5,
+  noFreeze: 6,
+  globalFreeze: 7,
+  minter: 10,
+  clawback: 16
+}
 
-/**
- * The flags of an account by their numbers in SetFlag and ClearFlag; those that are about tokens mean nothing here.
- * Source: xrpl.org "AccountSet".
- */
+/** The flags of an account by their numbers in SetFlag and ClearFlag. Source: xrpl.org "AccountSet". */
 const flagOf: Record<number, number> = {
   1: lsf.requireDestTag,
   [asf.requireAuth]: lsf.requireAuth,
   3: lsf.disallowXrp,
   [asf.disableMaster]: lsf.disableMaster,
-  6: lsf.noFreeze,
-  7: lsf.globalFreeze,
+  [asf.noFreeze]: lsf.noFreeze,
+  [asf.globalFreeze]: lsf.globalFreeze,
   8: lsf.defaultRipple,
   9: lsf.depositAuth,
   12: lsf.disallowIncomingNFTokenOffer,
   13: lsf.disallowIncomingCheck,
   14: lsf.disallowIncomingPayChan,
   15: lsf.disallowIncomingTrustline,
-  16: lsf.allowTrustLineClawback
+  [asf.clawback]: lsf.allowTrustLineClawback
 }
 
 /** The older way to set and clear the first three of them: in the transaction's own flags. */
@@ -54,10 +59,13 @@ function wishes({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
 function changeFlags(fields: TransactionFields, account: AccountRoot): number | EngineResult {
   const { Account, SigningPubKey } = fields
   const { set, clear } = wishes(fields)
-  if (set.has(asf.disableMaster) && !hasFlag(account, lsf.disableMaster)) {
+  const needsMaster = set.has(asf.disableMaster) || set.has(asf.noFreeze)
+  if (needsMaster && !hasFlag(account, lsf.disableMaster)) {
     if (addressOf(SigningPubKey) !== Account) return 'tecNEED_MASTER_KEY'
-    if (account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
+    if (set.has(asf.disableMaster) && account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
   }
+  if (set.has(asf.noFreeze) || hasFlag(account, lsf.noFreeze)) clear.delete(asf.globalFreeze)
+  for (const number of [asf.noFreeze, asf.clawback]) clear.delete(number)
   let flags = account.Flags
   for (const number of set) flags |= flagOf[number] ?? 0
   for (const number of clear) flags &= ~(flagOf[number] ?? 0)
@@ -73,7 +81,7 @@ export const accountSet: Transactor = {
   flags: olderFlags.reduce((all, { set, clear }) => all | set | clear, 0),
 
   preflight(fields) {
-    const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '' } = fields
+    const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '', NFTokenMinter } = fields
     const { set, clear } = wishes(fields)
     if ([...set].some(number => number !== 0 && clear.has(number))) return 'temINVALID_FLAG'
     if (TransferRate !== 0 && (TransferRate < PLAIN_RATE || TransferRate > 2 * PLAIN_RATE))
@@ -81,13 +89,21 @@ export const accountSet: Transactor = {
     if (TickSize !== 0 && (TickSize < MIN_TICK_SIZE || TickSize > MAX_TICK_SIZE)) return 'temBAD_TICK_SIZE'
     if (MessageKey !== '' && !isPublicKey(MessageKey)) return 'telBAD_PUBLIC_KEY'
     if (Domain.length / 2 > MAX_DOMAIN_BYTES) return 'telBAD_DOMAIN'
+    if ((NFTokenMinter === undefined ? set : clear).has(asf.minter)) return 'temMALFORMED'
     return 'tesSUCCESS'
   },
 
   preclaim(fields, state) {
     const account = accountOf(state, fields.Account) as AccountRoot
-    const isNew = wishes(fields).set.has(asf.requireAuth) && !hasFlag(account, lsf.requireAuth)
-    return isNew && !directoryEntries(state, fields.Account).next().done ? 'tecOWNERS' : 'tesSUCCESS'
+    const { set } = wishes(fields)
+    const ownsNothing = directoryEntries(state, fields.Account).next().done
+    if (set.has(asf.requireAuth) && !hasFlag(account, lsf.requireAuth) && !ownsNothing) return 'tecOWNERS'
+    if (!set.has(asf.clawback)) {
+      const isForbidden = set.has(asf.noFreeze) && hasFlag(account, lsf.allowTrustLineClawback)
+      return isForbidden ? 'tecNO_PERMISSION' : 'tesSUCCESS'
+    }
+    if (hasFlag(account, lsf.noFreeze)) return 'tecNO_PERMISSION'
+    return ownsNothing ? 'tesSUCCESS' : 'tecOWNERS'
   },
 
   apply(fields, view) {
@@ -95,12 +111,15 @@ export const accountSet: Transactor = {
     const account = accountOf(view, Account) as AccountRoot
     const Flags = changeFlags(fields, account)
     if (typeof Flags !== 'number') return Flags
-    let { AccountTxnID } = account
+    let { AccountTxnID, NFTokenMinter } = account
     if (SetFlag === asf.accountTxnId) AccountTxnID ??= ZERO_HASH
     if (ClearFlag === asf.accountTxnId) AccountTxnID = undefined
+    if (SetFlag === asf.minter) NFTokenMinter = fields.NFTokenMinter
+    if (ClearFlag === asf.minter) NFTokenMinter = undefined
     updateAccount(view, Account, () => ({
       Flags,
       AccountTxnID,
+      NFTokenMinter,
       EmailHash: settled(fields.EmailHash, account.EmailHash, '0'.repeat(32)),
       WalletLocator: settled(fields.WalletLocator, account.WalletLocator, ZERO_HASH),
       MessageKey: settled(fields.MessageKey, account.MessageKey, ''),

@@ -20,6 +20,8 @@ const tfNoRippleDirect = 0x00010000
 const tfPartialPayment = 0x00020000
 const tfLimitQuality = 0x00040000
 
+const BAD_CURRENCY = '0000000000000000000000005852500000000000'
+
 interface IssuedAmount {
   currency?: string
   issuer?: string
@@ -74,6 +76,7 @@ export const payment: Transactor = {
     if (!isLegal(amount) || !isLegal(most)) return 'temBAD_AMOUNT'
     if (Destination === ZERO_ACCOUNT) return 'temDST_NEEDED'
     if (!isPositive(most) || !isPositive(amount)) return 'temBAD_AMOUNT'
+    if ([amount, most].some(of => currencyOf(of) === BAD_CURRENCY)) return 'temBAD_CURRENCY'
     // Of issued currencies the name counts, not the issuer.
     const isSame = currencyOf(most) === currencyOf(amount)
     if (Account === Destination && isSame && !Paths) return 'temREDUNDANT'

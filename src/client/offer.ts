@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import fetch, { type RequestInit, type Response } from 'node-fetch'
+import type { RequestInit, Response } from 'node-fetch'
 import { end } from '../terminal/ending.ts'
 import { printable } from '../terminal/printable.ts'
 
@@ -33,8 +33,14 @@ export function toShopUrl(text: string): string {
 // How a request ends when the line is cut, for example by a shop that was asleep and takes it for one that is late.
 const cutLine = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
 
-// A redirect would take the shared secret, and with it the client's credit, to somewhere else.
-const redirect = 'manual'
+/**
+ * Asks a shop. What asks is loaded when there is a ledger to pay on. No redirect is followed: it would take the shared
+ * secret, and with it the client's credit, to somewhere else.
+ */
+async function ask(url: string, init: RequestInit): Promise<Response> {
+  const { default: fetch } = await import('node-fetch')
+  return fetch(url, { redirect: 'manual', ...init })
+}
 
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function findShop(shopUrl: string): Promise<Response> {
@@ -48,7 +54,7 @@ export async function findShop(shopUrl: string): Promise<Response> {
     const patience = new AbortController()
     const timer = setTimeout(() => patience.abort(), answerTimeoutMs)
     try {
-      const res = await fetch(shopUrl, { redirect, signal: patience.signal })
+      const res = await ask(shopUrl, { signal: patience.signal })
       const seconds = retryAfterSeconds(res)
       if (!seconds) return res
       const reason = printable(await bodyOf(res), 200)
@@ -74,7 +80,7 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
   let url = shopUrl
   for (;;) {
     try {
-      const res = await fetch(url, { redirect, ...init })
+      const res = await ask(url, init)
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
       const seconds = retryAfterSeconds(res)

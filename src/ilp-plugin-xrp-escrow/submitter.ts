@@ -1,4 +1,3 @@
-import { AccountSequence } from './account-sequence.ts'
 import { UnreachableError } from './errors.ts'
 import { Job, ledgersToLive, type Order, type Version } from './job.ts'
 import type { Json } from './json.ts'
@@ -32,7 +31,6 @@ export class Submitter {
   readonly #connection: LedgerConnection
   readonly #address: string
   readonly #sign: (tx: Record<string, unknown>) => SignedTransaction
-  readonly #sequence: AccountSequence
 
   // To be signed, in the order in which they were asked for.
   #queue: Job[] = []
@@ -49,8 +47,7 @@ export class Submitter {
     this.#connection = connection
     this.#address = wallet.address
     this.#sign = signer(wallet)
-    this.#sequence = new AccountSequence(connection, wallet.address)
-    this.#live = new LiveJobs(connection)
+    this.#live = new LiveJobs(connection, wallet.address)
   }
 
   /**
@@ -87,7 +84,7 @@ export class Submitter {
 
   /** The connection is there again: whatever was on its way may be lost, or may have arrived. */
   onUp(): void {
-    this.#sequence.doubt()
+    this.#live.doubtSequence()
     this.#pausedUntil = 0
     this.#live.markLost(this.#live.all())
     this.#pump()
@@ -97,7 +94,7 @@ export class Submitter {
   onTransaction(transaction: ValidatedTransaction): void {
     const { account, sequence, hash } = transaction
     if (account !== this.#address || sequence === 0) return
-    this.#sequence.use(sequence)
+    this.#live.useSequence(sequence)
     for (const job of this.#live.ofSequence(sequence)) {
       if (job.versions.has(hash)) this.#settle(job, transaction)
       // Another took the sequence: ours can never be applied with it.
@@ -116,26 +113,17 @@ export class Submitter {
   /** Nobody told what was in the ledgers up to this one. */
   onMissed(lastLedger: number): void {
     this.#live.onMissed(lastLedger)
-    this.#sequence.doubt()
   }
 
   /** Everything up to a ledger is known: what had to be in one by then and is not, never will be. */
   async onRead({ index }: ClosedLedger): Promise<void> {
-    const inDoubt = this.#live.inDoubt(index)
-    if (this.#reviewing || inDoubt.length === 0) return
-    // The first shall be the first again.
-    inDoubt.sort((a, b) => b.sequence - a.sequence)
+    if (this.#reviewing) return
     this.#reviewing = true
     try {
-      const free = await this.#sequence.freeAsOf(index)
-      for (const job of inDoubt) {
-        const fate = await this.#live.fateOf(job, index, free)
-        // It may have become known in another way meanwhile.
-        if (job.versions.size === 0) continue
+      for await (const [job, fate] of this.#live.fates(index)) {
         if (fate === 'dead') this.#tryAnew(job)
         else if (fate === 'unknown') this.#end(job, new UnreachableError(`${job.order.what}: ${nobodyTells}`))
-        else if (fate !== 'open') this.#settle(job, fate)
-        else if (free <= job.sequence) job.isDisputed = false
+        else this.#settle(job, fate)
       }
     } catch {
       // The next ledger is as good.
@@ -162,7 +150,6 @@ export class Submitter {
     const all = [...this.#live.all(), ...this.#queue]
     for (const job of all) this.#live.delete(job)
     this.#queue = []
-    this.#sequence.reset()
     this.#live.onReset()
     for (const job of all) job.reject(reason)
   }
@@ -211,7 +198,7 @@ export class Submitter {
     }
     let sequence: number
     try {
-      sequence = await this.#sequence.next(taken => this.#live.isTaken(taken))
+      sequence = await this.#live.nextSequence()
     } catch {
       this.#pausedUntil = index + 1
       return
@@ -299,11 +286,11 @@ export class Submitter {
     job.engineResult = engine_result
     job.engineMessage = String(engine_result_message)
     if (engine_result === 'tefPAST_SEQ') {
-      this.#sequence.doubt()
+      this.#live.doubtSequence()
       job.isDisputed = true
     } else if (engine_result === 'terPRE_SEQ') {
       // An earlier one is missing: one of ours that got lost, or a sequence that was never used after all.
-      this.#sequence.doubt()
+      this.#live.doubtSequence()
       this.#live.markEarlier(job, this.#connection.validated.index)
     } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
       this.#payMore(job, hash)
@@ -343,7 +330,7 @@ export class Submitter {
     const queued = this.#queue.indexOf(job)
     if (queued >= 0) this.#queue.splice(queued, 1)
     // The next one can have its sequence.
-    if (job.versions.size > 0) this.#sequence.doubt()
+    if (job.versions.size > 0) this.#live.doubtSequence()
     this.#end(job, transactionFailed(job.order.what, engineResult, message))
   }
 
@@ -355,7 +342,7 @@ export class Submitter {
   /** Puts a transaction, of which no version can be applied any more, back into the queue, if there is a point in it. */
   #tryAnew(job: Job): void {
     job.attempts++
-    this.#sequence.doubt()
+    this.#live.doubtSequence()
     this.#live.delete(job)
     const { engineResult, engineMessage } = job
     // No other ledger will make these good.

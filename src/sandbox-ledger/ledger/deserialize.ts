@@ -7,6 +7,9 @@ const MAX_NESTING = 10
 const OBJECT_END = 'ObjectEndMarker'
 const ARRAY_END = 'ArrayEndMarker'
 
+/** Looked up by number: a string for each field that is read would be much garbage. */
+const fieldsByOrdinal = definitions.field as unknown as Record<number, Field | undefined>
+
 const addressOf = remember(id => encodeAccountID(Buffer.from(id, 'hex')))
 
 /** Where a reader stands in the bytes. It is a parser as well for the types of ripple-binary-codec. */
@@ -58,7 +61,7 @@ class Cursor {
     const first = this.readUInt8()
     const type = first >> 4 || this.#longCode()
     const name = first & 15 || this.#longCode()
-    const field = definitions.field.fromString(String((type << 16) | name))
+    const field = fieldsByOrdinal[(type << 16) | name]
     if (!field?.isSerialized) throw new Error('Unknown field')
     return field
   }

@@ -154,6 +154,14 @@ test('directories shrink when escrows go, whichever goes first', async () => {
   await own.stop()
 })
 
+test('tx finds a transaction by its ledger and position as well', async () => {
+  const { ctid, hash } = await bench.ask('tx', { transaction: payments[0] })
+  expect(await bench.ask('tx', { ctid: ctid.toLowerCase() })).toMatchObject({ ctid, hash })
+  const elsewhere = `${ctid.slice(0, 8)}FFFF${ctid.slice(12)}`
+  expect(await bench.askInVain('tx', { ctid: elsewhere })).toBe('txnNotFound')
+  expect(await bench.askInVain('tx', { ctid: `${ctid.slice(0, 12)}0001` })).toBe('unknown')
+})
+
 test('server_definitions tells a client how to write transactions, once', async () => {
   const { hash, ...definitions } = await bench.ask('server_definitions')
   const codec = new XrplDefinitions(definitions)

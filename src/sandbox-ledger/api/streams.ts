@@ -97,25 +97,22 @@ function publish(subscribers: Iterable<Subscriber>, message: (apiVersion: ApiVer
   }
 }
 
+const listeners = (subscribers: Iterable<Subscriber>, stream: string) =>
+  [...subscribers].filter(({ streams }) => streams.has(stream))
+
 /** Tells the subscribers what a closed ledger brought: first the ledger, then its transactions in order. */
 export function publishClosed(
   subscribers: Set<Subscriber>,
   ledger: Ledger,
   { ledger: { header }, applied }: LedgerClosed
 ) {
-  const all = [...subscribers]
-  publish(
-    all.filter(({ streams }) => streams.has('ledger')),
-    () => ({ ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' })
+  const message = { ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' }
+  publish(listeners(subscribers, 'ledger'), () => message)
+  publish(listeners(subscribers, 'book_changes'), () => bookChanges(header, true))
+  const toAll = ['transactions', 'transactions_proposed'].flatMap(name => listeners(subscribers, name))
+  const toAccounts = [...subscribers].filter(
+    ({ accounts, accountsProposed }) => accounts.size + accountsProposed.size > 0
   )
-  publish(
-    all.filter(({ streams }) => streams.has('book_changes')),
-    () => bookChanges(header, true)
-  )
-  const toAll = ['transactions', 'transactions_proposed'].flatMap(name =>
-    all.filter(({ streams }) => streams.has(name))
-  )
-  const toAccounts = all.filter(({ accounts, accountsProposed }) => accounts.size + accountsProposed.size > 0)
   for (const one of applied) {
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
     const concerned = toAccounts.filter(({ accounts, accountsProposed }) =>
@@ -123,19 +120,19 @@ export function publishClosed(
     )
     publish([...toAll, ...concerned], apiVersion => validatedMessage(one, header, apiVersion))
   }
-  publishServerStatus(all, ledger)
+  publishServerStatus(subscribers, ledger)
 }
 
 /** The load that the server stream has heard of last. */
 const lastLoad = new WeakMap<Ledger, number>()
 
 /** Tells of the load, when it has changed. Source: rippled 2.3.0, NetworkOPs.cpp, reportFeeChange. */
-function publishServerStatus(subscribers: Subscriber[], ledger: Ledger) {
+function publishServerStatus(subscribers: Set<Subscriber>, ledger: Ledger) {
   const levels = loadLevels(ledger)
-  const listeners = subscribers.filter(({ streams }) => streams.has('server'))
-  if (listeners.length === 0 || lastLoad.get(ledger) === levels.load_factor) return
+  const concerned = listeners(subscribers, 'server')
+  if (concerned.length === 0 || lastLoad.get(ledger) === levels.load_factor) return
   lastLoad.set(ledger, levels.load_factor)
-  publish(listeners, () => ({
+  publish(concerned, () => ({
     ...levels,
     base_fee: ledger.fees.base,
     server_status: 'full',
@@ -152,11 +149,10 @@ export function publishProposed(
 ) {
   const { Account, Destination, Owner } = transaction.fields
   const mentioned = [Account, Destination, Owner].filter(account => account !== undefined)
-  const all = [...subscribers]
-  const listeners = [
-    ...all.filter(({ streams }) => streams.has('transactions_proposed')),
-    ...all.filter(({ accountsProposed }) => mentioned.some(account => accountsProposed.has(account)))
-  ]
-  publish(listeners, apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion))
-  publishServerStatus(all, ledger)
+  const concerned = [...subscribers].filter(({ accountsProposed }) =>
+    mentioned.some(account => accountsProposed.has(account))
+  )
+  const all = [...listeners(subscribers, 'transactions_proposed'), ...concerned]
+  publish(all, apiVersion => proposedMessage(transaction, result, ledger.openIndex, apiVersion))
+  publishServerStatus(subscribers, ledger)
 }

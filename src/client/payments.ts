@@ -274,14 +274,26 @@ export class Payments {
   }
 }
 
-/** Lets letters through to the terminal, each counted; whatever else a shop sends becomes a question mark. */
+/**
+ * Lets letters through to the terminal, each counted; whatever else a shop sends becomes a question mark. A shop sends
+ * each letter by itself: those that come together are shown together.
+ */
 export function lettersOnly(payments: Payments): Transform {
+  let letters = ''
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      const letters = chunk.toString('latin1').replace(/[^A-Z]/g, '?')
-      if (payments.received(letters)) this.push(letters)
+      const more = chunk.toString('latin1').replace(/[^A-Z]/g, '?')
+      if (payments.received(more)) {
+        if (letters === '')
+          process.nextTick(() => {
+            this.push(letters)
+            letters = ''
+          })
+        letters += more
+      }
       done()
-    }
+    },
+    flush: done => process.nextTick(done)
   })
 }
 

@@ -4,7 +4,10 @@ export type Step =
   | { step: 'locked' | 'fulfilled' | 'returned' | 'gone' | 'failed'; payment: number }
   | { step: 'letter'; letter: string }
 
+// Each look at the environment asks the system.
+const isTold = Boolean(process.env.TELL_STORY)
+
 /** Tells whoever started this script as it goes on, if it asked for that: `npm start` does. */
 export function tellStory(step: Step): void {
-  if (process.env.TELL_STORY) process.send?.(step)
+  if (isTold) process.send?.(step)
 }

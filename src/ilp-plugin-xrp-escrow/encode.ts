@@ -24,9 +24,9 @@ const beforeSignature: Format[] = [
 const afterSignature: Format[] = [
   ['Fulfillment', '7010', blob],
   ['Condition', '7011', blob],
-  ['Account', '81', account],
-  ['Owner', '82', account],
-  ['Destination', '83', account],
+  ['Account', '81', encodeAccount],
+  ['Owner', '82', encodeAccount],
+  ['Destination', '83', encodeAccount],
   ['Memos', 'F9', (memos: { Memo: Fields }[]) => `${memos.map(memo).join('')}F1`]
 ]
 const ofMemo: Format[] = [
@@ -85,7 +85,12 @@ function drops(amount: string): string {
   return hex(BigInt(amount) | isDrops, 8)
 }
 
-function account(address: string): string {
+/**
+ * An account as the value of a field.
+ *
+ * @throws Error if the text is no classic address
+ */
+export function encodeAccount(address: string): string {
   let encoded = accounts.get(address)
   if (!encoded) {
     encoded = blob(Buffer.from(decodeAccountID(address)).toString('hex').toUpperCase())

@@ -36,8 +36,11 @@ export function isUInt32(value: unknown): value is number {
 export function copyOf<T>(value: T): T {
   if (Array.isArray(value)) return value.map(copyOf) as T
   const object = toObject(value)
-  if (!object || ![Object.prototype, null].includes(Object.getPrototypeOf(object))) return value
-  return Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, copyOf(inner)])) as T
+  const prototype: unknown = object && Object.getPrototypeOf(object)
+  if (!object || (prototype !== Object.prototype && prototype !== null)) return value
+  const copy = { ...object }
+  for (const key in copy) if (typeof copy[key] === 'object') copy[key] = copyOf(copy[key])
+  return copy as T
 }
 
 function withoutPrototype(key: string, value: unknown): unknown {

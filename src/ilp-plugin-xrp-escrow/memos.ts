@@ -3,18 +3,18 @@ import { type Json, parseObject } from './json.ts'
 // What a transaction's memos may take in the ledger's binary format (xrpl.org: Memos Field).
 const maxMemosLength = 1024
 
-/** The memo types under which this plugin and its 2017 predecessor write to the ledger. */
+/** The memo types under which this plugin and its 2017 predecessor write to the ledger, in hex as they stand there. */
 export const memoTypes = {
   /** the transfer's ILP packet, base64url */
-  ilp: 'https://interledger.org/rel/xrpIlp',
+  ilp: toHex('https://interledger.org/rel/xrpIlp'),
   /** the transfer's id, a UUID */
-  id: 'https://interledger.org/rel/xrpId',
+  id: toHex('https://interledger.org/rel/xrpId'),
   /** a message between two plugins, JSON */
-  message: 'https://interledger.org/rel/xrpMessage',
+  message: toHex('https://interledger.org/rel/xrpMessage'),
   /** the message's id, where it does not stand in the message */
-  messageId: 'https://interledger.org/rel/xrpMessageId',
+  messageId: toHex('https://interledger.org/rel/xrpMessageId'),
   /** why the receiver does not want a transfer, JSON; unknown to the predecessor */
-  rejection: 'https://interledger.org/rel/xrpRejection'
+  rejection: toHex('https://interledger.org/rel/xrpRejection')
 }
 
 /** A transaction's `Memos` field: type and data are UTF-8 in upper-case hex. */
@@ -23,10 +23,10 @@ export type Memos = { Memo: { MemoType: string; MemoData: string } }[]
 /**
  * Writes memos.
  *
- * @param texts - pairs of memo type and data, in their order
+ * @param texts - pairs of memo type (one of `memoTypes`) and data, in their order
  */
 export function toMemos(texts: [type: string, data: string][]): Memos {
-  return texts.map(([type, data]) => ({ Memo: { MemoType: toHex(type), MemoData: toHex(data) } }))
+  return texts.map(([type, data]) => ({ Memo: { MemoType: type, MemoData: toHex(data) } }))
 }
 
 /**
@@ -37,10 +37,9 @@ export function toMemos(texts: [type: string, data: string][]): Memos {
  */
 export function fromMemos(memos: unknown, type: string): string | undefined {
   if (!Array.isArray(memos)) return undefined
-  const typeHex = toHex(type)
   for (const entry of memos) {
     const memo = entry?.Memo
-    if (typeof memo?.MemoType === 'string' && memo.MemoType.toUpperCase() === typeHex) {
+    if (typeof memo?.MemoType === 'string' && memo.MemoType.toUpperCase() === type) {
       return typeof memo.MemoData === 'string' ? Buffer.from(memo.MemoData, 'hex').toString() : undefined
     }
   }
@@ -59,10 +58,15 @@ export function fromJsonMemo(memos: unknown, type: string): Json | undefined {
 
 /** Whether a transaction has room for these memos. */
 export function fitsMemos(memos: Memos): boolean {
-  // A field of bytes has a byte for its name and one or two for its length; around a memo are two bytes more.
-  const fieldLength = (hex: string) => 1 + (hex.length / 2 > 192 ? 2 : 1) + hex.length / 2
-  const lengths = memos.map(({ Memo }) => 2 + fieldLength(Memo.MemoType) + fieldLength(Memo.MemoData))
-  return lengths.reduce((sum, length) => sum + length, 0) <= maxMemosLength
+  let length = 0
+  for (const { Memo } of memos) length += 2 + fieldLength(Memo.MemoType) + fieldLength(Memo.MemoData)
+  return length <= maxMemosLength
+}
+
+/** A field of bytes has a byte for its name and one or two for its length; around a memo are two bytes more. */
+function fieldLength(hex: string): number {
+  const length = hex.length / 2
+  return 1 + (length > 192 ? 2 : 1) + length
 }
 
 function toHex(text: string): string {

@@ -104,7 +104,7 @@ export class Outbox {
       pointlessAfter: cancelAfter,
       ...(this.#store && { note: versions => this.#put(id, { terms, versions, noteToSelf }) })
     }
-    const known = await this.#get(id)
+    const known = this.#store && (await this.#get(id))
     if (record.hasDouble || (known && known.terms !== terms))
       throw new DuplicateIdError(`Another transfer was sent under the id "${id}"`)
     if (known?.versions.length === 0) return

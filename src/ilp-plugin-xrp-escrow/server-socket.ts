@@ -111,7 +111,9 @@ export class ServerSocket extends EventEmitter<{ ledgerClosed: [message: Json]; 
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject, deadline: performance.now() + requestTimeoutMs })
       this.#cork()
-      this.#socket.send(JSON.stringify({ id, api_version: this.apiVersion, ...request }))
+      const text = JSON.stringify({ id, api_version: this.apiVersion, ...request })
+      // Bytes are sent as one piece, where text would be two.
+      this.#socket.send(Buffer.from(text), { binary: false })
     })
   }
 

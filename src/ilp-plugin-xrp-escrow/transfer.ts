@@ -1,6 +1,6 @@
-import { isValidClassicAddress } from 'ripple-address-codec'
 import { fromXrplCondition, parseBytes32, toXrplCondition } from './condition.ts'
-import { MaximumIlpDataSizeExceededError } from './errors.ts'
+import { encodeAccount } from './encode.ts'
+import { InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
 import { check, isUInt32, type Json, toObject } from './json.ts'
 import { fitsMemos, fromMemos, memoTypes, toMemos } from './memos.ts'
 import type { LedgerTransfer, Transfer } from './types.ts'
@@ -55,11 +55,12 @@ export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
     `The address "${ilpAddress}" is not on this ledger: it must begin with "${prefix}"`
   )
   const address = ilpAddress.slice(prefix.length).split('.')[0] ?? ''
-  check(
-    isValidClassicAddress(address),
-    `The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`
-  )
-  return address
+  try {
+    encodeAccount(address)
+    return address
+  } catch {
+    throw new InvalidFieldsError(`The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`)
+  }
 }
 
 /**

@@ -139,7 +139,7 @@ export class Transfers {
     } catch (err) {
       // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
       if (record.fulfillment) return
-      const isOver = cancelAfter < this.#host.closeTime()
+      const isOver = cancelAfter < this.#host.closeTime() || hasResult(err, 'expired')
       if (isRolledBack(record) || isOver) throw rolledBack(record, err)
       if (!hasResult(err, 'tecNO_TARGET')) throw err
       // Before it expires, nothing but its fulfillment closes an escrow.

@@ -14,15 +14,21 @@ const goodPay = `interledger-psk 10 ${shopAddress} ${secret}`
 
 let ledger: TestLedger
 let stage: Stage
+// Where who ends has all the time that a busy machine takes for what is under way.
+let patient: Stage
 const env = () => ({ ...ledger.env, INTERVAL_MS: '200', PORT: '0' })
 
 beforeAll(async () => {
   ledger = await openLedger()
   stage = await setStage()
+  patient = await setStage()
+  await patient.edit('src/client/payments.ts', 'leaveMs = 1_650', 'leaveMs = 30_000')
+  await patient.edit('src/terminal/ending.ts', 'deadlineMs = 1_800', 'deadlineMs = 40_000')
 })
 
 afterAll(async () => {
   await stage.strike()
+  await patient.strike()
   await ledger.close()
 })
 
@@ -66,7 +72,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const till = await Customer.connect(ledger, ledger.shop)
     const [purseBefore, tillBefore] = [await purse.plugin.getBalance(), await till.plugin.getBalance()]
     const { script, url } = await openShop(shop)
-    const run = stage.run(client, { ...env(), SHOP_URL: url })
+    const run = patient.run(client, { ...env(), SHOP_URL: url })
     await run.prints(hasLetters(10))
     expect(await run.interrupt()).toBe(0)
     expect(await script.interrupt()).toBe(0)
@@ -98,7 +104,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
 
   test('takes its leave: pays no more, and gets the letters that are under way', async () => {
     const { url } = await openShop(shop)
-    const run = stage.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS: '50' })
+    const run = patient.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS: '50' })
     await run.prints(hasLetters(3))
     expect(await run.interrupt()).toBe(0)
     const { payments, letters, fulfilled } = summaryOf(run)
@@ -111,7 +117,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const slow = await openLedger({ closeIntervalMs: 300, delayMs: 200, delaySeed: 2017 })
     const seller = stage.run(shop, { ...slow.env, PORT: '0' })
     const [, url] = await seller.says(/Listening on (http:\S+)/)
-    const run = stage.run(client, { ...slow.env, SHOP_URL: `${url}/`, INTERVAL_MS: '50' })
+    const run = patient.run(client, { ...slow.env, SHOP_URL: `${url}/`, INTERVAL_MS: '50' })
     await run.prints(hasLetters(30))
     expect(await run.interrupt()).toBe(0)
     const { payments, letters } = summaryOf(run)

@@ -17,6 +17,8 @@ beforeAll(async () => {
     'maxSecondsAtRisk = 30',
     `maxSecondsAtRisk = ${maxSecondsAtRisk}`
   )
+  await stage.edit('src/client/payments.ts', 'leaveMs = 1_650', 'leaveMs = 30_000')
+  await stage.edit('src/terminal/ending.ts', 'deadlineMs = 1_800', 'deadlineMs = 40_000')
   await stage.edit('src/terminal/ending.ts', 'longOutageMs = 20_000', 'longOutageMs = 1_500')
 })
 

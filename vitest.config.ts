@@ -10,6 +10,19 @@ const real = [
   'test/ilp-plugin-xrp-escrow/{interface,messages,reconnect,submission,transfers}.test.ts'
 ]
 
+// What takes longest, first, so that nobody waits for it alone at the end.
+const longest =
+  `clients lying-shops faults sandbox-ledger/watch readme strangers reconnect servers-as-they-are
+  streaming-shop bad-servers start honest-servers fuzz pauses shop-from-before test/soak`.split(/\s+/)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
+    const rank = ({ moduleId }: (typeof files)[number]) =>
+      longest.findIndex(name => moduleId.endsWith(`/${name}.test.ts`)) >>> 0
+    return files.sort((a, b) => rank(a) - rank(b))
+  }
+}
+
 // The plugin's tests come last: they close ledgers so fast that the server's clock is soon ahead of the scripts'.
 class ScriptsFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
@@ -26,7 +39,7 @@ export default defineConfig(({ mode }) => ({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },
-    ...(process.env.RIPPLED_URL && { sequence: { sequencer: ScriptsFirst } }),
+    sequence: { sequencer: process.env.RIPPLED_URL ? ScriptsFirst : LongestFirst },
     projects: process.env.RIPPLED_URL
       ? [{ extends: true, mode, test: { name: 'real', include: real, fileParallelism: false } }]
       : [
@@ -38,7 +51,7 @@ export default defineConfig(({ mode }) => ({
               include: ['test/**/*.test.ts'],
               exclude: [...defaultExclude, ...alone],
               // Most tests wait for processes and ledgers most of the time.
-              maxWorkers: 5,
+              maxWorkers: 8,
               // They share nothing but what they import, which need not be loaded anew for each file.
               isolate: false,
               sequence: { groupOrder: 0 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type ClientAccount, ClientAccounts } from '../src/shop/client-accounts.ts'
+import { type ClientAccount, ClientAccounts, type Payment } from '../src/shop/client-accounts.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
@@ -135,6 +135,20 @@ test('a client who pays again keeps the credit, however late the end of its last
   res.emit('close')
   accounts.credit(second)
   expect(account().balance).toBe(10)
+})
+
+test('a request has its half second for a payment nobody has heard of, though another one fails meanwhile', async () => {
+  const accounts = new ClientAccounts(10)
+  const { clientId } = accounts.newClient()
+  const account = () => accounts.get(clientId) as ClientAccount
+  const ask = (payment?: Payment) =>
+    accounts.ask(account(), new ServerResponse(new IncomingMessage(new Socket())), payment)
+  const failing = accounts.accept(account(), 10, 'first')
+  const answers = [ask(), ask(failing), ask()]
+  accounts.fail(failing)
+  expect(await answers[1]).toBe('unpaid')
+  accounts.credit(accounts.accept(account(), 10, 'second'))
+  expect(await Promise.all(answers)).toEqual(['paid', 'unpaid', 'unpaid'])
 })
 
 test('shop-from-before wastes no letter on a client who has lost patience while the shop slept', async () => {

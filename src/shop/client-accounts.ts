@@ -44,6 +44,8 @@ type Answer = 'paid' | 'unpaid' | 'undecided' | 'gone'
 interface LetterRequest {
   /** the payment that it is for, if it is for one */
   payment: Payment | undefined
+  /** whether its payment may be one that the shop has not even heard of */
+  isNew: boolean
   answer(answer: Answer): void
 }
 
@@ -119,15 +121,15 @@ export class ClientAccounts {
       if (request.payment === payment) request.answer(client.payments.has(payment) ? 'paid' : 'unpaid')
   }
 
-  /** The payment could not be taken: whoever has waited for it has waited in vain. */
+  /** The payment could not be taken: whoever has waited for it has waited in vain, unless another may be on its way. */
   fail(payment: Payment): void {
     const { client } = payment
     client.expected -= payment.drops
     this.#forget(payment)
     let before = 0
     for (const request of client.requests) {
-      if (request.payment === payment || !this.#covers(client, before)) request.answer('unpaid')
-      else before++
+      if (request.payment !== payment && this.#covers(client, before)) before++
+      else if (request.payment || !request.isNew) request.answer('unpaid')
     }
     this.#forgetIfIdle(client)
   }
@@ -150,17 +152,18 @@ export class ClientAccounts {
     if (this.#waiting >= (isCovered ? maxWaiting : maxWaiting / 2)) return 'undecided'
     this.#accounts.set(client.clientId, client)
     this.#waiting++
-    const answer = await this.#wait(client, res, payment, isCovered)
+    const answer = await this.#wait(client, res, payment)
     this.#waiting--
     return answer
   }
 
-  #wait(client: ClientAccount, res: ServerResponse, payment: Payment | undefined, isCovered: boolean) {
+  #wait(client: ClientAccount, res: ServerResponse, payment?: Payment) {
     const { requests } = client
     const deadline = Date.now() + maxWaitMs
     return new Promise<Answer>(resolve => {
       const request: LetterRequest = {
         payment,
+        isNew: true,
         answer: answer => {
           if (!requests.delete(request)) return
           clearTimeout(timer)
@@ -170,12 +173,13 @@ export class ClientAccounts {
         }
       }
       const onTimeout = () => {
+        request.isNew = false
         const hasHope = this.#covers(client, [...requests].indexOf(request))
         const leftMs = deadline - Date.now()
         if (hasHope && leftMs > 0) timer = setTimeout(onTimeout, leftMs)
         else request.answer(hasHope ? 'undecided' : 'unpaid')
       }
-      let timer = setTimeout(onTimeout, isCovered ? maxWaitMs : graceMs)
+      let timer = setTimeout(onTimeout, graceMs)
       requests.add(request)
       res.once('close', () => request.answer('gone'))
     })

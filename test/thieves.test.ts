@@ -9,6 +9,11 @@ import { type Script, type Stage, setStage } from './support/scripts.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
 
+interface Entry {
+  tx: { TransactionType: string; Account: string }
+  meta: { TransactionResult: string }
+}
+
 let ledger: TestLedger
 let stage: Stage
 let customer: Customer
@@ -82,6 +87,57 @@ test('a stranger who fulfills what he has sent himself is no other shop on the a
   expect(await stream.has(1)).toHaveLength(1)
   expect(script.output).not.toContain('Another shop')
   stream.leave()
+})
+
+test("a shop counts the fees of fulfillments that another's were ahead of", async () => {
+  const own = await openLedger({ closeIntervalMs: 0 })
+  const payer = await Customer.connect(own)
+  const rival = new Client(own.url)
+  await rival.connect()
+  const script = stage.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
+  const stream = await LetterStream.open(`${(await script.says(/Visit (http:\S+)/))[1]}/`)
+  const offer = parsePay(stream.pay)
+  const wallet = Wallet.fromSeed(own.customer.secret)
+  const results = async () => {
+    const range = { ledger_index_min: -1, ledger_index_max: -1 }
+    const { transactions } = await own.ask<{ transactions: Entry[] }>({
+      ...{ command: 'account_tx', account: own.shop.address, ...range }
+    })
+    const mine = transactions.filter(
+      ({ tx }) => tx.TransactionType === 'EscrowFinish' && tx.Account === own.shop.address
+    )
+    return mine.map(({ meta }) => meta.TransactionResult)
+  }
+  // Which of the two is first in the ledger, nobody can know.
+  for (let paymentId = 0; !(await results()).includes('tecNO_TARGET'); paymentId++) {
+    const paid = payer.pay(offer, '10', { paymentId })
+    while ((await own.openTransactions()) < 1) await delay(5)
+    await own.closeLedger()
+    await script.prints(output => output.match(/Fulfilling transfer/g)?.length === paymentId + 1)
+    while ((await own.openTransactions()) < 1) await delay(5)
+    const escrow = (await own.transactionsOf(own.customer.address)).findLast(
+      ({ TransactionType }) => TransactionType === 'EscrowCreate'
+    )
+    const [, fulfillment = ''] = [...script.output.matchAll(/using fulfillment: (\S+)/g)].at(-1) ?? []
+    const finish = await rival.autofill({
+      TransactionType: 'EscrowFinish',
+      Account: wallet.classicAddress,
+      Owner: wallet.classicAddress,
+      OfferSequence: Number(escrow?.Sequence),
+      Condition: String(escrow?.Condition),
+      Fulfillment: `A0228020${Buffer.from(fulfillment, 'base64url').toString('hex')}`.toUpperCase(),
+      Fee: '350'
+    })
+    await rival.submit(wallet.sign(finish).tx_blob)
+    await own.closeLedger()
+    await paid
+    await script.prints(output => output.match(/Payment complete/g)?.length === paymentId + 1)
+  }
+  await script.interrupt()
+  expect(script.output).toContain(`, ${350 * (await results()).length} drops of fees\n`)
+  await rival.disconnect()
+  await payer.disconnect()
+  await own.close()
 })
 
 test('who has paid once does not hold a place in a full shop for long', async () => {

@@ -80,9 +80,12 @@ export class Job {
 export class TransactionFailedError extends Error {
   /** e.g. `tecUNFUNDED` or `temBAD_AMOUNT`; `notSent` for one that was given up before it was sent */
   readonly engineResult: string
+  /** what it has cost all the same, drops */
+  readonly fee: bigint
 
-  constructor(engineResult: string, message: string) {
+  constructor(engineResult: string, message: string, fee: bigint) {
     super(message)
     this.engineResult = engineResult
+    this.fee = fee
   }
 }

@@ -21,9 +21,9 @@ const accountNotFound = new Set(['tecNO_DST', 'tecNO_DST_INSUF_XRP', 'terNO_ACCO
  * @param what - names the transaction
  * @param engineResult - what became of it, see `TransactionFailedError`
  */
-export function transactionFailed(what: string, engineResult: string, message: string): Error {
+export function transactionFailed(what: string, engineResult: string, message: string, fee = 0n): Error {
   const reason = `${engineResult}: ${message}`
-  const cause = { cause: new TransactionFailedError(engineResult, message) }
+  const cause = { cause: new TransactionFailedError(engineResult, message, fee) }
   if (engineResult === 'notSent') return new UnreachableError(`${what} was not sent: ${message}`, cause)
   if (insufficientBalance.has(engineResult))
     return new InsufficientBalanceError(`${what} is more than the account can spend (${reason})`, cause)
@@ -42,6 +42,12 @@ export function refused(what: string, cause: unknown): unknown {
 export function hasResult(err: unknown, engineResult: string): boolean {
   const cause = err instanceof Error ? err.cause : undefined
   return cause instanceof TransactionFailedError && cause.engineResult === engineResult
+}
+
+/** What the transaction that an error of the interface comes from has cost, drops. */
+export function feeOf(err: unknown): bigint {
+  const cause = err instanceof Error ? err.cause : undefined
+  return cause instanceof TransactionFailedError ? cause.fee : 0n
 }
 
 export function isRolledBack({ state }: Pick<TransferRecord, 'state'>): boolean {

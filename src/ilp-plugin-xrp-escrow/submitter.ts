@@ -320,10 +320,11 @@ export class Submitter {
   }
 
   #settle(job: Job, transaction: ValidatedTransaction): void {
-    const { result, ledgerIndex } = transaction
+    const { result, ledgerIndex, fee } = transaction
     this.#live.delete(job)
     if (result === 'tesSUCCESS') job.resolve(transaction)
-    else job.reject(transactionFailed(job.order.what, result, `Ledger ${ledgerIndex} has it as a failure`))
+    else
+      job.reject(transactionFailed(job.order.what, result, `Ledger ${ledgerIndex} has it as a failure`, fee))
   }
 
   #fail(job: Job, engineResult: string, message: string): void {

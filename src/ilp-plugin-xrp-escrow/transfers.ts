@@ -13,7 +13,7 @@ import {
 } from './ledger-transaction.ts'
 import { memoTypes, toMemos } from './memos.ts'
 import { finishFeeUnits } from './network-fees.ts'
-import { hasResult, isRolledBack, rolledBack } from './refusals.ts'
+import { feeOf, hasResult, isRolledBack, rolledBack } from './refusals.ts'
 import { toClassicAddress } from './transfer.ts'
 import { TransferLog, type TransferRecord } from './transfer-log.ts'
 import type { PluginEvents, RejectionMessage } from './types.ts'
@@ -137,6 +137,8 @@ export class Transfers {
       const what = `The fulfillment of transfer "${transfer.id}"`
       await this.#host.submit({ tx, what, feeUnits: finishFeeUnits, pointlessAfter: cancelAfter })
     } catch (err) {
+      const fee = feeOf(err)
+      if (fee > 0n) this.#host.tell('wasted_fee', transfer, String(fee))
       // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
       if (record.fulfillment) return
       const isOver = cancelAfter < this.#host.closeTime() || hasResult(err, 'expired')

@@ -20,7 +20,8 @@ export class Books {
 
   #sold = 0
   #earnedDrops = 0
-  #feeDrops: number | undefined = 0
+  // NaN if the plugin does not tell.
+  #feeDrops = 0
   #undecided = 0
 
   /**
@@ -31,10 +32,13 @@ export class Books {
     this.#plugin = plugin
     this.funds = new Funds(plugin, cost)
     this.#refusals = new Refusals(plugin)
-    plugin.on('incoming_fulfill', ({ id, feeDrops }) => {
-      if (!this.#accepted.delete(id)) return
-      const isKnown = feeDrops !== undefined && this.#feeDrops !== undefined
-      this.#feeDrops = isKnown ? (this.#feeDrops ?? 0) + Number(feeDrops) : undefined
+    // A plugin that tells of fees says nothing where there was none, since another's fulfillment was first.
+    const feeUntold = 'getFulfillmentFee' in plugin ? 0 : Number.NaN
+    plugin.on('incoming_fulfill', ({ id, feeDrops = feeUntold }) => {
+      if (this.#accepted.delete(id)) this.#feeDrops += Number(feeDrops)
+    })
+    plugin.on('wasted_fee', (_transfer, feeDrops) => {
+      this.#feeDrops += Number(feeDrops)
     })
     plugin.on('connect', () => {
       for (const tryAgain of this.#whenBack.splice(0)) tryAgain()
@@ -71,7 +75,8 @@ export class Books {
     await Promise.race([Promise.allSettled(this.#underWay), delay(maxMsToClose)])
     const undecided = this.#undecided + this.#underWay.size
     const earned = `${count(this.#sold, 'letter')} sold, ${count(this.#earnedDrops, 'drop')} earned`
-    const lines = [`${earned}, ${this.#feeDrops ?? 'an unknown number of'} drops of fees`]
+    const fees = Number.isNaN(this.#feeDrops) ? 'an unknown number of' : this.#feeDrops
+    const lines = [`${earned}, ${fees} drops of fees`]
     lines.push(...this.#refusals.summary())
     if (undecided > 0)
       lines.push(`${count(undecided, 'payment')} undecided: the ledger had not told by the end`)

@@ -55,7 +55,7 @@ test('the packed package runs on plain Node.js, imported and required, and ends 
   for (const [name, text] of Object.entries(programs)) {
     await writeFile(join(folder, name), text)
     const args = [join(folder, name), url, customer.secret, prefix + shop.address]
-    const { stdout, stderr } = await run(node, args, { timeout: 10_000 })
+    const { stdout, stderr } = await run(node, args, { timeout: 50_000 })
     expect([name, stdout, stderr]).toEqual([name, '7\nUnreachableError\n0\n', ''])
   }
 

@@ -1,24 +1,13 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto'
 import fc from 'fast-check'
 import PluginXrpEscrow, { type PluginOptions, type Transfer } from 'ilp-plugin-xrp-escrow'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/sandbox-ledger/connection.ts'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
 import { fieldsOf, metaOf } from '../../src/sandbox-ledger/ledger/history.ts'
 import type { Message } from '../sandbox-ledger/client.ts'
 import * as distort from '../support/distorting-server.ts'
-import {
-  hex,
-  prefix,
-  record,
-  shop,
-  someTransfer,
-  storyOf,
-  type Told,
-  until,
-  usePlugin,
-  useSandbox
-} from './support.ts'
+import { hex, prefix, record, type Told } from './support.ts'
 
 // No honest server makes the plugin lose, double or forget a payment: servers of all kinds are drawn, and what
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
@@ -637,32 +626,3 @@ test(`${runs} drawn histories of honest servers end with every drop where it bel
   await Promise.all(Array.from({ length: atATime }, runAll))
   expect(failures.join('\n\n'), `SEED=${SEED}, ${done} runs`).toBe('')
 }, 3_600_000)
-
-test('a transfer is not taken for over where the ledger that has it is still open', async () => {
-  const sandbox = await useSandbox({ closeIntervalMs: 0 })
-  const server = await distort.DistortingServer.start(sandbox.ledger)
-  onTestFinished(() => server.close())
-  // So what is open is not known before the server is another one.
-  server.distortions = [distort.throttles(0, 1e9, 'account_objects')]
-  const payee = await usePlugin(server.url, { secret: shop.secret })
-  const payer = await usePlugin(sandbox.url)
-  const transfer = someTransfer()
-  const sent = payer.sendTransfer(transfer)
-  while (sandbox.ledger.openTransactions.size < 1) await turns(1)
-  sandbox.ledger.close()
-  await sent
-  await until(payee, 'incoming_prepare')
-  server.distortions = []
-  server.behind = 1
-  server.cut()
-  await until(payee, 'connect', 2)
-  while (!server.requests.some(({ command }) => command === 'account_objects')) await turns(1)
-  await turns()
-  server.catchUp(true)
-  const fulfilled = payee.fulfillCondition(transfer.id, transfer.fulfillment)
-  while (sandbox.ledger.openTransactions.size < 1) await turns(1)
-  sandbox.ledger.close()
-  await fulfilled
-  expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
-  expect(payee.told.filter(([event]) => event === 'error')).toEqual([])
-})

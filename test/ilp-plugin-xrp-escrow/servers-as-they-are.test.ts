@@ -407,6 +407,34 @@ describe('an escrow', () => {
       expect(told).toMatchObject({ id: now.id })
     }
   )
+
+  test('whose ledger is the open one where the server lags behind is not taken for over', async () => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
+    // So what is open is not known before the server is another one.
+    server.distortions = [throttles(0, 1e9, 'account_objects')]
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const payer = await usePlugin(sandbox.url)
+    const transfer = someTransfer()
+    const sent = payer.sendTransfer(transfer)
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    sandbox.ledger.close()
+    await sent
+    await until(payee, 'incoming_prepare')
+    server.distortions = []
+    server.behind = 1
+    server.cut()
+    await until(payee, 'connect', 2)
+    while (!server.requests.some(({ command }) => command === 'account_objects'))
+      await new Promise(setImmediate)
+    for (let turn = 0; turn < 12; turn++) await new Promise(setImmediate)
+    server.catchUp(true)
+    const fulfilled = payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    sandbox.ledger.close()
+    await fulfilled
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    expect(payee.told.filter(([event]) => event === 'error')).toEqual([])
+  })
 })
 
 describe('a server', () => {

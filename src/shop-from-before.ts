@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
+import { tellAccount } from './shop/account.ts'
 import { Books } from './shop/books.ts'
 import { type ClientAccount, ClientAccounts, type Payment } from './shop/client-accounts.ts'
 import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
@@ -24,20 +25,8 @@ await plugin.connect()
 seeThrough(plugin)
 await books.funds.open()
 
-// Get ledger and account information from the plugin
-const ledgerInfo = plugin.getInfo()
-const account = plugin.getAccount()
-
-console.log(`    - Connected to ledger: ${ledgerInfo.prefix}`)
-console.log(`    -- Account: ${account}`)
-console.log(`    -- Currency: ${ledgerInfo.currencyCode}`)
-console.log(`    -- CurrencyScale: ${ledgerInfo.currencyScale}`)
-
-// Convert our cost (10) into the right format given the ledger scale
-const normalizedCost = cost / 10 ** ledgerInfo.currencyScale
-
-console.log(' 2. Starting web server to accept requests...')
-console.log(`    - Charging ${normalizedCost} ${ledgerInfo.currencyCode}`)
+// Where we are paid, and how much
+const { account, price } = tellAccount(plugin, cost)
 
 // Returns whether the request is answered: a client that has not paid gets no letter
 async function sellLetter(client: ClientAccount, res: http.ServerResponse, payment?: Payment) {
@@ -88,7 +77,7 @@ const server = http.createServer(async function (req, res) {
     'Pay-Balance': client.balance
   })
   res.end(
-    `Please send an Interledger-PSK payment of ${normalizedCost} ${ledgerInfo.currencyCode} to ${address}` +
+    `Please send an Interledger-PSK payment of ${price} to ${address}` +
       ` using the shared secret ${sharedSecret}\n`
   )
 })

@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
+import { tellAccount } from './shop/account.ts'
 import { Books } from './shop/books.ts'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
@@ -29,20 +30,8 @@ await plugin.connect()
 seeThrough(plugin)
 await books.funds.open()
 
-// Get ledger and account information from the plugin
-const ledgerInfo = plugin.getInfo()
-const account = plugin.getAccount()
-
-console.log(`    - Connected to ledger: ${ledgerInfo.prefix}`)
-console.log(`    -- Account: ${account}`)
-console.log(`    -- Currency: ${ledgerInfo.currencyCode}`)
-console.log(`    -- CurrencyScale: ${ledgerInfo.currencyScale}`)
-
-// Convert our cost (10) into the right format given the ledger scale
-const normalizedCost = cost / 10 ** ledgerInfo.currencyScale
-
-console.log(' 2. Starting web server to accept requests...')
-console.log(`    - Charging ${normalizedCost} ${ledgerInfo.currencyCode}`)
+// Where we are paid, and how much
+const { account, price } = tellAccount(plugin, cost)
 
 // Handle incoming web requests
 const server = http.createServer(function (req, res) {
@@ -62,7 +51,6 @@ const server = http.createServer(function (req, res) {
 
   console.log('    - Waiting for payments...')
 
-  const price = `${normalizedCost} ${ledgerInfo.currencyCode}`
   res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
   res.writeHead(200, {
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`

@@ -54,7 +54,7 @@ export async function pace({ isQuick }: Run): Promise<Section> {
       )
     ],
     notes: [
-      'Due: the time divided by the interval; a timer of Node.js is late rather than early. Latency: from a payment to ' +
+      'Due: the time divided by the interval. Latency: from a payment to ' +
         `its letter, divided by the time between two ledgers. A letter counts as delivered until ${ledgersToWait} ` +
         'ledgers after the last payment.',
       'Floor: signing, encoding and hashing the same transactions and nothing else, in processes beside the scripts, ' +

@@ -1,0 +1,22 @@
+import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+
+/**
+ * Tells the terminal where a shop is paid and what it charges.
+ *
+ * @param plugin - connected
+ * @param cost - of a letter, drops
+ * @returns the shop's ILP address, and the price of a letter with its unit
+ */
+export function tellAccount(plugin: PluginXrpEscrow, cost: number): { account: string; price: string } {
+  const { prefix, currencyCode, currencyScale } = plugin.getInfo()
+  const account = plugin.getAccount()
+  // Convert our cost (10) into the right format given the ledger scale
+  const price = `${cost / 10 ** currencyScale} ${currencyCode}`
+  console.log(`    - Connected to ledger: ${prefix}`)
+  console.log(`    -- Account: ${account}`)
+  console.log(`    -- Currency: ${currencyCode}`)
+  console.log(`    -- CurrencyScale: ${currencyScale}`)
+  console.log(' 2. Starting web server to accept requests...')
+  console.log(`    - Charging ${price}`)
+  return { account, price }
+}

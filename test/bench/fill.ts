@@ -25,7 +25,7 @@ export async function fill({ isQuick }: Run): Promise<Section> {
     came: came / seconds,
     p50: quantile(latencies, 0.5),
     p99: quantile(latencies, 0.99),
-    limit: [...full, ...machine].join(', ') || "the client's timer",
+    limit: [...full, ...machine].join(', ') || "the client's pace",
     ...Object.fromEntries(Object.entries(cpuMs).map(([name, ms]) => [name, ms / came])),
     all: Object.values(cpuMs).reduce((sum, ms) => sum + ms, 0) / came
   }

@@ -16,7 +16,7 @@ const maxAttempts = 10
 // How many ledgers to wait for a place in them at a fee that the options allow.
 const maxBusyLedgers = 20
 // How many submissions may wait for their preliminary answers: a long way must not make a slow sender.
-const maxUnanswered = 16
+const maxUnanswered = 64
 
 /**
  * Sends the transactions of one account, each until it is final: validated as a success, validated as a failure, or

@@ -1,13 +1,10 @@
-import { defaultExclude, defineConfig } from 'vitest/config'
+import { defineConfig } from 'vitest/config'
 import { BaseSequencer } from 'vitest/node'
-
-// What measures a pace wants the machine for itself.
-const alone = ['test/ilp-plugin-xrp-escrow/pace.test.ts']
 
 // What runs on a real server, at RIPPLED_URL: one file after the other, for there is one ledger for all of them.
 const real = [
   'test/{any-plugin,clients,faults,lying-shops,pauses,shop-from-before,strangers,streaming-shop,thieves}.test.ts',
-  'test/ilp-plugin-xrp-escrow/{interface,messages,reconnect,submission,transfers}.test.ts'
+  'test/ilp-plugin-xrp-escrow/{interface,messages,pace,reconnect,submission,transfers}.test.ts'
 ]
 
 // What takes longest, first, so that nobody waits for it alone at the end.
@@ -31,7 +28,7 @@ class ScriptsFirst extends BaseSequencer {
   }
 }
 
-export default defineConfig(({ mode }) => ({
+export default defineConfig({
   test: {
     globalSetup: 'test/support/setup.ts',
     // Processes and ledgers on a machine that others use too: once more is no disgrace there.
@@ -40,28 +37,14 @@ export default defineConfig(({ mode }) => ({
     hookTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },
     sequence: { sequencer: process.env.RIPPLED_URL ? ScriptsFirst : LongestFirst },
-    projects: process.env.RIPPLED_URL
-      ? [{ extends: true, mode, test: { name: 'real', include: real, fileParallelism: false } }]
-      : [
-          {
-            extends: true,
-            mode,
-            test: {
-              name: 'together',
-              include: ['test/**/*.test.ts'],
-              exclude: [...defaultExclude, ...alone],
-              // Most tests wait for processes and ledgers most of the time.
-              maxWorkers: 8,
-              // They share nothing but what they import, which need not be loaded anew for each file.
-              isolate: false,
-              sequence: { groupOrder: 0 }
-            }
-          },
-          {
-            extends: true,
-            mode,
-            test: { name: 'alone', include: alone, fileParallelism: false, sequence: { groupOrder: 1 } }
-          }
-        ]
+    ...(process.env.RIPPLED_URL
+      ? { include: real, fileParallelism: false }
+      : {
+          include: ['test/**/*.test.ts'],
+          // Most tests wait for processes and ledgers most of the time.
+          maxWorkers: 8,
+          // They share nothing but what they import, which need not be loaded anew for each file.
+          isolate: false
+        })
   }
-}))
+})

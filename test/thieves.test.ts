@@ -61,6 +61,24 @@ test('whoever shows a Pay-Token gets the letters, not whoever reads the fulfillm
   expect((await ask()).status).toBe(200)
 })
 
+/** The customer's own fulfillment of the escrow that it made last, signed. */
+async function finishOfOwnEscrow(client: Client, { customer, transactionsOf }: TestLedger, preimage: Buffer) {
+  const escrow = (await transactionsOf(customer.address)).findLast(
+    ({ TransactionType }) => TransactionType === 'EscrowCreate'
+  )
+  const wallet = Wallet.fromSeed(customer.secret)
+  const finish = await client.autofill({
+    TransactionType: 'EscrowFinish',
+    Account: wallet.classicAddress,
+    Owner: wallet.classicAddress,
+    OfferSequence: Number(escrow?.Sequence),
+    Condition: String(escrow?.Condition),
+    Fulfillment: `A0228020${preimage.toString('hex')}`.toUpperCase(),
+    Fee: '350'
+  })
+  return wallet.sign(finish).tx_blob
+}
+
 test('a stranger who fulfills what he has sent himself is no other shop on the account', async () => {
   const { url, script } = await openShop('streaming-shop')
   const stream = await LetterStream.open(url)
@@ -69,19 +87,7 @@ test('a stranger who fulfills what he has sent himself is no other shop on the a
   const condition = createHash('sha256').update(preimage).digest('base64url')
   await customer.prepare(offer, '10', { condition })
   await script.says(/F05 Wrong Condition/)
-  const escrows = await ledger.transactionsOf(ledger.customer.address)
-  const escrow = escrows.findLast(({ TransactionType }) => TransactionType === 'EscrowCreate')
-  const stranger = Wallet.fromSeed(ledger.customer.secret)
-  const finish = await watcher.autofill({
-    TransactionType: 'EscrowFinish',
-    Account: stranger.classicAddress,
-    Owner: stranger.classicAddress,
-    OfferSequence: Number(escrow?.Sequence),
-    Condition: String(escrow?.Condition),
-    Fulfillment: `A0228020${preimage.toString('hex')}`.toUpperCase(),
-    Fee: '350'
-  })
-  await watcher.submitAndWait(stranger.sign(finish).tx_blob)
+  await watcher.submitAndWait(await finishOfOwnEscrow(watcher, ledger, preimage))
   // What comes later on the ledger is told later.
   await customer.pay(offer, '10', { paymentId: 1 })
   expect(await stream.has(1)).toHaveLength(1)
@@ -97,7 +103,6 @@ test("a shop counts the fees of fulfillments that another's were ahead of", asyn
   const script = stage.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
   const stream = await LetterStream.open(`${(await script.says(/Visit (http:\S+)/))[1]}/`)
   const offer = parsePay(stream.pay)
-  const wallet = Wallet.fromSeed(own.customer.secret)
   const results = async () => {
     const range = { ledger_index_min: -1, ledger_index_max: -1 }
     const { transactions } = await own.ask<{ transactions: Entry[] }>({
@@ -115,20 +120,8 @@ test("a shop counts the fees of fulfillments that another's were ahead of", asyn
     await own.closeLedger()
     await script.prints(output => output.match(/Fulfilling transfer/g)?.length === paymentId + 1)
     while ((await own.openTransactions()) < 1) await delay(5)
-    const escrow = (await own.transactionsOf(own.customer.address)).findLast(
-      ({ TransactionType }) => TransactionType === 'EscrowCreate'
-    )
     const [, fulfillment = ''] = [...script.output.matchAll(/using fulfillment: (\S+)/g)].at(-1) ?? []
-    const finish = await rival.autofill({
-      TransactionType: 'EscrowFinish',
-      Account: wallet.classicAddress,
-      Owner: wallet.classicAddress,
-      OfferSequence: Number(escrow?.Sequence),
-      Condition: String(escrow?.Condition),
-      Fulfillment: `A0228020${Buffer.from(fulfillment, 'base64url').toString('hex')}`.toUpperCase(),
-      Fee: '350'
-    })
-    await rival.submit(wallet.sign(finish).tx_blob)
+    await rival.submit(await finishOfOwnEscrow(rival, own, Buffer.from(fulfillment, 'base64url')))
     await own.closeLedger()
     await paid
     await script.prints(output => output.match(/Payment complete/g)?.length === paymentId + 1)

@@ -27,6 +27,8 @@ await books.funds.open()
 
 // Where we are paid, and how much
 const { account, price } = tellAccount(plugin, cost)
+console.log(' 2. Starting web server to accept requests...')
+console.log(`    - Charging ${price}`)
 
 // Returns whether the request is answered: a client that has not paid gets no letter
 async function sellLetter(client: ClientAccount, res: http.ServerResponse, payment?: Payment) {

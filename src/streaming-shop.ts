@@ -32,6 +32,8 @@ await books.funds.open()
 
 // Where we are paid, and how much
 const { account, price } = tellAccount(plugin, cost)
+console.log(' 2. Starting web server to accept requests...')
+console.log(`    - Charging ${price}`)
 
 // Handle incoming web requests
 const server = http.createServer(function (req, res) {

@@ -1,7 +1,7 @@
 import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 
 /**
- * Tells the terminal where a shop is paid and what it charges.
+ * Tells the terminal where a shop is paid.
  *
  * @param plugin - connected
  * @param cost - of a letter, drops
@@ -16,7 +16,5 @@ export function tellAccount(plugin: PluginXrpEscrow, cost: number): { account: s
   console.log(`    -- Account: ${account}`)
   console.log(`    -- Currency: ${currencyCode}`)
   console.log(`    -- CurrencyScale: ${currencyScale}`)
-  console.log(' 2. Starting web server to accept requests...')
-  console.log(`    - Charging ${price}`)
   return { account, price }
 }

@@ -50,7 +50,7 @@ function node(...args: string[]): ChildProcess {
 }
 
 const ledgerCommand = async (...args: string[]) =>
-  node(await bundleOf(root, 'src/sandbox-ledger/main.ts', []), ...args)
+  node(await bundleOf(() => root, 'src/sandbox-ledger/main.ts', []), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -145,7 +145,7 @@ describe('sandboxLedger', () => {
     node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(root, 'src/sandbox-ledger/index.ts', []))}
+      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(() => root, 'src/sandbox-ledger/index.ts', []))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 

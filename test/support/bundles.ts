@@ -12,16 +12,18 @@ const folderVariable = 'TEST_BUNDLES'
  * One file with a script of a stage and all that it imports. A process starts from it in a fifth of the time in which
  * tsx translates its sources, file by file, anew. Built once for all who want the same in a test run.
  *
- * @param stage - folder with the sources; the bundle finds what lies beside them where the variable STAGE says
+ * @param sources - tells the folder with the sources, if it has to be built; it finds what lies beside them where the
+ *   variable STAGE says
  * @param script - path in it
  * @param changes - all in which the stage differs from another with the same sources
  * @returns the file
  */
-export async function bundleOf(stage: string, script: string, changes: string[]): Promise<string> {
+export async function bundleOf(sources: () => string, script: string, changes: string[]): Promise<string> {
   const key = createHash('sha256').update(JSON.stringify([script, ...changes]))
   process.env[folderVariable] ??= mkdtempSync(join(tmpdir(), 'streaming-payments-bundles-'))
   const file = join(process.env[folderVariable], `${key.digest('hex')}.mjs`)
   if (existsSync(file)) return file
+  const stage = sources()
   const unfinished = `${file}.${randomUUID()}`
   await build({
     entryPoints: [join(stage, script)],

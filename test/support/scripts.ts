@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync } from 'node:fs'
+import { cpSync, lstatSync, unlinkSync } from 'node:fs'
 import { copyFile, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -41,6 +41,8 @@ export interface Stage {
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
+  /** the file with one of its scripts and all that it imports */
+  bundle(script: string): Promise<string>
   /** puts bundles in the place of scripts that another starts: plain Node.js then runs them */
   build(scripts: string[]): Promise<void>
   /** starts one of its scripts from a bundle, or with options of Node.js (`throughTsx`) from its source */
@@ -59,23 +61,35 @@ export const throughTsx = ['--import', 'tsx/esm']
  */
 export async function setStage(plugins = testPlugins): Promise<Stage> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
-  // In a third of the time that it takes when it waits for each file.
-  cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true })
+  // Nearly all that most stages start is built already: only what is edited, built or translated needs a copy.
+  const src = join(folder, 'src')
+  await symlink(join(root, 'src'), src)
+  const ownSources = () => {
+    if (lstatSync(src).isSymbolicLink()) {
+      unlinkSync(src)
+      // In a third of the time that it takes when it waits for each file.
+      cpSync(join(root, 'src'), src, { recursive: true })
+    }
+    return folder
+  }
   await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'plugins.ts'), plugins)
   const scripts: Script[] = []
   const edits: string[] = []
-  const bundle = (script: string) => bundleOf(folder, script, [plugins, ...edits])
+  const bundle = (script: string) => bundleOf(ownSources, script, [plugins, ...edits])
   return {
     folder,
+    bundle,
     async edit(file, before, after) {
+      ownSources()
       const text = await readFile(join(folder, file), 'utf8')
       if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
       await writeFile(join(folder, file), text.replace(before, after))
       edits.push(file, before, after)
     },
     async build(scripts) {
+      ownSources()
       const bundles = await Promise.all(scripts.map(bundle))
       for (const [i, script] of scripts.entries()) {
         const [place, built] = [`${folder}/`, bundles[i] as string].map(path => pathToFileURL(path).href)
@@ -86,6 +100,7 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
       await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
     },
     run(script, env = {}, args = [], nodeOptions) {
+      if (nodeOptions) ownSources()
       const command = nodeOptions
         ? Promise.resolve([...nodeOptions, join(folder, script)])
         : bundle(script).then(file => [file])

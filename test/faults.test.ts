@@ -2,57 +2,54 @@ import { randomInt } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, type TestContext, test } from 'vitest'
 import { Client } from 'xrpl'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
 import { needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { freePort, type Script, type Stage, setStage } from './support/scripts.ts'
+import { freePort, type Script, setStage } from './support/scripts.ts'
 
-let stage: Stage
-let ledgerPort: number
-let shopPort: number
-let stateFile: string
-
-beforeEach(async () => {
+/** A stage, with the ledger's state on it and a port for the ledger and the shop, each the same whenever they start. */
+async function useStage({ onTestFinished }: TestContext) {
   needsSandbox('it kills the ledger')
-  stage = await setStage()
-  ledgerPort = await freePort()
-  shopPort = await freePort()
-  stateFile = join(stage.folder, 'ledger-state')
-})
+  const stage = await setStage()
+  onTestFinished(() => stage.strike())
+  const ledgerPort = await freePort()
+  const shopPort = await freePort()
+  const stateFile = join(stage.folder, 'ledger-state')
+  const ledgerUrl = `ws://localhost:${ledgerPort}`
 
-afterEach(() => stage.strike())
+  async function openLedger(): Promise<Script> {
+    const args = ['--port', String(ledgerPort), '--close-interval', '500', '--state', stateFile]
+    const ledger = stage.run('src/sandbox-ledger/main.ts', {}, args)
+    await ledger.says(/Sandbox ledger at/)
+    return ledger
+  }
 
-const ledgerUrl = () => `ws://localhost:${ledgerPort}`
+  async function openShop(shop: string): Promise<Script> {
+    const run = stage.run(shop, { TEST_LEDGER: ledgerUrl, PORT: String(shopPort) })
+    await run.says(/Visit/)
+    return run
+  }
 
-async function openLedger(): Promise<Script> {
-  const args = ['--port', String(ledgerPort), '--close-interval', '500', '--state', stateFile]
-  const ledger = stage.run('src/sandbox-ledger/main.ts', {}, args)
-  await ledger.says(/Sandbox ledger at/)
-  return ledger
-}
+  function startClient(client: string): Script {
+    return stage.run(client, {
+      TEST_LEDGER: ledgerUrl,
+      SHOP_URL: `http://localhost:${shopPort}/`,
+      INTERVAL_MS: '200'
+    })
+  }
 
-async function openShop(shop: string): Promise<Script> {
-  const run = stage.run(shop, { TEST_LEDGER: ledgerUrl(), PORT: String(shopPort) })
-  await run.says(/Visit/)
-  return run
-}
-
-function startClient(client: string): Script {
-  return stage.run(client, {
-    TEST_LEDGER: ledgerUrl(),
-    SHOP_URL: `http://localhost:${shopPort}/`,
-    INTERVAL_MS: '200'
-  })
+  return { stateFile, ledgerUrl, openLedger, openShop, startClient }
 }
 
 describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
-  test.each([
+  test.concurrent.for([
     { how: 'where it was', keepsState: true },
     { how: 'empty', keepsState: false }
-  ])('go on when the ledger was killed and comes back $how', async ({ keepsState }) => {
+  ])('go on when the ledger was killed and comes back $how', async ({ keepsState }, context) => {
+    const { stateFile, openLedger, openShop, startClient } = await useStage(context)
     const ledger = await openLedger()
     const seller = await openShop(shop)
     const buyer = startClient(client)
@@ -80,7 +77,9 @@ describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
   })
 })
 
-test('after kills at random moments, every drop is with its owner: paid for a letter, or returned', async () => {
+const drops = 'every drop is with its owner: paid for a letter, or returned'
+test.concurrent(`after kills at random moments, ${drops}`, async context => {
+  const { ledgerUrl, openLedger, openShop, startClient } = await useStage(context)
   const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
   const run = { ledger: await openLedger(), shop: await openShop(shop), client: startClient(client) }
   const start = {
@@ -103,9 +102,9 @@ test('after kills at random moments, every drop is with its owner: paid for a le
   expect(await run.shop.interrupt()).toBe(0)
 
   // Everything expires, and the customer's next run fetches back what was not taken.
-  const observer = new Client(ledgerUrl())
+  const observer = new Client(ledgerUrl)
   await observer.connect()
-  const customer = await Customer.connect({ url: ledgerUrl() })
+  const customer = await Customer.connect({ url: ledgerUrl })
   let open = Number.POSITIVE_INFINITY
   for (let ledgers = 0; open > 0 && ledgers < 5_000; ledgers += 100) {
     for (let n = 0; n < 100; n++) await observer.request({ command: 'ledger_accept' } as never)

@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
+import { aside, openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -40,16 +41,20 @@ function run(client: string, url: string): Script {
   })
 }
 
-/** A till that takes every payment, whatever its shop then does about the letter. */
-async function openTill(): Promise<PluginXrpEscrow> {
+/**
+ * A till that takes every payment, whatever its shop then does about the letter; with the `Pay` header for it. Other
+ * tests pay the same account meanwhile.
+ */
+async function openTill(): Promise<{ till: PluginXrpEscrow; pay: string }> {
   const till = new PluginXrpEscrow({ server: ledger.url, secret: ledger.shop.secret })
+  const name = base64url(randomBytes(8))
   till.on('incoming_prepare', ({ id, ilp }) => {
-    till
-      .fulfillCondition(id, base64url(pskFulfillment(sharedSecret, base64url.toBuffer(ilp))))
-      .catch(() => {})
+    const packet = base64url.toBuffer(ilp)
+    if (!packet.includes(name)) return
+    till.fulfillCondition(id, base64url(pskFulfillment(sharedSecret, packet))).catch(() => {})
   })
   await till.connect()
-  return till
+  return { till, pay: pay.replace('AAAAAAAAAAA', name) }
 }
 
 function paymentsOf(client: Script): number {
@@ -60,7 +65,7 @@ describe.each([
   { client: 'streaming-client1', status: 402 },
   { client: 'streaming-client2', status: 200 }
 ])('$client', ({ client, status }) => {
-  test('stops after the seconds that it may risk when nobody takes its payments', async () => {
+  aside('stops after the seconds that it may risk when nobody takes its payments', async () => {
     const shop = await fakeShop((_req, res) => {
       res.writeHead(status, { Pay: pay }).flushHeaders()
       if (status === 402) res.end()
@@ -81,7 +86,7 @@ describe.each([
     await shop.close()
   })
 
-  test('comes back later to a shop that says so, and says why', async () => {
+  aside('comes back later to a shop that says so, and says why', async () => {
     const shop = await fakeShop((_req, res) => {
       if (shop.requests.length < 3) res.writeHead(503, { 'Retry-After': '0.1' }).end('The shop is full\n')
       else res.writeHead(404).end()
@@ -93,7 +98,7 @@ describe.each([
     await shop.close()
   })
 
-  test('ends with a sentence when the account to be paid does not exist', async () => {
+  aside('ends with a sentence when the account to be paid does not exist', async () => {
     const shop = await fakeShop((_req, res) => {
       res.writeHead(status, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
     })
@@ -103,7 +108,7 @@ describe.each([
     await shop.close()
   })
 
-  test.each([
+  aside.each([
     { what: 'closes at once', answer: (res: ServerResponse) => res.destroy() },
     {
       what: 'sends a gigantic header',
@@ -126,8 +131,8 @@ describe.each([
 })
 
 describe('streaming-client2', () => {
-  test('stops when its payments are taken and no letters come', async () => {
-    const till = await openTill()
+  aside('stops when its payments are taken and no letters come', async () => {
+    const { till, pay } = await openTill()
     const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
     const buyer = run('streaming-client2', shop.url)
     expect(await buyer.ends()).toBe(1)
@@ -137,7 +142,7 @@ describe('streaming-client2', () => {
     await shop.close()
   })
 
-  test('stops when the body has no end, and lets no control sequence through', async () => {
+  aside('stops when the body has no end, and lets no control sequence through', async () => {
     const shop = await fakeShop((_req, res) => {
       res.writeHead(200, { Pay: pay }).flushHeaders()
       res.write('A\x1b[2J\x07\u009b\r\n')
@@ -158,7 +163,7 @@ describe('streaming-client2', () => {
     await shop.close()
   })
 
-  test('stops when the shop ends the stream at once', async () => {
+  aside('stops when the shop ends the stream at once', async () => {
     const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).end())
     const buyer = run('streaming-client2', shop.url)
     expect(await buyer.ends()).toBe(1)
@@ -168,8 +173,8 @@ describe('streaming-client2', () => {
 })
 
 describe('streaming-client1', () => {
-  test('asks again when the shop wants it to, and when the line is cut', async () => {
-    const till = await openTill()
+  aside('asks again when the shop wants it to, and when the line is cut', async () => {
+    const { till, pay } = await openTill()
     const busy = new Set([1, 2, 4])
     const cut = new Set([3, 6])
     let asked = 0
@@ -188,8 +193,8 @@ describe('streaming-client1', () => {
     await shop.close()
   })
 
-  test('asks a shop of 2017 by the fulfillment of its payment', async () => {
-    const till = await openTill()
+  aside('asks a shop of 2017 by the fulfillment of its payment', async () => {
+    const { till, pay } = await openTill()
     const conditions = new Set<string>()
     till.on('incoming_prepare', ({ executionCondition = '' }) => conditions.add(executionCondition))
     const shop = await fakeShop((req, res) => {
@@ -204,8 +209,8 @@ describe('streaming-client1', () => {
     await shop.close()
   })
 
-  test('stops when the shop takes its payments and does not answer', async () => {
-    const till = await openTill()
+  aside('stops when the shop takes its payments and does not answer', async () => {
+    const { till, pay } = await openTill()
     const shop = await fakeShop((req, res) => {
       if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
     })
@@ -216,7 +221,7 @@ describe('streaming-client1', () => {
     await shop.close()
   })
 
-  test.each([
+  aside.each([
     {
       what: 'no letter',
       answer: { status: 402, body: 'Please pay more' },
@@ -233,7 +238,7 @@ describe('streaming-client1', () => {
       says: 'its answer is far too long'
     }
   ])('stops when its payment is taken and it gets $what', async ({ answer, says }) => {
-    const till = await openTill()
+    const { till, pay } = await openTill()
     const shop = await fakeShop((req, res) => {
       if (!req.headers['pay-token']) return res.writeHead(402, { Pay: pay }).end()
       res.writeHead(answer.status, { Pay: pay.replace(' 10 ', ' 20 ') })

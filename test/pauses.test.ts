@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
 import { startFaultProxy } from './support/fault-proxy.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
+import { aside, openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -24,10 +24,8 @@ beforeAll(async () => {
 
 afterAll(() => stage.strike())
 
-// On one real server the ledgers of one test would go by in another's, and it closes them less fast.
-const isReal = process.env.RIPPLED_URL !== undefined
-const aside = isReal ? test : test.concurrent
-const closeEveryMs = isReal ? 250 : 100
+// A real server closes ledgers less fast.
+const closeEveryMs = process.env.RIPPLED_URL ? 250 : 100
 
 /** A ledger that a test can let stand still. */
 async function useLedger({ onTestFinished }: TestContext) {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { TestRunner } from 'vitest'
+import { TestRunner, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { Wallet } from 'xrpl'
 import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
@@ -10,6 +10,9 @@ const realUrl = process.env.RIPPLED_URL
 const scriptsIntervalMs = 500
 const maxAheadMs = 10 * 60_000
 const fundingXrp = 10_000
+
+/** A test beside others of its file; on a real server, whose ledgers all share, by itself. */
+export const aside = realUrl === undefined ? test.concurrent : test
 
 interface TestAccount {
   address: string

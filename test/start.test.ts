@@ -122,7 +122,11 @@ describe('npm start', () => {
     ])('lets lines grow, $colours, until Ctrl-C', async ({ command, environment, has, code }) => {
       if (command !== 'npm start') await stage.build(all)
       terminal = new Terminal(command, stage.folder, { ...env, ...environment })
+      await terminal.shows(/^payment 0 /m)
+      // The terminal shows it where the lines go on: each begins at the left all the same.
+      terminal.type('zz')
       await terminal.shows(/^payment 3 .* fulfilled/m)
+      expect(terminal.sent).not.toMatch(/zz[^\r]*payment/)
       terminal.type('\x03')
       // npm has a code of its own for a script that was interrupted.
       expect(await terminal.ends()).toBe(code)

@@ -48,14 +48,14 @@ export class Lines {
     if (this.#output.isTTY) this.#write('\n')
   }
 
-  /** Prints a line, in place of what it was before if that can still be seen. */
+  /** Prints a line, in place of what it was before if that can still be seen, and of what the reader has typed. */
   grow(key: number, line: string, isComplete: boolean): void {
     const up = this.#row - (this.#rows.get(key) ?? this.#row)
     if (up > 0 && up < this.#output.rows && this.#canGrow) {
-      this.#output.write(`\x1b[${up}A\x1b[2K${line}\x1b[${up}B\r`)
+      this.#output.write(`\x1b[${up}A\r\x1b[2K${line}\x1b[${up}B\r`)
     } else if (isComplete || (up === 0 && this.#canGrow && this.#rows.size < this.#output.rows - 1)) {
       this.#rows.set(key, this.#row)
-      this.#write(`${line}\n`)
+      this.#write(`${this.#canGrow ? '\r' : ''}${line}\n`)
     }
     if (isComplete) this.#rows.delete(key)
   }

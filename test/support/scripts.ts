@@ -79,7 +79,9 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
   const edits: string[] = []
   const bundle = (script: string) => bundleOf(ownSources, script, [plugins, ...edits])
   return {
-    folder,
+    get folder() {
+      return ownSources()
+    },
     bundle,
     async edit(file, before, after) {
       ownSources()

@@ -6,11 +6,13 @@ export const hasTerminals = spawnSync('script', ['--version'], { encoding: 'utf8
   'util-linux'
 )
 
+const columns = 80
+
 // Text, a control sequence, or a control character.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a terminal is told by
 const pieces = /([^\x00-\x1f]+)|\x1b\[([\d;]*[A-Za-z])|([\x00-\x1f])/g
 
-/** A terminal of 80 columns and 24 rows in which a command runs, as a reader sees it. */
+/** A terminal of 80 columns and 24 rows, with what is typed on it, in which a command runs, as a reader sees it. */
 export class Terminal {
   /** everything that the command has sent, control sequences included */
   sent = ''
@@ -20,11 +22,15 @@ export class Terminal {
   /** @param command - for the shell */
   constructor(command: string, cwd: string, env: Record<string, string> = {}) {
     const { PATH, HOME } = process.env
-    this.#process = spawn('script', ['-qefc', `stty cols 80 rows 24; exec ${command}`, '/dev/null'], {
-      cwd,
-      env: { PATH, HOME, TERM: 'xterm-256color', ...env },
-      stdio: ['pipe', 'pipe', 'inherit']
-    })
+    this.#process = spawn(
+      'script',
+      ['-qefc', `stty cols ${columns} rows 24 echo; exec ${command}`, '/dev/null'],
+      {
+        cwd,
+        env: { PATH, HOME, TERM: 'xterm-256color', ...env },
+        stdio: ['pipe', 'pipe', 'inherit']
+      }
+    )
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.sent += text
       this.#process.emit('output')
@@ -64,11 +70,11 @@ export class Terminal {
     let [row, column] = [0, 0]
     for (const [, text, sequence, control] of this.sent.matchAll(pieces)) {
       if (text) {
-        lines[row] =
-          (lines[row] ?? '').padEnd(column).slice(0, column) +
-          text +
-          (lines[row] ?? '').slice(column + text.length)
-        column += text.length
+        for (const character of text) {
+          if (column === columns) [row, column] = [row + 1, 0]
+          const line = (lines[row] ?? '').padEnd(column)
+          lines[row] = line.slice(0, column) + character + line.slice(++column)
+        }
       } else if (control === '\n') {
         row++
         lines[row] ??= ''

@@ -10,7 +10,9 @@ const real = [
 // What takes longest, first, so that nobody waits for it alone at the end.
 const longest =
   `clients strangers sandbox-ledger/watch reconnect readme pauses servers-as-they-are streaming-shop start
-  shop-from-before sandbox-ledger/clients fuzz honest-servers lying-shops faults bad-servers test/soak`.split(/\s+/)
+  shop-from-before sandbox-ledger/clients fuzz honest-servers lying-shops faults bad-servers test/soak`.split(
+    /\s+/
+  )
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {

@@ -9,10 +9,8 @@ const real = [
 
 // What takes longest, first, so that nobody waits for it alone at the end.
 const longest =
-  `clients strangers sandbox-ledger/watch reconnect readme pauses servers-as-they-are streaming-shop start
-  shop-from-before sandbox-ledger/clients fuzz honest-servers lying-shops faults bad-servers test/soak`.split(
-    /\s+/
-  )
+  `clients lying-shops faults sandbox-ledger/watch readme strangers reconnect servers-as-they-are
+  streaming-shop bad-servers start honest-servers fuzz pauses shop-from-before test/soak`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {

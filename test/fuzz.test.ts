@@ -17,7 +17,7 @@ import { type Script, type Stage, setStage } from './support/scripts.ts'
 // What a stranger may put on the ledger, drawn, for everybody who listens there: both shops and both clients stay up
 // and serve. "npm run soak" takes ten minutes.
 const isSoak = import.meta.env.MODE === 'soak'
-const seconds = Number(process.env.SECONDS ?? (isSoak ? 600 : 10))
+const seconds = Number(process.env.SECONDS ?? (isSoak ? 600 : 5))
 const seed = Number(process.env.SEED ?? randomInt(2 ** 31))
 // A ledger that closes more than once a second is ahead of the clock after minutes, and of what the clients promise.
 const roundMs = isSoak ? 1000 : 200

@@ -42,7 +42,7 @@ export default defineConfig({
       : {
           include: ['test/**/*.test.ts'],
           // Most tests wait for processes and ledgers most of the time.
-          maxWorkers: 8,
+          maxWorkers: 10,
           // They share nothing but what they import, which need not be loaded anew for each file.
           isolate: false
         })

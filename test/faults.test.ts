@@ -2,11 +2,11 @@ import { randomInt } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, type TestContext, test } from 'vitest'
+import { describe, expect, type TestContext } from 'vitest'
 import { Client } from 'xrpl'
 import { accounts } from '../src/sandbox-ledger/index.ts'
 import { Customer } from './support/customer.ts'
-import { needsSandbox } from './support/ledger.ts'
+import { aside, needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { freePort, type Script, setStage } from './support/scripts.ts'
 
@@ -45,7 +45,7 @@ async function useStage({ onTestFinished }: TestContext) {
 }
 
 describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
-  test.concurrent.for([
+  aside.for([
     { how: 'where it was', keepsState: true },
     { how: 'empty', keepsState: false }
   ])('go on when the ledger was killed and comes back $how', async ({ keepsState }, context) => {
@@ -78,7 +78,7 @@ describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
 })
 
 const drops = 'every drop is with its owner: paid for a letter, or returned'
-test.concurrent(`after kills at random moments, ${drops}`, async context => {
+aside(`after kills at random moments, ${drops}`, async context => {
   const { ledgerUrl, openLedger, openShop, startClient } = await useStage(context)
   const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
   const run = { ledger: await openLedger(), shop: await openShop(shop), client: startClient(client) }

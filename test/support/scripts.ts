@@ -37,7 +37,7 @@ export const scriptsOfTests = [
 
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
 export interface Stage {
-  /** where the copy is */
+  /** where the copy is; whoever asks gets sources of its own there */
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
@@ -84,27 +84,25 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
     },
     bundle,
     async edit(file, before, after) {
-      ownSources()
-      const text = await readFile(join(folder, file), 'utf8')
+      const path = join(ownSources(), file)
+      const text = await readFile(path, 'utf8')
       if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
-      await writeFile(join(folder, file), text.replace(before, after))
+      await writeFile(path, text.replace(before, after))
       edits.push(file, before, after)
     },
     async build(scripts) {
-      ownSources()
       const bundles = await Promise.all(scripts.map(bundle))
       for (const [i, script] of scripts.entries()) {
         const [place, built] = [`${folder}/`, bundles[i] as string].map(path => pathToFileURL(path).href)
-        await writeFile(join(folder, script), `process.env.STAGE = '${place}'; import('${built}')\n`)
+        await writeFile(join(ownSources(), script), `process.env.STAGE = '${place}'; import('${built}')\n`)
       }
       // Node.js 20 runs a file whose name ends in .ts as long as it is no module.
       const { type: _, ...manifest } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
       await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
     },
     run(script, env = {}, args = [], nodeOptions) {
-      if (nodeOptions) ownSources()
       const command = nodeOptions
-        ? Promise.resolve([...nodeOptions, join(folder, script)])
+        ? Promise.resolve([...nodeOptions, join(ownSources(), script)])
         : bundle(script).then(file => [file])
       const started = new Script(
         command.then(start => [...start, ...args]),

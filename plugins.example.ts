@@ -1,7 +1,7 @@
 // Which ledger the scripts run on, and with whose accounts. `npm install` copies this file to plugins.ts,
 // which is yours: git ignores it, for a real secret must never end up in a repository.
 import { existsSync } from 'node:fs'
-import { accounts, sandboxLedger } from './src/sandbox-ledger/index.ts'
+import { accounts, sandboxLedger } from './src/xrpl-sandbox/index.ts'
 
 const ledgers = {
   /** An XRP Ledger of this machine's own, with play money: nothing to prepare, no internet needed. */

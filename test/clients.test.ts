@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { accounts } from '../src/sandbox-ledger/index.ts'
+import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'

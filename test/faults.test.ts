@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, type TestContext } from 'vitest'
 import { Client } from 'xrpl'
-import { accounts } from '../src/sandbox-ledger/index.ts'
+import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
@@ -22,7 +22,7 @@ async function useStage({ onTestFinished }: TestContext) {
 
   async function openLedger(): Promise<Script> {
     const args = ['--port', String(ledgerPort), '--close-interval', '500', '--state', stateFile]
-    const ledger = stage.run('src/sandbox-ledger/main.ts', {}, args)
+    const ledger = stage.run('src/xrpl-sandbox/main.ts', {}, args)
     await ledger.says(/Sandbox ledger at/)
     return ledger
   }

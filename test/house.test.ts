@@ -23,15 +23,15 @@ const rooms: { name: string; files: RegExp; knows: string[] }[] = [
   { name: 'plugin', files: /^src\/ilp-plugin-xrp-escrow\//, knows: [] },
   {
     name: 'sandbox',
-    files: /^src\/sandbox-ledger\/(?!api\/|ledger\/)/,
+    files: /^src\/xrpl-sandbox\/(?!api\/|ledger\/)/,
     knows: ['sandbox api', 'sandbox ledger']
   },
-  { name: 'sandbox api', files: /^src\/sandbox-ledger\/api\//, knows: ['sandbox ledger'] },
-  { name: 'sandbox ledger', files: /^src\/sandbox-ledger\/ledger\//, knows: [] }
+  { name: 'sandbox api', files: /^src\/xrpl-sandbox\/api\//, knows: ['sandbox ledger'] },
+  { name: 'sandbox ledger', files: /^src\/xrpl-sandbox\/ledger\//, knows: [] }
 ]
 
 /** Whose package.json names the packages that a file imports. */
-const manifests = ['src/ilp-plugin-xrp-escrow', 'src/sandbox-ledger', '.']
+const manifests = ['src/ilp-plugin-xrp-escrow', 'src/xrpl-sandbox', '.']
 
 function listFiles(folder: string): string[] {
   const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })

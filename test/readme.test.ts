@@ -1,15 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { RawClient } from './sandbox-ledger/client.ts'
 import { freePort, root, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
+import { RawClient } from './xrpl-sandbox/client.ts'
 
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'src/ilp-plugin-xrp-escrow/README.md',
-  'src/sandbox-ledger/README.md',
+  'src/xrpl-sandbox/README.md',
   'test/bench/README.md'
 ]
 const readme = read('README.md')

@@ -1,7 +1,7 @@
 import { setInterval } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
-import { accounts, type SandboxLedger, startSandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { accounts, type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { LetterStream } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accounts, type SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { fastLedger, root, type Script, type Stage, setStage } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 

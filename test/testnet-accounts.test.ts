@@ -4,7 +4,7 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { fastLedger, root, type Stage, setStage } from './support/scripts.ts'
 
 let ledger: SandboxLedger

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/sandbox-ledger/index.ts'
+import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { noChromium, openChromium } from './support/chromium.ts'
 import { fastLedger, type Stage, setStage } from './support/scripts.ts'
 

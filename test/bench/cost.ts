@@ -1,6 +1,6 @@
-import { accounts } from '../../src/sandbox-ledger/index.ts'
-import { RawClient } from '../sandbox-ledger/client.ts'
+import { accounts } from '../../src/xrpl-sandbox/index.ts'
 import { setStage } from '../support/scripts.ts'
+import { RawClient } from '../xrpl-sandbox/client.ts'
 import { type Run, startClient, startLedger, startShop } from './processes.ts'
 import { median } from './statistics.ts'
 import type { Row, Section } from './table.ts'

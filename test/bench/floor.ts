@@ -4,7 +4,7 @@ import base64url from 'base64url'
 import { serializeIlpPayment } from 'ilp-packet'
 import { Wallet } from 'xrpl'
 import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
-import { accounts } from '../../src/sandbox-ledger/index.ts'
+import { accounts } from '../../src/xrpl-sandbox/index.ts'
 
 const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
 const memo = (type: string, data: string) => ({

@@ -15,7 +15,7 @@ export async function startLedger(
   closeIntervalMs: number
 ): Promise<{ script: Script; url: string }> {
   const options = ['--port', '0', '--close-interval', `${closeIntervalMs}`]
-  const script = stage.run('src/sandbox-ledger/main.ts', { NODE_OPTIONS: preload }, options, throughTsx)
+  const script = stage.run('src/xrpl-sandbox/main.ts', { NODE_OPTIONS: preload }, options, throughTsx)
   const [, url = ''] = await script.says(/Sandbox ledger at (ws:\S+)/)
   return { script, url }
 }

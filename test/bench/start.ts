@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { RawClient } from '../sandbox-ledger/client.ts'
 import { freePort, type Script, type Stage, setStage, throughTsx } from '../support/scripts.ts'
+import { RawClient } from '../xrpl-sandbox/client.ts'
 import type { Run } from './processes.ts'
 import { median } from './statistics.ts'
 import type { Section, Table } from './table.ts'

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PluginOptions, Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { SandboxLedger, SandboxOptions } from '../../src/sandbox-ledger/index.ts'
-import { fieldsOf } from '../../src/sandbox-ledger/ledger/history.ts'
+import type { SandboxLedger, SandboxOptions } from '../../src/xrpl-sandbox/index.ts'
+import { fieldsOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import {
   DistortingServer,
   type Distortion,

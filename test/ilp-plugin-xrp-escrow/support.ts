@@ -13,7 +13,7 @@ import {
   type SandboxLedger,
   type SandboxOptions,
   startSandboxLedger
-} from '../../src/sandbox-ledger/index.ts'
+} from '../../src/xrpl-sandbox/index.ts'
 import {
   type FaultProxy,
   type FaultyLedger,

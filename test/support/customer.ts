@@ -4,7 +4,7 @@ import * as IlpPacket from 'ilp-packet'
 import PluginXrpEscrow, { type LedgerTransfer, type Transfer } from 'ilp-plugin-xrp-escrow'
 import { v4 as uuid } from 'uuid'
 import { pskFulfillment, sha256 } from '../../src/crypto.ts'
-import { accounts } from '../../src/sandbox-ledger/index.ts'
+import { accounts } from '../../src/xrpl-sandbox/index.ts'
 
 /** The parts of a `Pay` header. */
 export interface Offer {

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { answerText } from '../../src/sandbox-ledger/api/requests.ts'
-import type { Json, Subscriber } from '../../src/sandbox-ledger/api/rpc.ts'
-import { publishClosed } from '../../src/sandbox-ledger/api/streams.ts'
-import { type Random, seededRandom } from '../../src/sandbox-ledger/connection.ts'
-import type { LedgerContents } from '../../src/sandbox-ledger/ledger/history.ts'
-import { Ledger } from '../../src/sandbox-ledger/ledger/ledger.ts'
-import { parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
+import { answerText } from '../../src/xrpl-sandbox/api/requests.ts'
+import type { Json, Subscriber } from '../../src/xrpl-sandbox/api/rpc.ts'
+import { publishClosed } from '../../src/xrpl-sandbox/api/streams.ts'
+import { type Random, seededRandom } from '../../src/xrpl-sandbox/connection.ts'
+import type { LedgerContents } from '../../src/xrpl-sandbox/ledger/history.ts'
+import { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 
 /** What becomes of an answer: another one, none at all, or (undefined) what it was. */
 type Replacement = Json | 'nothing' | undefined

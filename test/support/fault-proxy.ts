@@ -4,11 +4,7 @@ import { rm } from 'node:fs/promises'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  type SandboxLedger,
-  type SandboxOptions,
-  startSandboxLedger
-} from '../../src/sandbox-ledger/index.ts'
+import { type SandboxLedger, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
 // A WebSocket close frame with the code 1012, "service restart" (RFC 6455, 5.5.1).
 const closeFrame = Buffer.from([0x88, 0x02, 0x03, 0xf4])
@@ -157,7 +153,7 @@ export interface FaultyLedger {
  * @param options - of the sandbox; by default its ledgers close on `ledger_accept`
  */
 export async function startFaultyLedger(options: SandboxOptions = {}): Promise<FaultyLedger> {
-  const stateFile = join(tmpdir(), `sandbox-ledger-${randomUUID()}`)
+  const stateFile = join(tmpdir(), `xrpl-sandbox-${randomUUID()}`)
   const start = () => startSandboxLedger({ closeIntervalMs: 0, ...options, port: 0, stateFile })
   const sandbox = await start()
   const proxy = await startFaultProxy(sandbox.port)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { TestRunner, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { Wallet } from 'xrpl'
-import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
 /** The administrator's WebSocket of a stand-alone rippled to test on in place of sandboxes. */
 const realUrl = process.env.RIPPLED_URL

@@ -12,7 +12,7 @@ import {
   type SandboxLedger,
   type SandboxOptions,
   startSandboxLedger
-} from '../../src/sandbox-ledger/index.ts'
+} from '../../src/xrpl-sandbox/index.ts'
 import { bundleOf } from './bundles.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))

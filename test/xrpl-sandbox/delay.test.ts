@@ -1,10 +1,6 @@
 import { once } from 'node:events'
 import { afterEach, expect, test } from 'vitest'
-import {
-  type SandboxLedger,
-  type SandboxOptions,
-  startSandboxLedger
-} from '../../src/sandbox-ledger/index.ts'
+import { type SandboxLedger, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { RawClient } from './client.ts'
 
 let sandbox: SandboxLedger

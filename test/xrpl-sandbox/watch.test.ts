@@ -4,12 +4,12 @@ import { serializeIlpPayment } from 'ilp-packet'
 import type { Browser, Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { Wallet } from 'xrpl'
-import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { noChromium, openChromium } from '../support/chromium.ts'
 import { freePort } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 
-if (noChromium) console.warn(`test/sandbox-ledger/watch.test.ts is skipped: ${noChromium}`)
+if (noChromium) console.warn(`test/xrpl-sandbox/watch.test.ts is skipped: ${noChromium}`)
 
 const shop = Wallet.fromSeed(accounts.shop.secret)
 const customer = Wallet.fromSeed(accounts.customer.secret)

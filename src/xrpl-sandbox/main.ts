@@ -45,7 +45,7 @@ function wholeNumber(name: string, value: string, max: number): number {
 const options = readOptions()
 if (options.help) {
   console.log(
-    `Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; src/sandbox-ledger/README.md says more`
+    `Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; src/xrpl-sandbox/README.md says more`
   )
   process.exit(0)
 }

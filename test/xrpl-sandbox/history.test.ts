@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { Archive } from '../../src/sandbox-ledger/ledger/archive.ts'
-import { metaOf } from '../../src/sandbox-ledger/ledger/history.ts'
-import type { Snapshot } from '../../src/sandbox-ledger/ledger/ledger.ts'
+import { Archive } from '../../src/xrpl-sandbox/ledger/archive.ts'
+import { metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
+import type { Snapshot } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
 describe('an archive', () => {

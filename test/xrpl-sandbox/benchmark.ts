@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { accounts, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
-import { serialize } from '../../src/sandbox-ledger/ledger/serialize.ts'
+import { accounts, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
+import { serialize } from '../../src/xrpl-sandbox/ledger/serialize.ts'
 import { RawClient } from './client.ts'
 import { customer, lock, shop } from './support.ts'
 
@@ -72,10 +72,10 @@ function usage(pid: number) {
 }
 
 async function measure(history: number) {
-  const folder = mkdtempSync(join(tmpdir(), 'sandbox-ledger-'))
+  const folder = mkdtempSync(join(tmpdir(), 'xrpl-sandbox-'))
   const file = join(folder, 'state')
   await writeHistory(file, history)
-  const main = fileURLToPath(new URL('../../src/sandbox-ledger/main.ts', import.meta.url))
+  const main = fileURLToPath(new URL('../../src/xrpl-sandbox/main.ts', import.meta.url))
   const options = ['--port', '0', '--close-interval', '0', '--state', file]
   const sandbox = spawn(process.execPath, ['--import', 'tsx', main, ...options], {
     stdio: ['ignore', 'pipe', 'inherit']

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
-import { deserialize } from '../../src/sandbox-ledger/ledger/deserialize.ts'
-import { toHex } from '../../src/sandbox-ledger/ledger/hashes.ts'
-import { InvalidTransaction, parseTransaction } from '../../src/sandbox-ledger/ledger/transaction.ts'
+import { deserialize } from '../../src/xrpl-sandbox/ledger/deserialize.ts'
+import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
+import { InvalidTransaction, parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 import { customer, shop } from './support.ts'
 
 const file = new URL('../fixtures/rippled-2.3.0-random-run.json', import.meta.url)

@@ -13,7 +13,7 @@ import {
   Wallet
 } from 'xrpl'
 import { XrplClient } from 'xrpl-client'
-import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { type Message, RawClient } from './client.ts'
 import { comparable } from './comparable.ts'
 import { customer, lock, NEVER, shop } from './support.ts'

@@ -5,7 +5,7 @@ import {
   type SandboxLedger,
   type SandboxOptions,
   startSandboxLedger
-} from '../../src/sandbox-ledger/index.ts'
+} from '../../src/xrpl-sandbox/index.ts'
 import { type Message, RawClient } from './client.ts'
 
 export const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest()

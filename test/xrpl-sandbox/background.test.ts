@@ -16,13 +16,13 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
-import { startSandboxLedger } from '../../src/sandbox-ledger/index.ts'
+import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { bundleOf } from '../support/bundles.ts'
 import { freePort, root } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
-const source = (file: string) => new URL(`../../src/sandbox-ledger/${file}`, import.meta.url)
+const source = (file: string) => new URL(`../../src/xrpl-sandbox/${file}`, import.meta.url)
 const running: ChildProcess[] = []
 const folders: string[] = []
 afterEach(() => {
@@ -31,7 +31,7 @@ afterEach(() => {
 })
 
 function temporaryFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sandbox-ledger-'))
+  const folder = mkdtempSync(join(tmpdir(), 'xrpl-sandbox-'))
   folders.push(folder)
   return join(folder, 'state')
 }
@@ -50,7 +50,7 @@ function node(...args: string[]): ChildProcess {
 }
 
 const ledgerCommand = async (...args: string[]) =>
-  node(await bundleOf(() => root, 'src/sandbox-ledger/main.ts', []), ...args)
+  node(await bundleOf(() => root, 'src/xrpl-sandbox/main.ts', []), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -145,7 +145,7 @@ describe('sandboxLedger', () => {
     node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(() => root, 'src/sandbox-ledger/index.ts', []))}
+      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(() => root, 'src/xrpl-sandbox/index.ts', []))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { RIPPLE_EPOCH } from '../../src/sandbox-ledger/ledger/ledger.ts'
+import { RIPPLE_EPOCH } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { Bench } from './support.ts'
 
 interface Run {

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { commands } from '../../src/sandbox-ledger/api/commands/index.ts'
+import { commands } from '../../src/xrpl-sandbox/api/commands/index.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, shop } from './support.ts'
 

@@ -1,4 +1,4 @@
-import { isValidClassicAddress } from 'ripple-address-codec'
+import { isAddress } from '../ledger/hashes.ts'
 import type { ClosedLedger } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { State } from '../ledger/state.ts'
@@ -28,26 +28,21 @@ export interface Request {
   isProgram: boolean
   /** Where it listens. */
   port: number
-  /** Ends the server after the answer. */
+  /** Stops the server after the answer. */
   stop(): void
 }
 
 /** Answers a command with its `result`, or throws an RpcError. */
 export type Command = (request: Request) => Json
 
-/** Source: rippled 2.3.0, protocol/ErrorCodes. */
+/** Source: rippled 3.2.0, protocol/ErrorCodes. */
 const errors = {
   actMalformed: [35, 'Account malformed.'],
   actNotFound: [19, 'Account not found.'],
-  badCredentials: [95, 'Credentials do not exist, are not accepted, or have expired.'],
-  badIssuer: [41, 'Issuer account malformed.'],
-  badMarket: [42, 'No such market.'],
-  dstActNotFound: [50, 'Destination account not found.'],
-  dstAmtMalformed: [51, 'Destination amount/currency/issuer is malformed.'],
-  dstIsrMalformed: [53, 'Destination issuer is malformed.'],
+  badFeature: [40, 'Feature unknown or invalid.'],
+  entryNotFound: [98, 'Entry not found.'],
   excessiveLgrRange: [78, 'Ledger range exceeds 1000.'],
   internal: [73, 'Internal error.'],
-  invalidHotWallet: [30, 'Invalid hotwallet.'],
   invalidLgrRange: [79, 'Ledger range is invalid.'],
   invalidParams: [31, 'Invalid parameters.'],
   lgrIdxMalformed: [58, 'Ledger index malformed.'],
@@ -59,10 +54,8 @@ const errors = {
   notImpl: [74, 'Not implemented.'],
   notSupported: [75, 'Operation not supported.'],
   slowDown: [10, 'You are placing too much load on the server.'],
-  srcActNotFound: [67, 'Source account not found.'],
-  srcCurMalformed: [69, 'Source currency is malformed.'],
-  srcIsrMalformed: [70, 'Source issuer is malformed.'],
   txnNotFound: [29, 'Transaction not found.'],
+  unexpectedLedgerType: [99, 'Unexpected ledger type.'],
   unknown: [-1, 'An unknown error code.'],
   unknownCmd: [32, 'Unknown method.']
 } satisfies Record<string, [number, string]>
@@ -89,8 +82,11 @@ export const invalidField = (name: string) => rpcError('invalidParams', `Invalid
 export const expectedField = (name: string, type: string) =>
   rpcError('invalidParams', `Invalid field '${name}', not ${type}.`)
 
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 // How rippled reads a JSON value of one kind where it wants another; what cannot be read is an internal error.
-// Source: rippled 2.3.0, json/json_value.cpp.
+// Source: rippled 3.2.0, json/json_value.cpp.
 
 export function asText(value: unknown): string {
   if (value === undefined || value === null) return ''
@@ -112,10 +108,9 @@ function asInteger(value: unknown, min: number, max: number): number {
 export const asInt = (value: unknown) => asInteger(value, -(2 ** 31), 2 ** 31 - 1)
 export const asUint = (value: unknown) => asInteger(value, 0, 2 ** 32 - 1)
 
-const isGiven = (value: unknown) => (typeof value === 'object' ? asFlag(value) : (value ?? '') !== '')
-
-/** A hash of so many hex digits; undefined if it is none. */
-export function parseHash(text: string, digits = 64): string | undefined {
+/** A hash of so many hex digits; undefined if the text is not one. */
+export function parseHash(text: unknown, digits = 64): string | undefined {
+  if (typeof text !== 'string') return undefined
   if (text === '0') return '0'.repeat(digits)
   return text.length === digits && /^[0-9A-Fa-f]+$/.test(text) ? text.toUpperCase() : undefined
 }
@@ -131,75 +126,82 @@ export function readAccountText(params: Json, ...names: string[]): string {
 
 /** The address in a text, or actMalformed with `fields`. */
 export function parseAddress(text: string, fields: Json = {}): string {
-  if (!isValidClassicAddress(text)) throw rpcError('actMalformed', undefined, fields)
+  if (!isAddress(text)) throw rpcError('actMalformed', undefined, fields)
   return text
 }
 
-/** A flag for which API version 2 wants a boolean. */
-export function readStrictFlag({ params, apiVersion }: Request, name: string): boolean {
+/** A flag that has to be a boolean, if it is there; otherwise throws what `refusal` returns. */
+export function readBoolean(params: Json, name: string, refusal: () => RpcError): boolean {
   const value = params[name]
-  if (apiVersion > 1 && value !== undefined && typeof value !== 'boolean') throw invalidField(name)
-  return asFlag(value)
+  if (value !== undefined && typeof value !== 'boolean') throw refusal()
+  return value ?? false
 }
 
 /** How many to list. The connection is an administrator's: there is no maximum. */
 export function readLimit({ limit }: Json, standard: number): number {
-  if (!isGiven(limit)) return standard
+  if (limit === undefined || limit === null) return standard
   if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 0)
     throw expectedField('limit', 'unsigned integer')
+  if (limit === 0) throw invalidField('limit')
   return limit
 }
 
 export interface FoundLedger {
-  state: State
   /** Undefined for the open ledger. */
   closed: ClosedLedger | undefined
   /** What says in an answer which ledger it speaks of. */
   fields: Json
 }
 
-function found(ledger: Ledger, closed: ClosedLedger | undefined): FoundLedger {
+function found(closed: ClosedLedger | undefined): FoundLedger {
   if (!closed) throw rpcError('lgrNotFound')
-  const latest = closed === ledger.history.last
-  return {
-    state: latest ? ledger.validated : ledger.history.stateAfter(closed, ledger.validated),
-    closed,
-    fields: { ledger_hash: closed.header.hash, ledger_index: closed.header.ledgerIndex, validated: true }
-  }
+  const { hash, ledgerIndex } = closed.header
+  return { closed, fields: { ledger_hash: hash, ledger_index: ledgerIndex, validated: true } }
 }
 
-export function readLedgerHash(hash: unknown): string {
-  if (typeof hash !== 'string') throw rpcError('invalidParams', 'ledgerHashNotString')
-  const parsed = parseHash(hash)
-  if (!parsed) throw rpcError('invalidParams', 'ledgerHashMalformed')
-  return parsed
+/** Finds a ledger by its number or by a name for it. */
+export function ledgerByIndex({ history, openIndex }: Ledger, index: string | number): FoundLedger {
+  if (index === 'validated' || index === 'closed') return found(history.last)
+  if (index === 'current' || index === '' || index === openIndex)
+    return { closed: undefined, fields: { ledger_current_index: openIndex, validated: false } }
+  return found(history.ledger(Number(index)))
 }
 
-export const ledgerByHash = (ledger: Ledger, hash: string) => found(ledger, ledger.history.ledgerByHash(hash))
+export const ledgerByHash = ({ history }: Ledger, hash: string) => found(history.ledgerByHash(hash))
 
-/** The ledger with a name or a number. */
-export function ledgerByIndex(ledger: Ledger, index: string | number): FoundLedger {
-  if (index === 'validated' || index === 'closed') return found(ledger, ledger.history.last)
-  if (index === 'current' || index === '' || index === ledger.openIndex)
-    return {
-      state: ledger.open,
-      closed: undefined,
-      fields: { ledger_current_index: ledger.openIndex, validated: false }
-    }
-  return found(ledger, ledger.history.ledger(Number(index)))
-}
-
-/** The ledger that a request names; without a name, the open one. */
+/**
+ * Finds the ledger that a request names; without a name, the open one.
+ *
+ * Source: rippled 3.2.0, rpc/detail/RPCLedgerHelpers.cpp
+ */
 export function findLedger({ params, ledger }: Request): FoundLedger {
-  let { ledger_hash: hash, ledger_index: index } = params
-  if (isGiven(params.ledger)) {
-    if (asText(params.ledger).length > 12) hash = params.ledger
-    else index = params.ledger
+  const names = ['ledger', 'ledger_hash', 'ledger_index'].filter(name => params[name] !== undefined)
+  const [name = 'ledger_index'] = names
+  if (names.length > 1) {
+    const choices = name === 'ledger' ? "'ledger', 'ledger_hash', or " : "'ledger_hash' or "
+    throw rpcError('invalidParams', `Exactly one of ${choices}'ledger_index' can be specified.`)
   }
-  if (isGiven(hash)) return ledgerByHash(ledger, readLedgerHash(hash))
-  const name = asText(index)
-  if (['validated', 'closed', 'current', ''].includes(name)) return ledgerByIndex(ledger, name)
-  if (!/^\+?\d+$/.test(name) || Number(name) >= 2 ** 32)
-    throw rpcError('invalidParams', 'ledgerIndexMalformed')
-  return ledgerByIndex(ledger, Number(name))
+  const value = params[name] ?? (names.length > 0 ? null : 'current')
+  if (name === 'ledger_hash' || (name === 'ledger' && asHashText(value))) {
+    const hash = parseHash(value)
+    if (!hash) throw expectedField(name, 'hex string')
+    return ledgerByHash(ledger, hash)
+  }
+  const index = typeof value === 'number' ? String(value) : value
+  if (typeof index !== 'string') throw expectedField(name, 'string or number')
+  if (['validated', 'closed', 'current', ''].includes(index)) return ledgerByIndex(ledger, index)
+  if (!/^\+?\d+$/.test(index) || Number(index) >= 2 ** 32) throw expectedField(name, 'string or number')
+  return ledgerByIndex(ledger, Number(index))
+}
+
+const asHashText = (value: unknown) => typeof value === 'string' && value.length === 64
+
+/** Finds the ledger that a request names, with its state, unless that is too long ago. */
+export function findState(request: Request): FoundLedger & { state: State } {
+  const { history, open, validated } = request.ledger
+  const { closed, fields } = findLedger(request)
+  if (!closed) return { state: open, closed, fields }
+  const state = closed === history.last ? validated : history.stateAfter(closed, validated)
+  if (!state) throw rpcError('lgrNotFound')
+  return { state, closed, fields }
 }

@@ -1,16 +1,16 @@
 import { encodeAccountID } from 'ripple-address-codec'
 import { coreTypes, DEFAULT_DEFINITIONS as definitions } from 'ripple-binary-codec'
-import { remember } from './hashes.ts'
+import { memoize } from './hashes.ts'
 import { type Field, names } from './serialize.ts'
 
-const MAX_NESTING = 10
-const OBJECT_END = 'ObjectEndMarker'
-const ARRAY_END = 'ArrayEndMarker'
+const maxNesting = 10
+const objectEnd = 'ObjectEndMarker'
+const arrayEnd = 'ArrayEndMarker'
 
 /** Looked up by number: a string for each field that is read would be much garbage. */
 const fieldsByOrdinal = definitions.field as unknown as Record<number, Field | undefined>
 
-const addressOf = remember(id => encodeAccountID(Buffer.from(id, 'hex')))
+const addressOf = memoize(id => encodeAccountID(Buffer.from(id, 'hex')))
 
 /** Where a reader stands in the bytes. It is a parser as well for the types of ripple-binary-codec. */
 class Cursor {
@@ -145,11 +145,11 @@ function readValue(cursor: Cursor, field: Field, depth: number): unknown {
 }
 
 function readObject(cursor: Cursor, depth: number): object {
-  if (depth > MAX_NESTING) throw new Error('Objects are nested too deep')
+  if (depth > maxNesting) throw new Error('Objects are nested too deep')
   const object: Record<string, unknown> = {}
   for (;;) {
     const field = cursor.field()
-    if (field.name === OBJECT_END) return object
+    if (field.name === objectEnd) return object
     if (field.name in object) throw new Error('Duplicate field detected')
     object[field.name] = readValue(cursor, field, depth)
   }
@@ -159,8 +159,8 @@ function readArray(cursor: Cursor, depth: number): object[] {
   const array: object[] = []
   for (;;) {
     const field = cursor.field()
-    if (field.name === ARRAY_END) return array
-    if (field.type.name !== 'STObject' || field.name === OBJECT_END) throw new Error('Non-object in array')
+    if (field.name === arrayEnd) return array
+    if (field.type.name !== 'STObject' || field.name === objectEnd) throw new Error('Non-object in array')
     array.push({ [field.name]: readObject(cursor, depth + 1) })
   }
 }
@@ -182,7 +182,7 @@ export function deserialize(bytes: Buffer): { fields: Record<string, unknown>; p
   while (!cursor.end()) {
     const start = cursor.at
     const field = cursor.field()
-    if (field.name === OBJECT_END || field.name === ARRAY_END) throw new Error('Stray end of an object')
+    if (field.name === objectEnd || field.name === arrayEnd) throw new Error('Stray end of an object')
     const value = readValue(cursor, field, 0)
     const before = read.at(-1)?.field.ordinal ?? -1
     if (before >= field.ordinal) inOrder = false

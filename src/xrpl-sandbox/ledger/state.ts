@@ -1,4 +1,4 @@
-import { indexOf, ZERO_HASH } from './hashes.ts'
+import { indexOf, zeroHash } from './hashes.ts'
 
 /** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
 export interface AccountRoot {
@@ -39,6 +39,8 @@ export interface Escrow {
   Flags: number
   OwnerNode: string
   DestinationNode?: string
+  /** Of the transaction that made it; its ticket, if it used one. */
+  Sequence: number
   PreviousTxnID: string
   PreviousTxnLgrSeq: number
 }
@@ -67,7 +69,25 @@ export interface DirectoryNode {
   PreviousTxnLgrSeq: number
 }
 
+export interface Amendments {
+  LedgerEntryType: 'Amendments'
+  Flags: number
+  /** Ids (hex). */
+  Amendments: string[]
+}
+
+/** Amounts in drops. */
+export interface FeeSettings {
+  LedgerEntryType: 'FeeSettings'
+  Flags: number
+  BaseFeeDrops: string
+  ReserveBaseDrops: string
+  ReserveIncrementDrops: string
+}
+
 interface Entries {
+  Amendments: Amendments
+  FeeSettings: FeeSettings
   AccountRoot: AccountRoot
   Escrow: Escrow
   Ticket: Ticket
@@ -120,7 +140,7 @@ export class View implements State {
 }
 
 /** What entries begin with; metadata then says which transaction has touched them last. */
-export const untouched = { Flags: 0, PreviousTxnID: ZERO_HASH, PreviousTxnLgrSeq: 0 }
+export const untouched = { Flags: 0, PreviousTxnID: zeroHash, PreviousTxnLgrSeq: 0 }
 
 export const newAccount = (Account: string, Balance: string, Sequence: number): AccountRoot => ({
   LedgerEntryType: 'AccountRoot',

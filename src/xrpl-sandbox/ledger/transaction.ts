@@ -30,6 +30,8 @@ export interface TransactionFields {
   DeliverMin?: string | object
   Paths?: unknown[]
   CredentialIDs?: string[]
+  DomainID?: string
+  Delegate?: string
 
   Condition?: string
   Fulfillment?: string
@@ -62,16 +64,16 @@ export interface Transaction {
 /** Not a transaction that rippled would even try to apply; the message is for `error_exception`. */
 export class InvalidTransaction extends Error {}
 
-const MIN_LENGTH = 32
-const MAX_LENGTH = 1024 * 1024
-const MAX_MEMOS_LENGTH = 1024
+const minTransactionBytes = 32
+const maxTransactionBytes = 1024 * 1024
+const maxMemosBytes = 1024
 
 const words = (text: string) => text.split(/\s+/)
 
 const common = words('TransactionType Account Fee Sequence SigningPubKey')
 const commonOptional = words(
   `TxnSignature Flags SourceTag AccountTxnID LastLedgerSequence Memos Signers NetworkID TicketSequence
-  PreviousTxnID OperationLimit`
+  PreviousTxnID OperationLimit Delegate`
 )
 
 const format = (required: string, optional = '') => {
@@ -79,9 +81,12 @@ const format = (required: string, optional = '') => {
   return { must, known: new Set([...must, ...commonOptional, ...words(optional)]) }
 }
 
-// Source: rippled 2.3.0, protocol/detail/transactions.macro.
+// Source: rippled 3.2.0, protocol/detail/transactions.macro.
 const formats: Record<string, ReturnType<typeof format>> = {
-  Payment: format('Destination Amount', 'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs'),
+  Payment: format(
+    'Destination Amount',
+    'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs DomainID'
+  ),
   EscrowCreate: format('Destination Amount', 'Condition CancelAfter FinishAfter DestinationTag'),
   EscrowFinish: format('Owner OfferSequence', 'Condition Fulfillment CredentialIDs'),
   EscrowCancel: format('Owner OfferSequence'),
@@ -112,7 +117,7 @@ function reject(reason: string): never {
 // Source: rippled, protocol/impl/STTx.cpp, isMemoOkay.
 function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
   // The bytes between the array's header and its end marker.
-  if (serialize({ Memos: memos }).length - 2 > MAX_MEMOS_LENGTH)
+  if (serialize({ Memos: memos }).length - 2 > maxMemosBytes)
     reject('The memo exceeds the maximum allowed size.')
   for (const { Memo } of memos) {
     if (!Memo) return reject('A memo array may contain only Memo objects.')
@@ -128,17 +133,12 @@ function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
   }
 }
 
-const isMpt = (amount: unknown) => typeof amount === 'object' && 'mpt_issuance_id' in (amount as object)
-
 // Source: rippled, protocol/impl/STTx.cpp, passesLocalChecks.
 function checkLocally(fields: TransactionFields) {
-  const { TransactionType, Memos, Amount, Fee, Account, Destination, Owner, RegularKey, NFTokenMinter } =
-    fields
+  const { Memos, Account, Destination, Owner, RegularKey, NFTokenMinter } = fields
   if (Memos) checkMemos(Memos)
   if ([Account, Destination, Owner, RegularKey, NFTokenMinter].includes(''))
     reject('An account field is invalid.')
-  if (isMpt(Fee) || (TransactionType !== 'Payment' && Amount && isMpt(Amount)))
-    reject('Amount can not be MPT.')
 }
 
 function checkSignature({ SigningPubKey, TxnSignature = '', Signers }: TransactionFields, parts: Part[]) {
@@ -155,7 +155,7 @@ function checkSignature({ SigningPubKey, TxnSignature = '', Signers }: Transacti
  * `trusted` skips them, for transactions that this ledger has accepted before. Throws InvalidTransaction.
  */
 export function parseTransaction(bytes: Buffer, { trusted = false } = {}): Transaction {
-  if (bytes.length < MIN_LENGTH || bytes.length > MAX_LENGTH)
+  if (bytes.length < minTransactionBytes || bytes.length > maxTransactionBytes)
     throw new InvalidTransaction('Transaction length invalid')
   let parts: Part[]
   let fields: TransactionFields

@@ -1,17 +1,11 @@
 import { toHex } from '../ledger/hashes.ts'
+import { type ClosedLedger, fieldsOf, metaOf, type ValidatedTransaction } from '../ledger/history.ts'
 import {
-  type ClosedLedger,
-  fieldsOf,
-  type LedgerHeader,
-  metaOf,
-  type ValidatedTransaction
-} from '../ledger/history.ts'
-import {
-  CLOSE_TIME_RESOLUTION,
+  closeTimeResolution,
   headerBytes,
   type Ledger,
-  REFERENCE_LEVEL,
-  RIPPLE_EPOCH
+  referenceLevel,
+  rippleEpoch
 } from '../ledger/ledger.ts'
 import { serialize } from '../ledger/serialize.ts'
 import type { State } from '../ledger/state.ts'
@@ -20,7 +14,7 @@ import type { ApiVersion, Json } from './rpc.ts'
 
 /** A time of the ledger as ISO 8601, without the fraction it does not have. */
 export const isoTime = (time: number) =>
-  new Date((time + RIPPLE_EPOCH) * 1000).toISOString().replace('.000Z', 'Z')
+  new Date((time + rippleEpoch) * 1000).toISOString().replace('.000Z', 'Z')
 
 const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ')
 
@@ -41,6 +35,7 @@ export function versionedFields(fields: TransactionFields, apiVersion: ApiVersio
 interface Shape {
   apiVersion: ApiVersion
   binary: boolean
+  networkId: number
 }
 
 /** A transaction that no ledger has yet, as in the list of `ledger`. */
@@ -51,41 +46,48 @@ export function openItem({ hash, fields, blob }: Transaction, { apiVersion, bina
 }
 
 /** A transaction that is not validated, as `tx` shows it. */
-export function pendingResult(transaction: Transaction, { apiVersion, binary }: Shape): Json {
+export function pendingResult(transaction: Transaction, shape: Shape): Json {
+  const { apiVersion, binary } = shape
   const { hash, blob } = transaction
   const content = binary
     ? { [apiVersion === 1 ? 'tx' : 'tx_blob']: toHex(blob), hash }
-    : openItem(transaction, { apiVersion, binary })
+    : openItem(transaction, shape)
   return { ...content, validated: false }
 }
 
-const place = ({ hash, ledgerIndex, ledgerHash, closeTime }: ValidatedTransaction) => ({
-  hash,
-  ledger_index: ledgerIndex,
-  ledger_hash: ledgerHash,
-  close_time_iso: isoTime(closeTime),
-  validated: true
-})
-
-/** What version 1 mixes in with the fields of a validated transaction. */
-const placeInFields = ({ hash, ledgerIndex, closeTime }: ValidatedTransaction) => ({
-  date: closeTime,
-  hash,
-  inLedger: ledgerIndex,
-  ledger_index: ledgerIndex
-})
-
-function nestedJson(transaction: ValidatedTransaction): Json {
-  const { ledgerIndex, closeTime } = transaction
-  return { ...versionedFields(fieldsOf(transaction), 2), date: closeTime, ledger_index: ledgerIndex }
-}
-
 /** Ledger, position and network in one identifier. Source: XLS-37, "Concise Transaction Identifier". */
-function ctid({ ledgerIndex, position }: ValidatedTransaction, networkId: number): Json {
+export function ctid(ledgerIndex: number, position: number, networkId: number): Json {
   if (ledgerIndex >= 0x0fffffff || position > 0xffff || networkId >= 0xffff) return {}
   const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0')
   return { ctid: `C${hex(ledgerIndex, 7)}${hex(position, 4)}${hex(networkId, 4)}` }
 }
+
+const ctidOf = ({ header, position }: ValidatedTransaction, networkId: number) =>
+  ctid(header.ledgerIndex, position, networkId)
+
+const place = ({ hash, header }: ValidatedTransaction) => ({
+  hash,
+  ledger_index: header.ledgerIndex,
+  ledger_hash: header.hash,
+  close_time_iso: isoTime(header.closeTime),
+  validated: true
+})
+
+/** What version 1 mixes in with the fields of a validated transaction. */
+export const placeInFields = (transaction: ValidatedTransaction, networkId: number) => ({
+  hash: transaction.hash,
+  inLedger: transaction.header.ledgerIndex,
+  ledger_index: transaction.header.ledgerIndex,
+  ...ctidOf(transaction, networkId)
+})
+
+/** A transaction as version 2 puts it into `tx_json`. */
+const nestedJson = (transaction: ValidatedTransaction, networkId: number): Json => ({
+  ...versionedFields(fieldsOf(transaction), 2),
+  date: transaction.header.closeTime,
+  ledger_index: transaction.header.ledgerIndex,
+  ...ctidOf(transaction, networkId)
+})
 
 const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersion) => ({
   tx_blob: toHex(blob),
@@ -93,35 +95,31 @@ const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersi
 })
 
 /** As `tx` answers. */
-export function txResult(
-  transaction: ValidatedTransaction,
-  networkId: number,
-  { apiVersion, binary }: Shape
-): Json {
-  const id = ctid(transaction, networkId)
+export function txResult(transaction: ValidatedTransaction, { apiVersion, binary, networkId }: Shape): Json {
   if (apiVersion === 1) {
     const content = binary
       ? { tx: toHex(transaction.blob), meta: toHex(transaction.metaBlob) }
       : { ...versionedFields(fieldsOf(transaction), 1), meta: metaOf(transaction) }
-    return { ...content, ...placeInFields(transaction), ...id, validated: true }
+    const date = transaction.header.closeTime
+    return { ...content, date, ...placeInFields(transaction, networkId), validated: true }
   }
   const content = binary
     ? inBinary(transaction, 2)
-    : { tx_json: nestedJson(transaction), meta: metaOf(transaction) }
-  return { ...place(transaction), ...id, ...content }
+    : { tx_json: nestedJson(transaction, networkId), meta: metaOf(transaction) }
+  return { ...place(transaction), ...ctidOf(transaction, networkId), ...content }
 }
 
 /** As in the list of `account_tx`. */
-export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
-  if (binary)
-    return {
-      ...inBinary(transaction, apiVersion),
-      ledger_index: transaction.ledgerIndex,
-      validated: true
-    }
+export function accountTxItem(
+  transaction: ValidatedTransaction,
+  { apiVersion, binary, networkId }: Shape
+): Json {
+  const { ledgerIndex, closeTime } = transaction.header
+  if (binary) return { ...inBinary(transaction, apiVersion), ledger_index: ledgerIndex, validated: true }
   const meta = metaOf(transaction)
-  if (apiVersion === 2) return { ...place(transaction), tx_json: nestedJson(transaction), meta }
-  const tx = { ...versionedFields(fieldsOf(transaction), 1), ...placeInFields(transaction) }
+  if (apiVersion === 2) return { ...place(transaction), tx_json: nestedJson(transaction, networkId), meta }
+  const fields = versionedFields(fieldsOf(transaction), 1)
+  const tx = { ...fields, date: closeTime, ...placeInFields(transaction, networkId) }
   return { tx, meta, validated: true }
 }
 
@@ -148,39 +146,30 @@ const byHash = (a: { hash: string }, b: { hash: string }) => (a.hash < b.hash ? 
 
 interface HeaderOptions extends Shape {
   expand: boolean
-  full: boolean
   transactions: boolean
 }
 
-/** The open ledger has what its parent has, until it is closed. */
-function openHeader({ closedHeader, openIndex }: Ledger): LedgerHeader {
-  const { hash, closeTime } = closedHeader
-  return { ...closedHeader, ledgerIndex: openIndex, parentHash: hash, parentCloseTime: closeTime }
-}
-
-/** The bytes of a ledger's header in hex. */
-export const headerBlob = (ledger: Ledger, closed: ClosedLedger | undefined) =>
-  toHex(headerBytes(closed?.header ?? openHeader(ledger)))
-
 function headerFields(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions): Json {
-  if (options.binary && !closed) return { closed: false }
-  if (options.binary) return { closed: true, ledger_data: headerBlob(ledger, closed) }
-  const header = closed?.header ?? openHeader(ledger)
-  const { ledgerIndex, parentHash, closeTime } = header
-  const ledger_index = options.apiVersion === 1 ? String(ledgerIndex) : ledgerIndex
-  if (!closed && !options.full) return { closed: false, ledger_index, parent_hash: parentHash }
+  const indexIn = (index: number) => (options.apiVersion === 1 ? String(index) : index)
+  if (!closed) {
+    const open = { ledger_index: indexIn(ledger.openIndex), parent_hash: ledger.closedHeader.hash }
+    return { closed: false, ...(!options.binary && open) }
+  }
+  const { header } = closed
+  if (options.binary) return { closed: true, ledger_data: toHex(headerBytes(header)) }
+  const { ledgerIndex, closeTime } = header
   return {
     account_hash: header.accountHash,
     close_flags: 0,
     close_time: closeTime,
-    close_time_human: humanTime((closeTime + RIPPLE_EPOCH) * 1000, '000000000'),
+    close_time_human: humanTime((closeTime + rippleEpoch) * 1000, '000000000'),
     close_time_iso: isoTime(closeTime),
-    close_time_resolution: CLOSE_TIME_RESOLUTION,
-    ...(closed && { closed: true }),
+    close_time_resolution: closeTimeResolution,
+    closed: true,
     ledger_hash: header.hash,
-    ledger_index,
+    ledger_index: indexIn(ledgerIndex),
     parent_close_time: header.parentCloseTime,
-    parent_hash: parentHash,
+    parent_hash: header.parentHash,
     total_coins: String(header.totalDrops),
     transaction_hash: header.transactionHash
   }
@@ -198,7 +187,8 @@ export function ledgerJson(
   closed: ClosedLedger | undefined,
   options: Partial<HeaderOptions> & { apiVersion: ApiVersion }
 ): Json {
-  const given = { binary: false, expand: false, full: false, transactions: false, ...options }
+  const { networkId } = ledger
+  const given = { binary: false, expand: false, transactions: false, networkId, ...options }
   const json = headerFields(ledger, closed, given)
   if (given.transactions) json.transactions = transactionList(ledger, closed, given)
   return json
@@ -211,16 +201,16 @@ export function entryJson(state: State, index: string): Json {
 
 export const entryBlob = (state: State, index: string) => toHex(serialize(state.read(index) as object))
 
-export const DROPS_PER_XRP = 1_000_000
+export const dropsPerXrp = 1_000_000
 
 /** What the load costs at this moment, in units of a 256th. */
 export function loadLevels({ openLedgerLevel: level }: Ledger) {
   return {
-    load_base: REFERENCE_LEVEL,
+    load_base: referenceLevel,
     load_factor: level,
     load_factor_fee_escalation: level,
-    load_factor_fee_queue: REFERENCE_LEVEL,
-    load_factor_fee_reference: REFERENCE_LEVEL,
-    load_factor_server: REFERENCE_LEVEL
+    load_factor_fee_queue: referenceLevel,
+    load_factor_fee_reference: referenceLevel,
+    load_factor_server: referenceLevel
   }
 }

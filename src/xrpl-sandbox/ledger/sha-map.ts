@@ -1,6 +1,6 @@
 import { hashPrefix, sha512Half } from './hashes.ts'
 
-const EMPTY = Buffer.alloc(32)
+const emptyHash = Buffer.alloc(32)
 
 interface Leaf {
   key: string
@@ -52,7 +52,7 @@ function remove(node: Inner, key: string, depth: number) {
 }
 
 function hashOf(node: Node | undefined): Buffer {
-  if (!node) return EMPTY
+  if (!node) return emptyHash
   node.hash ??= sha512Half(hashPrefix.innerNode, ...(node as Inner).children.map(hashOf))
   return node.hash
 }
@@ -61,7 +61,7 @@ function hashOf(node: Node | undefined): Buffer {
  * The radix tree whose root hash stands for a whole set: all entries of a ledger's state, or all transactions
  * of a ledger. A change costs the hashes on its path only. Source: rippled, shamap/README.md.
  */
-export class HashTree {
+export class ShaMap {
   readonly #root = newInner()
 
   /** `key`: 64 hex digits; `hash`: 32 bytes that cover the key and what it stands for. */
@@ -74,6 +74,6 @@ export class HashTree {
   }
 
   rootHash(): Buffer {
-    return this.#root.children.some(child => child !== undefined) ? hashOf(this.#root) : EMPTY
+    return this.#root.children.some(child => child !== undefined) ? hashOf(this.#root) : emptyHash
   }
 }

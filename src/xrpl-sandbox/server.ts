@@ -9,6 +9,7 @@ import type { Json } from './api/rpc.ts'
 import { publishClosed, publishProposed } from './api/streams.ts'
 import { Connection, seededRandom, shedSlowClients } from './connection.ts'
 import { FaucetError, fund, fundFromFaucet } from './faucet.ts'
+import type { LedgerContents } from './ledger/history.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { corsHeaders, isLocalRequest } from './origin.ts'
 import { watchPage } from './watch/page.ts'
@@ -37,6 +38,8 @@ export interface SandboxOptions {
   delaySeed?: number | undefined
   /** What the genesis account pays to whom before the first client comes, a ledger for each. */
   funding?: { address: string; xrp: number }[]
+  /** Closed ledgers of another sandbox to begin with, in place of the funding: its `ledger.history.contents()`. */
+  past?: LedgerContents[] | undefined
   /** How many validated transactions, and how many ledgers, to keep: 20,000. */
   historyLimit?: number
   /** 0; above 1024 every transaction has to carry it as NetworkID. */
@@ -138,11 +141,12 @@ function openLedger({
   funding = defaultFunding,
   historyLimit = 20_000,
   networkId = 0,
-  now = Date.now
+  now = Date.now,
+  past
 }: SandboxOptions): Ledger {
   const fees = { base: 10, reserveBase: 1_000_000, reserveIncrement: 200_000 }
-  const ledger = new Ledger({ fees, networkId, historyLimit, now })
-  for (const { address, xrp } of funding) {
+  const ledger = new Ledger({ fees, networkId, historyLimit, now, past })
+  for (const { address, xrp } of past ? [] : funding) {
     fund(ledger, address, xrp)
     ledger.close()
   }

@@ -5,14 +5,14 @@ import { sign, verify } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
 import { fulfills, parseCondition } from '../../src/xrpl-sandbox/ledger/crypto-conditions.ts'
 import { describeResult } from '../../src/xrpl-sandbox/ledger/engine-results.ts'
-import { HashTree } from '../../src/xrpl-sandbox/ledger/hash-tree.ts'
+import { ShaMap } from '../../src/xrpl-sandbox/ledger/sha-map.ts'
 import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
 import { serialize } from '../../src/xrpl-sandbox/ledger/serialize.ts'
 import { verifySignature } from '../../src/xrpl-sandbox/ledger/signatures.ts'
 import type { Message } from './client.ts'
 import { customer, lock, sha256, shop } from './support.ts'
 
-const folder = new URL('../fixtures/rippled-2.3.0/api-1/', import.meta.url)
+const folder = new URL('../fixtures/rippled-3.2.0/api-1/', import.meta.url)
 const recordings = readdirSync(folder).map(name => JSON.parse(readFileSync(new URL(name, folder), 'utf8')))
 
 /** Everything in a value that `wanted` picks, however deep. */
@@ -195,9 +195,9 @@ describe('a crypto-condition', () => {
   })
 })
 
-test('a hash tree depends on what it holds, not on how it came to hold it', () => {
+test('a ShaMap depends on what it holds, not on how it came to hold it', () => {
   const leaves = Array.from({ length: 200 }, (_, at) => sha256(`leaf ${at % 100}`))
-  const [forward, backward] = [new HashTree(), new HashTree()]
+  const [forward, backward] = [new ShaMap(), new ShaMap()]
   for (const leaf of leaves) forward.set(toHex(leaf), leaf)
   for (const leaf of leaves.slice(100).reverse()) backward.set(toHex(leaf), leaf)
   expect(forward.rootHash()).toEqual(backward.rootHash())
@@ -205,7 +205,7 @@ test('a hash tree depends on what it holds, not on how it came to hold it', () =
     forward.delete(toHex(leaf))
     expect(forward.rootHash()).not.toEqual(backward.rootHash())
   }
-  const half = new HashTree()
+  const half = new ShaMap()
   for (const leaf of leaves.slice(0, 50)) half.set(toHex(leaf), leaf)
   expect(forward.rootHash()).toEqual(half.rootHash())
   for (const leaf of leaves.slice(0, 50)) forward.delete(toHex(leaf))

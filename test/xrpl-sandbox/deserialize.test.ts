@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
@@ -7,11 +7,11 @@ import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
 import { InvalidTransaction, parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 import { customer, shop } from './support.ts'
 
-const file = new URL('../fixtures/rippled-2.3.0-random-run.json', import.meta.url)
-const blobs: string[] = JSON.parse(readFileSync(file, 'utf8')).ledgers.flatMap(
-  ({ submitted }: { submitted: [string, string][] }) =>
-    submitted.filter(([, result]) => result !== 'invalidTransaction').map(([blob]) => blob)
-)
+const folder = new URL('../fixtures/rippled-3.2.0/api-2/', import.meta.url)
+const blobs: string[] = readdirSync(folder).flatMap(name => {
+  const text = readFileSync(new URL(name, folder), 'utf8')
+  return [...text.matchAll(/"(?:tx_blob|meta_blob)":"([0-9A-F]{80,})"/g)].map(([, blob]) => blob as string)
+})
 
 const USD = { currency: 'USD', issuer: shop.address, value: '1.5' }
 const fields = {
@@ -31,11 +31,14 @@ const signed = (more: object = {}) => {
 
 describe('deserialize', () => {
   test('reads what ripple-binary-codec reads', () => {
-    expect(blobs.length).toBeGreaterThan(300)
+    expect(blobs.length).toBeGreaterThan(100)
     for (const blob of blobs) {
-      const wanted = decode(blob)
-      if (wanted.EmailHash === '') wanted.EmailHash = '0'.repeat(32) // as rippled writes it
-      expect(deserialize(Buffer.from(blob, 'hex')).fields).toEqual(wanted)
+      try {
+        decode(blob)
+      } catch {
+        continue // cut off on purpose
+      }
+      expect(deserialize(Buffer.from(blob, 'hex')).fields).toEqual(decode(blob))
     }
   })
 

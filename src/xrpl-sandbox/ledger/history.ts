@@ -51,6 +51,7 @@ const toBytes = (text: string) => Buffer.from(text, 'latin1')
 export class ValidatedTransaction {
   readonly hash: string
   readonly header: LedgerHeader
+  readonly ledgerIndex: number
   /** Its position in the ledger, in the order of application. */
   readonly position: number
   readonly accounts: string[]
@@ -63,6 +64,7 @@ export class ValidatedTransaction {
   constructor(header: LedgerHeader, position: number, applied: Applied) {
     this.hash = applied.transaction.hash
     this.header = header
+    this.ledgerIndex = header.ledgerIndex
     this.position = position
     this.accounts = applied.accounts
     this.parsed = applied
@@ -102,12 +104,6 @@ export interface ClosedLedger {
   undo: Undo | undefined
 }
 
-/** Where a transaction stands. */
-export interface Place {
-  ledgerIndex: number
-  position: number
-}
-
 /** Which of an account's transactions are wanted: those of ledgers `min` to `max`. */
 export interface Search {
   min: number
@@ -116,21 +112,7 @@ export interface Search {
   forward: boolean
   limit: number
   /** Where the first one stands. */
-  from?: Place | undefined
-}
-
-/** The number of transactions of a list that stand before a place. */
-function countBefore(list: ValidatedTransaction[], { ledgerIndex, position }: Place): number {
-  let low = 0
-  let high = list.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    const { header, position: at } = list[middle] as ValidatedTransaction
-    if (header.ledgerIndex < ledgerIndex || (header.ledgerIndex === ledgerIndex && at < position))
-      low = middle + 1
-    else high = middle
-  }
-  return low
+  from?: { ledgerIndex: number; position: number } | undefined
 }
 
 /** The closed ledgers with their transactions, oldest first. */
@@ -195,10 +177,15 @@ export class History {
     return this.#transactions.get(hash)
   }
 
-  /** What another Ledger needs to close the same ledger once more. */
-  contents({ header, transactions }: ClosedLedger): LedgerContents {
+  /** What another Ledger needs to close the same ledgers once more: those from one index to another. */
+  contents(from = this.first.header.ledgerIndex, to = this.last.header.ledgerIndex): LedgerContents[] {
     const parse = ({ blob }: ValidatedTransaction) => parseTransaction(blob, { trusted: true })
-    return { closeTime: header.closeTime, transactions: transactions.map(parse) }
+    return this.#ledgers
+      .filter(({ header }) => header.ledgerIndex >= from && header.ledgerIndex <= to)
+      .map(({ header, transactions }) => ({
+        closeTime: header.closeTime,
+        transactions: transactions.map(parse)
+      }))
   }
 
   /**
@@ -223,23 +210,16 @@ export class History {
     return this.#ledgersAfter(closed).flatMap(({ undo }) => [...(undo?.keys() ?? [])])
   }
 
-  /** Finds an account's transactions, and where the next one stands, if there is one. */
+  /** Finds an account's transactions, and the next one, if there are more. */
   accountTransactions(account: string, { min, max, forward, limit, from }: Search) {
-    const list = this.#byAccount.get(account) ?? []
-    const low = countBefore(list, { ledgerIndex: min, position: 0 })
-    const high = countBefore(list, { ledgerIndex: max + 1, position: 0 })
-    const step = forward ? 1 : -1
-    let at = forward ? low : high - 1
-    if (from) {
-      at = countBefore(list, from)
-      const { header, position } = list[at] ?? {}
-      if (header?.ledgerIndex !== from.ledgerIndex || position !== from.position)
-        return { transactions: [], next: undefined }
-    }
-    const transactions: ValidatedTransaction[] = []
-    for (; at >= low && at < high && transactions.length < limit; at += step)
-      transactions.push(list[at] as ValidatedTransaction)
-    return { transactions, next: at >= low && at < high ? list[at] : undefined }
+    const all = this.#byAccount.get(account) ?? []
+    const found = all.filter(({ ledgerIndex }) => ledgerIndex >= min && ledgerIndex <= max)
+    if (!forward) found.reverse()
+    const start = from
+      ? found.findIndex(one => one.ledgerIndex === from.ledgerIndex && one.position === from.position)
+      : 0
+    if (start < 0) return { transactions: [], next: undefined }
+    return { transactions: found.slice(start, start + limit), next: found[start + limit] }
   }
 
   #ledgersAfter({ header }: ClosedLedger): ClosedLedger[] {

@@ -15,6 +15,12 @@ const closedPortCodes = new Set([
   'EHOSTUNREACH'
 ])
 
+/** Whether an error says so of every address: a name with several addresses fails with an error for each. */
+export function isClosed(err: Error): boolean {
+  const causes: NodeJS.ErrnoException[] = err instanceof AggregateError ? err.errors : [err]
+  return causes.every(({ code = '' }) => closedPortCodes.has(code))
+}
+
 /** Whether nobody listens at any address of a URL: found out before WebSockets are loaded to talk with. */
 function isPortClosed(url: string): Promise<boolean> {
   const { hostname, port } = new URL(url)
@@ -23,11 +29,7 @@ function isPortClosed(url: string): Promise<boolean> {
       socket.resume().end().unref()
       resolve(false)
     })
-    socket.on('error', (err: NodeJS.ErrnoException | AggregateError) => {
-      // A name with several addresses fails with an error for each.
-      const causes: NodeJS.ErrnoException[] = 'errors' in err ? err.errors : [err]
-      resolve(causes.every(({ code = '' }) => closedPortCodes.has(code)))
-    })
+    socket.on('error', err => resolve(isClosed(err)))
   })
 }
 

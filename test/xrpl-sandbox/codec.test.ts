@@ -5,12 +5,12 @@ import { sign, verify } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
 import { fulfills, parseCondition } from '../../src/xrpl-sandbox/ledger/crypto-conditions.ts'
 import { describeResult } from '../../src/xrpl-sandbox/ledger/engine-results.ts'
-import { ShaMap } from '../../src/xrpl-sandbox/ledger/sha-map.ts'
 import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
 import { serialize } from '../../src/xrpl-sandbox/ledger/serialize.ts'
+import { ShaMap } from '../../src/xrpl-sandbox/ledger/sha-map.ts'
 import { verifySignature } from '../../src/xrpl-sandbox/ledger/signatures.ts'
 import type { Message } from './client.ts'
-import { customer, lock, sha256, shop } from './support.ts'
+import { genesis, lock, sha256, shop } from './support.ts'
 
 const folder = new URL('../fixtures/rippled-3.2.0/api-1/', import.meta.url)
 const recordings = readdirSync(folder).map(name => JSON.parse(readFileSync(new URL(name, folder), 'utf8')))
@@ -62,13 +62,13 @@ describe('a signature', () => {
   const message = Buffer.from('pay one letter')
   const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
-  test.each([customer, shop])(
+  test.each([genesis, shop])(
     'by $classicAddress is good for its message and its key only',
     ({ privateKey, publicKey }) => {
       const signature = sign(toHex(message), privateKey)
       expect(verifySignature(message, signature, publicKey)).toBe(true)
       expect(verifySignature(Buffer.from('pay two letters'), signature, publicKey)).toBe(false)
-      const other = publicKey === shop.publicKey ? customer : shop
+      const other = publicKey === shop.publicKey ? genesis : shop
       expect(verifySignature(message, signature, other.publicKey)).toBe(false)
     }
   )
@@ -76,7 +76,7 @@ describe('a signature', () => {
   // "npm run soak" takes ten thousand, which take the library in JavaScript half a minute to verify.
   const numRuns = import.meta.env.MODE === 'soak' ? 10_000 : 100
 
-  test.each([customer, shop])(
+  test.each([genesis, shop])(
     `by $classicAddress is good where the library finds it good, for ${numRuns} messages, whichever of its bits is changed`,
     ({ privateKey, publicKey }) => {
       const verifyInJavaScript = (text: string, signature: string) => {
@@ -115,11 +115,11 @@ describe('a signature', () => {
   }
 
   test('with the other S is refused, though it is a signature', () => {
-    const signature = sign(toHex(message), customer.privateKey)
+    const signature = sign(toHex(message), genesis.privateKey)
     const [r, s] = parts(signature)
     expect(der(r, s)).toBe(signature)
     const highS = (order - BigInt(`0x${s}`)).toString(16).padStart(64, '0')
-    expect(verifySignature(message, der(r, `00${highS}`), customer.publicKey)).toBe(false)
+    expect(verifySignature(message, der(r, `00${highS}`), genesis.publicKey)).toBe(false)
   })
 
   test('of Ed25519 with S beyond the order of the curve is refused', () => {
@@ -132,7 +132,7 @@ describe('a signature', () => {
   })
 
   test('in any other DER is refused', () => {
-    const [r, s] = parts(sign(toHex(message), customer.privateKey))
+    const [r, s] = parts(sign(toHex(message), genesis.privateKey))
     for (const bad of [
       der(`00${r}`, s),
       der(r, `00${s}`),
@@ -142,13 +142,13 @@ describe('a signature', () => {
       '30',
       ''
     ]) {
-      expect(verifySignature(message, bad, customer.publicKey)).toBe(false)
+      expect(verifySignature(message, bad, genesis.publicKey)).toBe(false)
     }
   })
 
   test('under what is no key is refused', () => {
-    const signature = sign(toHex(message), customer.privateKey)
-    for (const key of ['', 'ED', `02${'FF'.repeat(32)}`, `04${customer.publicKey.slice(2)}`])
+    const signature = sign(toHex(message), genesis.privateKey)
+    for (const key of ['', 'ED', `02${'FF'.repeat(32)}`, `04${genesis.publicKey.slice(2)}`])
       expect(verifySignature(message, signature, key)).toBe(false)
   })
 })
@@ -186,6 +186,47 @@ describe('a crypto-condition', () => {
     ['of another length', lock('letter').Fulfillment.replace('A0228020', 'A0238021')]
   ])('is not fulfilled by a fulfillment that is %s', (_, fulfillment) => {
     expect(fulfills(fulfillment, Condition)).toBe(false)
+  })
+
+  const hash = toHex(sha256(sha256('letter')))
+  const preimage = toHex(sha256('letter'))
+  // As rippled 3.2.0 reads them: lengths have up to eight bytes, a cost up to five.
+  test.each([
+    ['A0258020HASH810120', true],
+    ['A081258020HASH810120', true],
+    ['A08200258020HASH810120', true],
+    ['A02681 0020'.replace(' ', ''), false],
+    ['A026808120HASH810120', true],
+    ['A02D80880000000000000020HASH810120', true],
+    ['A02E8089000000000000000020HASH810120', false],
+    ['A0258020HASH8180', false],
+    ['A0268020HASH81810120', true],
+    ['A02F8020HASH8188000000000000000120', false],
+    ['A02D8020HASH8188000000000000000120', true],
+    ['A0268020HASH81020020', true],
+    ['A0298020HASH81050000000020', true],
+    ['A0298020HASH81050100000020', false],
+    ['A02A8020HASH8106000000000020', false],
+    ['A0258020HASH8101A0', false],
+    ['A0248020HASH8100', false],
+    ['A0808020HASH810120', false]
+  ])('%s is read as rippled reads it: %s', (encoding, isGood) => {
+    const condition = encoding.replace('HASH', hash)
+    expect(parseCondition(condition) !== undefined).toBe(isGood)
+    expect(fulfills(Fulfillment, condition)).toBe(isGood)
+  })
+
+  test.each([
+    ['A0228020PREIMAGE', true],
+    ['A081228020PREIMAGE', true],
+    ['A0880000000000000022 8020PREIMAGE'.replace(' ', ''), true],
+    ['A0238081 20PREIMAGE'.replace(' ', ''), true],
+    ['A02A80880000000000000020PREIMAGE', true],
+    ['A02B80880000000000000020PREIMAGE', false],
+    ['A0228021PREIMAGE', false],
+    ['A0228120PREIMAGE', false]
+  ])('a fulfillment %s is read as rippled reads it: %s', (encoding, isGood) => {
+    expect(fulfills(encoding.replace('PREIMAGE', preimage), Condition)).toBe(isGood)
   })
 
   test('may have a preimage of up to 128 bytes', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import type { ClosedLedger } from '../../src/xrpl-sandbox/ledger/history.ts'
+import { metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import type { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 

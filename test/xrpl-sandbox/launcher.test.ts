@@ -1,43 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  appendFileSync,
-  lstatSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync
-} from 'node:fs'
 import { createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
+import { isClosed, probe } from '../../src/xrpl-sandbox/launcher.ts'
 import { bundleOf } from '../support/bundles.ts'
 import { freePort, root } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
-import { Bench, customer, lock, NEVER, shop } from './support.ts'
+import { customer, shop } from './support.ts'
 
 const source = (file: string) => new URL(`../../src/xrpl-sandbox/${file}`, import.meta.url)
 const running: ChildProcess[] = []
-const folders: string[] = []
 afterEach(() => {
   for (const child of running.splice(0)) child.kill('SIGKILL')
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
 })
 
-function temporaryFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'xrpl-sandbox-'))
-  folders.push(folder)
-  return join(folder, 'state')
-}
-
 async function listen(): Promise<{ server: Server; port: number }> {
-  const server = createServer(socket => socket.end('I am no ledger\n')).listen(0, '127.0.0.1')
+  const server = createServer(socket => socket.end('I am not a ledger\n')).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { server, port: (server.address() as { port: number }).port }
 }
@@ -98,11 +80,7 @@ describe('npm run ledger', () => {
 
   test.each([
     [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
-    [
-      ['--close-interval', '-5'],
-      '--close-interval must be a whole number from 0 to 3600000, not "-5". Usage: '
-    ],
-    [['--port', '0', '--state', '/'], '"/" is no file'],
+    [['--close-interval=-5'], '--close-interval must be a whole number from 0 to 3600000, not "-5". Usage: '],
     [['--delay', 'x'], '--delay must be a whole number from 0 to 60000, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: "],
     [['extra'], 'Usage: npm run ledger']
@@ -114,7 +92,7 @@ describe('npm run ledger', () => {
 
   test('says how it is used when it is asked', async () => {
     const { code, said } = await ended(await ledgerCommand('--help'))
-    expect([code, said]).toEqual([0, expect.stringContaining('[--state FILE]')])
+    expect([code, said]).toEqual([0, expect.stringContaining('[--delay 0]')])
   })
 
   test('says so when the port is in use', async () => {
@@ -133,10 +111,7 @@ describe('a second ledger on one port', () => {
     const sandbox = await startSandboxLedger({ port: 0 })
     const { code, said } = await ended(await ledgerCommand('--port', String(sandbox.port)))
     await sandbox.close()
-    expect([code, said]).toEqual([
-      1,
-      `Sandbox ledger: one runs at ${sandbox.url} already, and serves as well`
-    ])
+    expect([code, said]).toEqual([1, `Sandbox ledger: already running at ${sandbox.url}; use that one`])
   })
 })
 
@@ -168,8 +143,57 @@ describe('sandboxLedger', () => {
     const { said } = await ended(await call(port))
     server.close()
     expect(said).toBe(
-      `Port ${port} is in use by something that is no XRP Ledger server: stop it, or choose another port (sandboxLedger({ port }))`
+      `Port ${port} is in use by something that is not a sandbox ledger: stop it, or choose another port (sandboxLedger({ port }))`
     )
+  })
+})
+
+describe('probe', () => {
+  test.each([
+    ['a word', () => 'complete_ledgers'],
+    [
+      'an answer with the word',
+      (id: number) => JSON.stringify({ id, result: { info: { complete_ledgers: '2-4' } } })
+    ],
+    [
+      'the answer of another server',
+      (id: number) =>
+        JSON.stringify({
+          ...{ id, status: 'success', type: 'response' },
+          result: {
+            info: {
+              ...{ build_version: '3.2.0', complete_ledgers: '2-4', hostid: 'mine', server_state: 'full' },
+              validated_ledger: { hash: 'AB'.repeat(32) }
+            }
+          }
+        })
+    ]
+  ])('takes a program that sends %s for something else', async (_, answer) => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    server.on('connection', socket =>
+      socket.on('message', data => socket.send(answer(JSON.parse(String(data)).id)))
+    )
+    await once(server, 'listening')
+    expect(await probe(`ws://127.0.0.1:${(server.address() as { port: number }).port}`)).toBe('other')
+    server.close()
+  })
+
+  test('takes a sandbox for one, and a closed port for nothing, under each name', async () => {
+    const sandbox = await startSandboxLedger({ port: 0 })
+    for (const host of ['localhost', '127.0.0.1'])
+      expect(await probe(`ws://${host}:${sandbox.port}`)).toBe('sandbox')
+    await sandbox.close()
+    for (const host of ['localhost', '127.0.0.1'])
+      expect(await probe(`ws://${host}:${sandbox.port}`)).toBe('nothing')
+  })
+
+  test('looks at every cause where a name has several addresses', async () => {
+    const failed = (code: string) => Object.assign(new Error(code), { code })
+    const codes = (...list: string[]) =>
+      Object.assign(new AggregateError(list.map(failed)), { code: list[0] })
+    expect(isClosed(codes('EADDRNOTAVAIL', 'ECONNREFUSED'))).toBe(true)
+    expect(isClosed(codes('ECONNREFUSED', 'ETIMEDOUT'))).toBe(false)
+    expect(isClosed(failed('ECONNREFUSED'))).toBe(true)
   })
 })
 
@@ -190,111 +214,4 @@ test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])('it does not listen o
   await expect(startSandboxLedger({ port: 0, host })).rejects.toThrow(
     `The sandbox ledger listens on the loopback only, not on "${host}"`
   )
-})
-
-describe('with a state file', () => {
-  test('everything validated is there again after a crash, down to the hashes, and nobody else has it before', async () => {
-    const file = temporaryFile()
-    const child = await ledgerCommand('--port', '0', '--close-interval', '0', '--state', file)
-    const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
-    const client = await RawClient.connect(url)
-    const { Condition, Fulfillment } = lock('crash')
-    const { tx_blob, hash } = customer.sign({
-      TransactionType: 'EscrowCreate',
-      Account: customer.address,
-      Destination: shop.address,
-      Amount: '10',
-      Fee: '10',
-      Sequence: 4,
-      Condition,
-      CancelAfter: NEVER
-    })
-    await client.ask({ command: 'submit', tx_blob })
-    await client.ask({ command: 'ledger_accept' })
-    const before = await client.ask({
-      id: 0,
-      command: 'ledger',
-      ledger_index: 'validated',
-      transactions: true
-    })
-    await expect(Bench.start({ stateFile: file })).rejects.toThrow(
-      `The sandbox ledger of process ${child.pid} keeps its state in "${file}": stop it, or name another file`
-    )
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-    appendFileSync(file, '{"closeTime":84') // a line that the crash has cut off
-
-    const bench = await Bench.start({ stateFile: file })
-    expect(
-      await bench.client.ask({ id: 0, command: 'ledger', ledger_index: 'validated', transactions: true })
-    ).toEqual(before)
-    expect(await bench.result({ hash })).toBe('tesSUCCESS')
-    await bench.finishEscrow(shop, customer, 4, { Condition, Fulfillment })
-    await bench.close()
-    const { closedHeader } = bench.sandbox.ledger
-    await expect(Bench.start({ stateFile: file })).rejects.toThrow(`of process ${process.pid} keeps`)
-    await bench.stop()
-
-    writeFileSync(`${file}.lock`, String(process.pid)) // of another time, in a container
-    const again = await Bench.start({ stateFile: file })
-    expect(again.sandbox.ledger.closedHeader).toEqual(closedHeader)
-    expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(closedHeader.ledgerIndex)
-    await again.stop()
-  })
-
-  test.each([
-    ['with a newline', 'Dear diary\n'],
-    ['without one', 'Dear diary'],
-    ['of JSON', '{"closeTime":1}\n'],
-    ['that somebody has written into', '{"closeTime":1,"transactions":[]}\nDear diary']
-  ])('a file %s that is not its own is refused and left alone', async (_, text) => {
-    const file = temporaryFile()
-    writeFileSync(file, text)
-    const link = `${file}.link`
-    symlinkSync(file, link)
-    for (const name of [file, link])
-      await expect(Bench.start({ stateFile: name })).rejects.toThrow('holds no state of a sandbox ledger')
-    expect(readFileSync(file, 'utf8')).toBe(text)
-  })
-
-  test.each([
-    ['a folder', (file: string) => dirname(file), 'is no file'],
-    ['in no folder', (file: string) => join(file, 'state'), 'There is no folder']
-  ])('a state file that is %s is refused', async (_, place, sentence) => {
-    await expect(Bench.start({ stateFile: place(temporaryFile()) })).rejects.toThrow(sentence)
-  })
-
-  test('a file that has become ten times as long as its content is compacted at the start', async () => {
-    const [file, link] = [temporaryFile(), temporaryFile()]
-    symlinkSync(file, link)
-    const first = await Bench.start({ stateFile: link })
-    const { ledger } = first.sandbox
-    const { tx_json } = await first.createEscrow(customer, shop, {
-      Condition: lock('old').Condition,
-      CancelAfter: NEVER
-    })
-    for (let count = 0; count < 4_000; count++) ledger.close()
-    const payment = await first.pay(customer, shop, 1)
-    ledger.close()
-    const { closedHeader } = ledger
-    await first.stop()
-    const before = statSync(file).size
-
-    for (const name of [link, file]) {
-      const again = await Bench.start({ stateFile: name })
-      expect(again.sandbox.ledger.closedHeader).toEqual(closedHeader)
-      expect(await again.result(payment)).toBe('tesSUCCESS')
-      expect(await again.account(customer)).toMatchObject({ OwnerCount: 1, Sequence: 6 })
-      await again.stop()
-    }
-    expect(statSync(file).size).toBeLessThan(before / 10)
-    expect(lstatSync(link).isSymbolicLink()).toBe(true)
-
-    const last = await Bench.start({ stateFile: file })
-    const { Condition, Fulfillment } = lock('old')
-    await last.finishEscrow(shop, customer, tx_json.Sequence, { Condition, Fulfillment })
-    await last.close()
-    expect(await last.account(customer)).toMatchObject({ OwnerCount: 0 })
-    await last.stop()
-  })
 })

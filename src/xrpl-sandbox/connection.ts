@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import type { Subscriber } from './api/rpc.ts'
 
@@ -40,8 +41,8 @@ export class Connection implements Subscriber {
   #corked = false
   readonly #delay: Delay
   readonly #onSlow: () => void
-  /** Messages on their way, each with the time at which it arrives. */
-  readonly #inFlight: { message: string; due: number }[] = []
+  /** Settles when the last delayed message has been delivered. */
+  #inFlight = Promise.resolve()
   #inFlightBytes = 0
 
   /** `wire` is what the messages go over; `onSlow` is called after each message that finds much unread. */
@@ -61,30 +62,20 @@ export class Connection implements Subscriber {
   send(message: string) {
     const { maxMs, random } = this.#delay
     if (maxMs === 0) return this.#deliver(message)
-    const due = Math.max(performance.now() + random() * maxMs, this.#inFlight.at(-1)?.due ?? 0)
+    const due = performance.now() + random() * maxMs
     this.#inFlightBytes += message.length
-    if (this.#inFlight.push({ message, due }) === 1) this.#wait(due)
+    this.#inFlight = this.#inFlight.then(async () => {
+      const restMs = due - performance.now()
+      if (restMs > 0) await setTimeout(restMs)
+      this.#inFlightBytes -= message.length
+      this.#deliver(message)
+    })
     this.#checkPace()
   }
 
   /** Terminates the connection, with all that waits. */
   terminate() {
-    this.#inFlight.length = 0
-    this.#inFlightBytes = 0
     this.#socket.terminate()
-  }
-
-  #wait(due: number) {
-    setTimeout(() => {
-      const now = performance.now()
-      const later = this.#inFlight.findIndex(({ due }) => due > now)
-      for (const { message } of this.#inFlight.splice(0, later < 0 ? this.#inFlight.length : later)) {
-        this.#inFlightBytes -= message.length
-        this.#deliver(message)
-      }
-      const [next] = this.#inFlight
-      if (next) this.#wait(next.due)
-    }, due - performance.now())
   }
 
   #deliver(message: string) {

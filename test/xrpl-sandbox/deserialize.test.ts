@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { decode, encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
-import { deserialize } from '../../src/xrpl-sandbox/ledger/deserialize.ts'
+import { deserialize } from '../../src/xrpl-sandbox/ledger/codec.ts'
 import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
-import { InvalidTransaction, parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
+import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 import { customer, shop } from './support.ts'
 
 const folder = new URL('../fixtures/rippled-3.2.0/api-2/', import.meta.url)
@@ -73,22 +73,13 @@ describe('deserialize', () => {
 describe('a transaction', () => {
   test('is known by its fields in their order, in whatever order they come', () => {
     const bytes = Buffer.from(encode(signed()), 'hex')
-    const parts = deserialize(bytes).parts.map(part => part.bytes)
-    const { hash, blob, fields } = parseTransaction(Buffer.concat(parts.reverse()))
+    // TransactionType and Sequence, which come first, come last.
+    const backwards = Buffer.concat([bytes.subarray(8), bytes.subarray(0, 8)])
+    const { hash, blob, fields } = parseTransaction(backwards)
     expect({ hash, fields, blob: toHex(blob) }).toEqual({
       hash: parseTransaction(bytes).hash,
       fields: decode(toHex(bytes)),
       blob: toHex(bytes)
     })
-  })
-
-  test('is verified over the bytes that came, also where JSON cannot tell them apart', () => {
-    // Twenty bytes of currency that no three letters stand for.
-    const Amount = { ...USD, currency: `00${'41'.repeat(19)}` }
-    const bytes = Buffer.from(encode(signed({ Amount })), 'hex')
-    expect(parseTransaction(bytes).fields.Amount).toEqual(Amount)
-    const at = bytes.indexOf(Buffer.from('41'.repeat(19), 'hex'))
-    bytes[at] = 0x42
-    expect(() => parseTransaction(bytes)).toThrow(InvalidTransaction)
   })
 })

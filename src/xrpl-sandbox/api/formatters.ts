@@ -1,3 +1,4 @@
+import { serialize } from '../ledger/codec.ts'
 import { toHex } from '../ledger/hashes.ts'
 import { type ClosedLedger, fieldsOf, metaOf, type ValidatedTransaction } from '../ledger/history.ts'
 import {
@@ -7,7 +8,6 @@ import {
   referenceLevel,
   rippleEpoch
 } from '../ledger/ledger.ts'
-import { serialize } from '../ledger/serialize.ts'
 import type { State } from '../ledger/state.ts'
 import type { Transaction, TransactionFields } from '../ledger/transaction.ts'
 import type { ApiVersion, Json } from './rpc.ts'

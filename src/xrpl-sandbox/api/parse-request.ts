@@ -3,60 +3,30 @@ import type { Json } from './rpc.ts'
 export const maxRequestLength = 1_000_000
 const maxNesting = 25
 
-const code = (character: string) => character.charCodeAt(0)
-const quote = code('"')
-const backslash = code('\\')
-const colon = code(':')
-const isOpening = (at: number) => at === code('{') || at === code('[')
-const isClosing = (at: number) => at === code('}') || at === code(']')
-const isDigit = (at: number) => at >= code('0') && at <= code('9')
-
-interface ObjectText {
-  /** Where the object ends that the text begins with. */
-  end: number
-  /** How many fields it names, in it and in what it holds, however often the same one. */
-  names: number
-  /** Whether it holds an integer of more than 32 bits. */
-  hasLongInteger: boolean
-}
-
-/** Whether the number from `start` to `end` is an integer that rippled has no room for. */
-function isLongInteger(text: string, start: number, end: number): boolean {
-  const isInteger = !'.eE'.includes(text[end] ?? ' ')
-  const number = end - start > 11 ? Number.POSITIVE_INFINITY : Number(text.slice(start, end))
-  return isInteger && !(number >= -(2 ** 31) && number < 2 ** 32)
-}
-
-/** Reads a text once, from its beginning to the end of the object that it begins with. */
-function scanObject(text: string): ObjectText {
+/** Reads a text once: where the object ends that it begins with, and how many fields that names, however deep. */
+function scanObject(text: string): { end: number; names: number } {
   let depth = 0
   let names = 0
-  let hasLongInteger = false
-  let at = 0
-  while (at < text.length) {
-    const character = text.charCodeAt(at)
-    if (character === quote) {
-      for (at++; at < text.length && text.charCodeAt(at) !== quote; at++)
-        if (text.charCodeAt(at) === backslash) at++
-      at++
-    } else if (isDigit(character)) {
-      const start = text[at - 1] === '-' ? at - 1 : at
-      const isFraction = '.eE+'.includes(text[start - 1] ?? ' ') || /[eE]/.test(text[start - 1] ?? ' ')
-      while (isDigit(text.charCodeAt(at))) at++
-      if (!isFraction && isLongInteger(text, start, at)) hasLongInteger = true
-    } else {
-      at++
-      if (character === colon) names++
-      else if (isOpening(character)) depth++
-      else if (isClosing(character) && --depth <= 0) break
-    }
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (inString) {
+      if (character === '\\') at++
+      else if (character === '"') inString = false
+    } else if (character === '"') inString = true
+    else if (character === ':') names++
+    else if (character === '{' || character === '[') depth++
+    else if ((character === '}' || character === ']') && --depth <= 0) return { end: at + 1, names }
   }
-  return { end: at, names, hasLongInteger }
+  return { end: text.length, names }
 }
 
-/** How many fields a value has, however deep; NaN if it is too deep. */
+const isLongInteger = (value: unknown) =>
+  Number.isInteger(value) && !((value as number) >= -(2 ** 31) && (value as number) < 2 ** 32)
+
+/** How many fields a value has, however deep; NaN if it is too deep, or holds an integer of more than 32 bits. */
 function countFields(value: unknown, levels: number): number {
-  if (typeof value !== 'object' || value === null) return 0
+  if (typeof value !== 'object' || value === null) return isLongInteger(value) ? Number.NaN : 0
   if (levels === 0) return Number.NaN
   const inner = Object.values(value)
   const own = Array.isArray(value) ? 0 : inner.length
@@ -72,8 +42,7 @@ function countFields(value: unknown, levels: number): number {
  */
 export function parseRequest(text: string): Json | undefined {
   if (text.length > maxRequestLength) return undefined
-  const { end, names, hasLongInteger } = scanObject(text)
-  if (hasLongInteger) return undefined
+  const { end, names } = scanObject(text)
   try {
     const request = JSON.parse(text.slice(0, end))
     const isObject = typeof request === 'object' && request !== null && !Array.isArray(request)

@@ -1,6 +1,7 @@
 import { commands } from './commands/index.ts'
+import { RpcError, rpcError } from './errors.ts'
 import { parseRequest } from './parse-request.ts'
-import { type Json, type Request, RpcError, rpcError } from './rpc.ts'
+import type { Json, Request } from './rpc.ts'
 
 /** Commands of an administrator: every program of this machine is one here, but no web page. */
 const adminCommands = new Set(['ledger_accept', 'stop'])

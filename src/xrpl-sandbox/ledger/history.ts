@@ -1,4 +1,4 @@
-import { deserialize } from './deserialize.ts'
+import { deserialize } from './codec.ts'
 import type { Metadata } from './metadata.ts'
 import type { LedgerEntry, State } from './state.ts'
 import { parseTransaction, type Transaction, type TransactionFields } from './transaction.ts'

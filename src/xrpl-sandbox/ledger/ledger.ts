@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { amendmentsEntry, feeSettingsEntry } from './amendments.ts'
 import { applyTransaction, minimumFee, type Outcome } from './apply.ts'
 import { bySeqProxy, canonicalOrder, seqProxy } from './canonical-order.ts'
+import { lengthPrefix, serialize } from './codec.ts'
 import { claimsFee, type EngineResult, isSuccess, mayRetry } from './engine-results.ts'
 import { genesis } from './genesis.ts'
 import { hashPrefix, indexOf, sha512Half, toHex, zeroHash } from './hashes.ts'
@@ -15,7 +16,6 @@ import {
   type Undo
 } from './history.ts'
 import { affectedAccounts, buildMetadata } from './metadata.ts'
-import { lengthPrefix, serialize } from './serialize.ts'
 import { ShaMap } from './sha-map.ts'
 import { accountOf, type LedgerEntry, newAccount, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
@@ -223,18 +223,9 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     return BigInt(this.#openLedgerLevel) * BigInt(least)
   }
 
-  /** Held transactions that wait for a cheaper ledger. */
-  #queued(): Held[] {
+  /** The transactions that wait for a cheaper ledger. */
+  get queued(): Transaction[] {
     return [...this.#held.values()].filter(({ result }) => result === 'terQUEUED')
-  }
-
-  get queueSize(): number {
-    return this.#queued().length
-  }
-
-  /** The sequences (0 with a ticket) of an account's transactions that wait for a cheaper ledger. */
-  queuedSequences(account: string): number[] {
-    return this.#queued().flatMap(({ fields }) => (fields.Account === account ? fields.Sequence : []))
   }
 
   /**
@@ -244,7 +235,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    */
   submit(transaction: Transaction, { failHard = false } = {}): SubmitOutcome {
     const { hash, fields } = transaction
-    if (this.cache.isBad(hash)) return { result: 'temBAD_SIGNATURE', applied: false, kept: false }
+    if (this.cache.get(hash)?.isBad) return { result: 'temBAD_SIGNATURE', applied: false, kept: false }
     const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
     const lastLedger = Math.min(this.openIndex + maxHoldLedgers, LastLedgerSequence)
     const outcome = this.#applyOrHold({ ...transaction, lastLedger }, { failHard, isFresh: true })
@@ -298,20 +289,15 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.#held.delete(hash)
   }
 
-  /** Those held that may be applied to this open ledger, once what they wait for is there. */
-  #freshlyHeld(): Held[] {
-    return [...this.#held.values()].filter(({ isFresh }) => isFresh)
-  }
-
   /**
    * Tries again what an account has submitted since the last close and what may have waited for a transaction of
    * it that has succeeded: the next sequence, then tickets. Source: rippled, app/misc/CanonicalTXSet.cpp.
    */
   applyHeld(succeeded: Transaction) {
-    if (this.#held.size === 0) return
     const { Account } = succeeded.fields
-    const [next] = this.#freshlyHeld()
-      .filter(({ fields }) => fields.Account === Account && seqProxy(fields) >= seqProxy(succeeded.fields))
+    const after = seqProxy(succeeded.fields)
+    const [next] = [...this.#held.values()]
+      .filter(({ isFresh, fields }) => isFresh && fields.Account === Account && seqProxy(fields) >= after)
       .sort(bySeqProxy)
     if (!next) return
     this.#release(next.hash)
@@ -327,8 +313,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    */
   close(replay?: LedgerContents): ClosedLedger {
     const parent = this.closedHeader
-    const held = canonicalOrder(this.#freshlyHeld(), Buffer.from(parent.parentHash, 'hex'))
-    for (const pending of held) this.#applyToOpen(pending)
+    const fresh = [...this.#held.values()].filter(({ isFresh }) => isFresh)
+    for (const one of canonicalOrder(fresh, Buffer.from(parent.parentHash, 'hex'))) this.#applyToOpen(one)
     const view = new View(this.validated)
     const context = this.#context(false)
     const applied: Applied[] = []

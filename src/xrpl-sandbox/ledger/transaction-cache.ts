@@ -1,22 +1,17 @@
 import type { Transaction } from './transaction.ts'
 
-// Source: rippled 3.2.0, app/ledger/detail/TransactionMaster.cpp.
-const maxIdleMs = 30 * 60 * 1000
 const maxCachedTransactions = 10_000
 const maxCachedBytes = 16 * 1024 * 1024
+/** Source: rippled 3.2.0, app/ledger/detail/TransactionMaster.cpp. */
+const maxIdleMs = 30 * 60 * 1000
 
-interface CachedTransaction {
-  transaction: Transaction
-  /** Whether it is known to be malformed. */
+interface CachedTransaction extends Transaction {
+  /** Whether the hash alone says that the transaction can never be valid. */
   isBad: boolean
   askedAt: number
 }
 
-/**
- * What was submitted and is not validated, by hash: for `tx`, and for the same blob once more.
- *
- * Held, expired and refused transactions stay for half an hour after they were last asked for.
- */
+/** What was submitted and is not validated, by hash: for `tx`, and for the same blob once more. */
 export class TransactionCache {
   /** The one that was asked for longest ago comes first. */
   readonly #cached = new Map<string, CachedTransaction>()
@@ -28,35 +23,25 @@ export class TransactionCache {
     this.#now = now
   }
 
-  /** Adds a transaction, or counts it as asked for again. */
-  add(transaction: Transaction, isBad = this.isBad(transaction.hash)) {
+  add(transaction: Transaction, isBad: boolean) {
     this.delete(transaction.hash)
     this.#bytes += transaction.blob.length
-    this.#cached.set(transaction.hash, { transaction, isBad, askedAt: this.#now() })
+    this.#cached.set(transaction.hash, { ...transaction, isBad, askedAt: this.#now() })
   }
 
-  get(hash: string): Transaction | undefined {
-    const transaction = this.#find(hash)?.transaction
-    if (transaction) this.add(transaction)
-    return transaction
-  }
-
-  /** Whether the hash alone says that the transaction can never be valid. */
-  isBad(hash: string): boolean {
-    return this.#find(hash)?.isBad ?? false
-  }
-
-  delete(hash: string) {
-    this.#bytes -= this.#cached.get(hash)?.transaction.blob.length ?? 0
-    this.#cached.delete(hash)
-  }
-
-  #find(hash: string): CachedTransaction | undefined {
-    for (const [oldest, { askedAt }] of this.#cached) {
+  get(hash: string): CachedTransaction | undefined {
+    for (const { hash: oldest, askedAt } of this.#cached.values()) {
       const isFull = this.#cached.size > maxCachedTransactions || this.#bytes > maxCachedBytes
       if (!isFull && askedAt >= this.#now() - maxIdleMs) break
       this.delete(oldest)
     }
-    return this.#cached.get(hash)
+    const found = this.#cached.get(hash)
+    if (found) this.add(found, found.isBad)
+    return found
+  }
+
+  delete(hash: string) {
+    this.#bytes -= this.#cached.get(hash)?.blob.length ?? 0
+    this.#cached.delete(hash)
   }
 }

@@ -1,10 +1,10 @@
-import { deserialize, type Part } from './deserialize.ts'
+import { type Deserialized, deserialize, serialize } from './codec.ts'
 import { hashPrefix, sha512Half, toHex } from './hashes.ts'
-import { serialize } from './serialize.ts'
 import { verifySignature } from './signatures.ts'
+import type { AccountSettings, EscrowTerms } from './state.ts'
 
 /** The fields of a transaction, in rippled's JSON; which of them are there depends on the type. */
-export interface TransactionFields {
+export interface TransactionFields extends AccountSettings, EscrowTerms {
   TransactionType: string
   Account: string
   /** Drops. */
@@ -22,8 +22,6 @@ export interface TransactionFields {
   Memos?: { Memo?: Record<string, string> }[]
 
   Destination?: string
-  DestinationTag?: number
-  SourceTag?: number
   /** Drops, or an object for other currencies than XRP. */
   Amount?: string | object
   SendMax?: string | object
@@ -33,25 +31,14 @@ export interface TransactionFields {
   DomainID?: string
   Delegate?: string
 
-  Condition?: string
   Fulfillment?: string
-  CancelAfter?: number
-  FinishAfter?: number
   Owner?: string
   OfferSequence?: number
 
   TicketCount?: number
-  RegularKey?: string
 
   SetFlag?: number
   ClearFlag?: number
-  EmailHash?: string
-  WalletLocator?: string
-  MessageKey?: string
-  Domain?: string
-  TransferRate?: number
-  TickSize?: number
-  NFTokenMinter?: string
 }
 
 export interface Transaction {
@@ -141,36 +128,37 @@ function checkLocally(fields: TransactionFields) {
     reject('An account field is invalid.')
 }
 
-function checkSignature({ SigningPubKey, TxnSignature = '', Signers }: TransactionFields, parts: Part[]) {
+function checkSignature(
+  { SigningPubKey, TxnSignature = '', Signers }: TransactionFields,
+  signedBytes: Buffer
+) {
   if (SigningPubKey === '' && Signers) return // of no account here: it is refused for that
   if (Signers) reject('Cannot both single- and multi-sign.')
-  const signed = parts.filter(({ field }) => field.isSigningField).map(({ bytes }) => bytes)
-  const message = Buffer.concat([hashPrefix.signedTransaction, ...signed])
+  const message = Buffer.concat([hashPrefix.signedTransaction, signedBytes])
   if (!verifySignature(message, TxnSignature, SigningPubKey)) reject('Invalid signature.')
 }
 
 /**
  * Reads a signed transaction and does the checks that depend on no ledger.
  *
- * `trusted` skips them, for transactions that this ledger has accepted before. Throws InvalidTransaction.
+ * @param options.trusted - skip the checks, for a transaction that a ledger has accepted before
+ * @throws InvalidTransaction
  */
 export function parseTransaction(bytes: Buffer, { trusted = false } = {}): Transaction {
   if (bytes.length < minTransactionBytes || bytes.length > maxTransactionBytes)
     throw new InvalidTransaction('Transaction length invalid')
-  let parts: Part[]
-  let fields: TransactionFields
+  let read: Deserialized
   try {
-    const read = deserialize(bytes)
-    parts = read.parts
-    fields = read.fields as unknown as TransactionFields
+    read = deserialize(bytes)
   } catch (cause) {
     throw new InvalidTransaction(cause instanceof Error ? cause.message : String(cause), { cause })
   }
+  const { blob, signedBytes } = read
+  const fields = read.fields as unknown as TransactionFields
   checkFormat(fields)
   if (!trusted) {
-    checkSignature(fields, parts)
+    checkSignature(fields, signedBytes)
     checkLocally(fields)
   }
-  const blob = Buffer.concat(parts.map(({ bytes }) => bytes))
   return { hash: toHex(sha512Half(hashPrefix.transactionId, blob)), fields, blob }
 }

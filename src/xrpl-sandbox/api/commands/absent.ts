@@ -1,13 +1,8 @@
 import { accountOf } from '../../ledger/state.ts'
-import {
-  type Command,
-  findState,
-  invalidField,
-  parseAddress,
-  readAccountText,
-  readLimit,
-  rpcError
-} from '../rpc.ts'
+import { invalidField, rpcError } from '../errors.ts'
+import { findState } from '../find-ledger.ts'
+import { parseAddress, readAccountText, readLimit } from '../params.ts'
+import type { Command } from '../rpc.ts'
 
 /** Commands that list what an account never has here, and the names of their lists. */
 const lists: Record<string, string[]> = {

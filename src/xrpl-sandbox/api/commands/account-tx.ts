@@ -1,23 +1,19 @@
+import { invalidField, rpcError } from '../errors.ts'
+import { type FoundLedger, ledgerByHash, ledgerByIndex } from '../find-ledger.ts'
 import { accountTxItem } from '../formatters.ts'
 import {
   asFlag,
   asInt,
   asText,
   asUint,
-  type Command,
-  type FoundLedger,
-  invalidField,
   isObject,
-  ledgerByHash,
-  ledgerByIndex,
   parseAddress,
   parseHash,
-  type Request,
   readAccountText,
   readBoolean,
-  readLimit,
-  rpcError
-} from '../rpc.ts'
+  readLimit
+} from '../params.ts'
+import type { Command, Request } from '../rpc.ts'
 
 interface Range {
   min: number

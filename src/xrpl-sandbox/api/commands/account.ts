@@ -2,20 +2,11 @@ import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
 import { accountOf, type LedgerEntry } from '../../ledger/state.ts'
 import { hasFlag, lsf } from '../../ledger/transactors/transactor.ts'
+import { expectedField, invalidField, rpcError } from '../errors.ts'
+import { findState } from '../find-ledger.ts'
 import { entryJson } from '../formatters.ts'
-import {
-  asFlag,
-  type Command,
-  expectedField,
-  findState,
-  invalidField,
-  type Json,
-  parseAddress,
-  parseHash,
-  readAccountText,
-  readLimit,
-  rpcError
-} from '../rpc.ts'
+import { asFlag, parseAddress, parseHash, readAccountText, readLimit } from '../params.ts'
+import type { Command, Json } from '../rpc.ts'
 import { readEntryType } from './entry-types.ts'
 
 // Which flags account_info names otherwise than AccountRoot does. Source: rippled 3.2.0, AccountInfo.cpp.
@@ -54,7 +45,10 @@ const accountInfo: Command = request => {
   if (apiVersion > 1 && signer_lists !== undefined && typeof signer_lists !== 'boolean')
     throw rpcError('invalidParams', undefined, answer)
   if (asFlag(signer_lists)) (apiVersion === 1 ? account_data : answer).signer_lists = []
-  if (queue) answer.queue_data = { txn_count: request.ledger.queuedSequences(account).length }
+  if (queue) {
+    const queued = request.ledger.queued.filter(({ fields }) => fields.Account === account)
+    answer.queue_data = { txn_count: queued.length }
+  }
   return answer
 }
 

@@ -1,4 +1,5 @@
-import { expectedField, invalidField, type Json } from '../rpc.ts'
+import { expectedField, invalidField } from '../errors.ts'
+import type { Json } from '../rpc.ts'
 
 /** The types of entries that can be here, by the names they are asked for. */
 export const entryTypes: Record<string, string> = {

@@ -1,17 +1,10 @@
 import { indexOf, isAddress } from '../../ledger/hashes.ts'
 import { zeroAccount } from '../../ledger/transactors/transactor.ts'
+import { RpcError, rpcError } from '../errors.ts'
+import { findState } from '../find-ledger.ts'
 import { entryBlob, entryJson } from '../formatters.ts'
-import {
-  asFlag,
-  asUint,
-  type Command,
-  findState,
-  isObject,
-  type Json,
-  parseHash,
-  RpcError,
-  rpcError
-} from '../rpc.ts'
+import { asFlag, asUint, isObject, parseHash } from '../params.ts'
+import type { Command, Json } from '../rpc.ts'
 import { absentTypes } from './entry-types.ts'
 
 /** What `ledger_entry` says of what does not name an entry. */

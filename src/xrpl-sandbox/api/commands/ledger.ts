@@ -1,16 +1,8 @@
+import { expectedField, RpcError, rpcError } from '../errors.ts'
+import { findLedger, findState } from '../find-ledger.ts'
 import { entryBlob, entryJson, ledgerJson, transactionEntry } from '../formatters.ts'
-import {
-  asInt,
-  asText,
-  type Command,
-  expectedField,
-  findLedger,
-  findState,
-  parseHash,
-  RpcError,
-  readBoolean,
-  rpcError
-} from '../rpc.ts'
+import { asInt, asText, parseHash, readBoolean } from '../params.ts'
+import type { Command } from '../rpc.ts'
 import { readEntryType } from './entry-types.ts'
 
 /** How many entries `ledger_data` lists unless it is asked for so many. */

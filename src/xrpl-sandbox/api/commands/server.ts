@@ -3,8 +3,10 @@ import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
 import { amendments } from '../../ledger/amendments.ts'
 import { sha512Half, toHex } from '../../ledger/hashes.ts'
 import { type Ledger, referenceLevel, rippleEpoch } from '../../ledger/ledger.ts'
+import { invalidField, rpcError } from '../errors.ts'
 import { dropsPerXrp, humanTime, loadLevels } from '../formatters.ts'
-import { type Command, invalidField, type Json, parseHash, type Request, rpcError } from '../rpc.ts'
+import { parseHash } from '../params.ts'
+import type { Command, Json, Request } from '../rpc.ts'
 import { hostId, nodeKey } from '../streams.ts'
 
 /** The version that this server answers like. */
@@ -103,7 +105,7 @@ const fee: Command = ({ ledger }) => {
   const level = String(referenceLevel)
   return {
     current_ledger_size: String(ledger.openTransactions.size),
-    current_queue_size: String(ledger.queueSize),
+    current_queue_size: String(ledger.queued.length),
     drops: {
       base_fee: base,
       median_fee: String(fees.base * 500),

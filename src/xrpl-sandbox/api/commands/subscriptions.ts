@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { isAddress } from '../../ledger/hashes.ts'
+import { rpcError } from '../errors.ts'
 import { loadLevels } from '../formatters.ts'
-import { type Command, type Json, type Request, rpcError } from '../rpc.ts'
+import type { Command, Json, Request } from '../rpc.ts'
 import { hostId, ledgerStatus, nodeKey, streamNames } from '../streams.ts'
 
 /** How many accounts a connection can listen to, proposed and validated. */

@@ -3,20 +3,10 @@ import { toHex } from '../../ledger/hashes.ts'
 import { referenceLevel } from '../../ledger/ledger.ts'
 import { accountOf } from '../../ledger/state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
+import { expectedField, RpcError, rpcError } from '../errors.ts'
 import { pendingResult, placeInFields, txResult } from '../formatters.ts'
-import {
-  asFlag,
-  asText,
-  asUint,
-  type Command,
-  expectedField,
-  type Json,
-  parseHash,
-  type Request,
-  RpcError,
-  readBoolean,
-  rpcError
-} from '../rpc.ts'
+import { asFlag, asText, asUint, parseHash, readBoolean } from '../params.ts'
+import type { Command, Json, Request } from '../rpc.ts'
 
 const maxSearchRange = 1000
 
@@ -66,7 +56,8 @@ const submit: Command = request => {
   }
   if (result === 'temBAD_SIGNATURE') return answer
   const sequence = accountOf(ledger.open, fields.Account)?.Sequence ?? 0
-  const queued = new Set(ledger.queuedSequences(fields.Account))
+  const queued = new Set<number>()
+  for (const one of ledger.queued) if (one.fields.Account === fields.Account) queued.add(one.fields.Sequence)
   let available = sequence
   while (queued.has(available)) available++
   answer.account_sequence_available = available

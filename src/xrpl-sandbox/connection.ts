@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import type { Subscriber } from './api/rpc.ts'
 
-/** What may wait for a client that does not read, before it is cut off. */
-const MAX_UNREAD_BYTES = 16 * 1024 * 1024
-/** What may wait for all of them together. */
-const MAX_ALL_UNREAD_BYTES = 64 * 1024 * 1024
-/** From how much on it is worth a look at the others. */
-const MUCH_UNREAD_BYTES = 256 * 1024
+/** What may wait for a client that does not read before its connection is closed. */
+const maxUnreadBytes = 16 * 1024 * 1024
+/** What may wait for all clients together. */
+const maxAllUnreadBytes = 64 * 1024 * 1024
+/** How much waits for a client before the others are looked at. */
+const manyUnreadBytes = 256 * 1024
 
 /** A source of numbers from 0 to below 1. */
 export type Random = () => number
@@ -29,7 +30,7 @@ export interface Delay {
   random: Random
 }
 
-/** A client: what it listens to, and the way that messages take to it. */
+/** A client: what it listens to, and the messages on their way to it. */
 export class Connection implements Subscriber {
   apiVersion: 1 | 2 = 1
   readonly streams = new Set<string>()
@@ -40,9 +41,9 @@ export class Connection implements Subscriber {
   #corked = false
   readonly #delay: Delay
   readonly #onSlow: () => void
-  /** Messages on their way, each with the time at which it arrives. */
-  readonly #underway: { message: string; due: number }[] = []
-  #underwayBytes = 0
+  /** Settles when the last delayed message has been delivered. */
+  #inFlight = Promise.resolve()
+  #inFlightBytes = 0
 
   /** `wire` is what the messages go over; `onSlow` is called after each message that finds much unread. */
   constructor(socket: WebSocket, wire: Socket, delay: Delay, onSlow: () => void) {
@@ -54,37 +55,27 @@ export class Connection implements Subscriber {
 
   /** What waits for the client, in bytes. */
   get unreadBytes(): number {
-    return this.#socket.bufferedAmount + this.#underwayBytes
+    return this.#socket.bufferedAmount + this.#inFlightBytes
   }
 
   /** Sends a message: it arrives after a time drawn for it alone, but never before an earlier one. */
   send(message: string) {
     const { maxMs, random } = this.#delay
     if (maxMs === 0) return this.#deliver(message)
-    const due = Math.max(performance.now() + random() * maxMs, this.#underway.at(-1)?.due ?? 0)
-    this.#underwayBytes += message.length
-    if (this.#underway.push({ message, due }) === 1) this.#wait(due)
+    const due = performance.now() + random() * maxMs
+    this.#inFlightBytes += message.length
+    this.#inFlight = this.#inFlight.then(async () => {
+      const restMs = due - performance.now()
+      if (restMs > 0) await setTimeout(restMs)
+      this.#inFlightBytes -= message.length
+      this.#deliver(message)
+    })
     this.#checkPace()
   }
 
-  /** Ends the connection at once, with all that waits. */
-  cutOff() {
-    this.#underway.length = 0
-    this.#underwayBytes = 0
+  /** Terminates the connection, with all that waits. */
+  terminate() {
     this.#socket.terminate()
-  }
-
-  #wait(due: number) {
-    setTimeout(() => {
-      const now = performance.now()
-      const later = this.#underway.findIndex(({ due }) => due > now)
-      for (const { message } of this.#underway.splice(0, later < 0 ? this.#underway.length : later)) {
-        this.#underwayBytes -= message.length
-        this.#deliver(message)
-      }
-      const [next] = this.#underway
-      if (next) this.#wait(next.due)
-    }, due - performance.now())
   }
 
   #deliver(message: string) {
@@ -107,19 +98,19 @@ export class Connection implements Subscriber {
 
   #checkPace() {
     const { unreadBytes } = this
-    if (unreadBytes > MAX_UNREAD_BYTES) this.#socket.close(1008, 'Client is too slow')
-    if (unreadBytes > MUCH_UNREAD_BYTES) this.#onSlow()
+    if (unreadBytes > maxUnreadBytes) this.#socket.close(1008, 'Client is too slow')
+    if (unreadBytes > manyUnreadBytes) this.#onSlow()
   }
 }
 
-/** Cuts off those who have left most unread, until the rest is within what may wait for all clients together. */
-export function relieve(connections: Set<Connection>) {
+/** Terminates the clients that have left most unread, until the rest is within what may wait for all together. */
+export function shedSlowClients(connections: Set<Connection>) {
   const slow = [...connections].map(connection => ({ connection, bytes: connection.unreadBytes }))
   let sum = slow.reduce((total, { bytes }) => total + bytes, 0)
-  if (sum <= MAX_ALL_UNREAD_BYTES) return
+  if (sum <= maxAllUnreadBytes) return
   for (const { connection, bytes } of slow.sort((a, b) => b.bytes - a.bytes)) {
-    if (sum <= MAX_ALL_UNREAD_BYTES) return
+    if (sum <= maxAllUnreadBytes) return
     sum -= bytes
-    connection.cutOff()
+    connection.terminate()
   }
 }

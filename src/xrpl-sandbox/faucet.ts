@@ -1,19 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { classicAddressToXAddress, encodeSeed, isValidClassicAddress } from 'ripple-address-codec'
+import { classicAddressToXAddress, encodeSeed } from 'ripple-address-codec'
 import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
 import type { Json } from './api/rpc.ts'
+import { serialize } from './ledger/codec.ts'
 import { genesis } from './ledger/genesis.ts'
-import { hashPrefix, toHex } from './ledger/hashes.ts'
+import { hashPrefix, isAddress, toHex } from './ledger/hashes.ts'
 import type { Ledger } from './ledger/ledger.ts'
-import { serialize } from './ledger/serialize.ts'
 import { accountOf } from './ledger/state.ts'
 import { parseTransaction, type Transaction } from './ledger/transaction.ts'
 
-const DROPS_PER_XRP = 1_000_000
-const DEFAULT_XRP = 100
-const MAX_XRP = 1_000_000
+const dropsPerXrp = 1_000_000
+const standardXrp = 100
+const maxFaucetXrp = 1_000_000
 
-/** A payment out of the genesis account, signed. */
+/** Signs a payment out of the genesis account. */
 export function genesisPayment(ledger: Ledger, destination: string, drops: number): Transaction {
   const { address, publicKey, privateKey } = genesis
   const fields = {
@@ -21,7 +21,7 @@ export function genesisPayment(ledger: Ledger, destination: string, drops: numbe
     Account: address,
     Destination: destination,
     Amount: String(drops),
-    Fee: String(ledger.fees.base),
+    Fee: String(ledger.openLedgerFee),
     Flags: 0,
     Sequence: accountOf(ledger.open, address)?.Sequence,
     ...(ledger.networkId > 1024 && { NetworkID: ledger.networkId }),
@@ -32,35 +32,48 @@ export function genesisPayment(ledger: Ledger, destination: string, drops: numbe
   return parseTransaction(serialize({ ...fields, TxnSignature }), { trusted: true })
 }
 
-/** A request to the faucet that cannot be met; the message says why. */
+/** A request for play money that cannot be met; the message says why. */
 export class FaucetError extends Error {}
 
 /** A value as an error repeats it. */
-const quoted = (value: unknown) => JSON.stringify(value).slice(0, 100)
+const quoted = (value: unknown) => JSON.stringify(value)?.slice(0, 100)
 
 /**
- * Gives play money to an account, existing or not, as the faucet of the test network does.
+ * Pays play money to an account, existing or not.
  *
- * `body`: `{ destination?, xrpAmount? }`; without a destination a new account is made up. Throws FaucetError.
- * Source: xrpl.js, Wallet/fundWallet.ts.
+ * @param xrp - more than 0
+ * @returns the payment, in the open ledger
+ * @throws FaucetError if the address is not one, or the ledger refuses the payment
  */
-export function fundFromFaucet(ledger: Ledger, body: unknown) {
-  const { destination, xrpAmount = DEFAULT_XRP } = Object(body) as Json
-  const amount = typeof xrpAmount === 'string' || typeof xrpAmount === 'number' ? Number(xrpAmount) : 0
-  if (!(amount > 0 && amount <= MAX_XRP))
-    throw new FaucetError(`Invalid amount ${quoted(xrpAmount)}: ask for up to ${MAX_XRP} XRP`)
-  if (destination !== undefined && (typeof destination !== 'string' || !isValidClassicAddress(destination)))
-    throw new FaucetError(`Invalid destination ${quoted(destination)}: it must be a classic address (r…)`)
-  const seed = destination === undefined ? encodeSeed(randomBytes(16), 'ed25519') : undefined
-  const address = seed ? deriveAddress(deriveKeypair(seed).publicKey) : (destination as string)
-  const payment = genesisPayment(ledger, address, Math.round(amount * DROPS_PER_XRP))
+export function fund(ledger: Ledger, address: unknown, xrp: number): Transaction {
+  if (!isAddress(address))
+    throw new FaucetError(`Invalid destination ${quoted(address)}: it must be a classic address (r…)`)
+  const payment = genesisPayment(ledger, address, Math.round(xrp * dropsPerXrp))
   const { result, applied } = ledger.submit(payment)
   if (!applied || result !== 'tesSUCCESS') throw new FaucetError(`The payment failed: ${result}`)
+  return payment
+}
+
+/**
+ * Answers a request to the faucet, as the one of the test network does.
+ *
+ * @param body - `{ destination?, xrpAmount? }`; without a destination a new account is made up
+ * @throws FaucetError
+ * Source: xrpl.js, Wallet/fundWallet.ts
+ */
+export function fundFromFaucet(ledger: Ledger, body: unknown) {
+  const { destination, xrpAmount = standardXrp } = Object(body) as Json
+  const amount = typeof xrpAmount === 'string' || typeof xrpAmount === 'number' ? Number(xrpAmount) : 0
+  if (!(amount > 0 && amount <= maxFaucetXrp))
+    throw new FaucetError(`Invalid amount ${quoted(xrpAmount)}: ask for up to ${maxFaucetXrp} XRP`)
+  const seed = destination === undefined ? encodeSeed(randomBytes(16), 'ed25519') : undefined
+  const address = seed ? deriveAddress(deriveKeypair(seed).publicKey) : (destination as string)
+  const { hash } = fund(ledger, address, amount)
   const xAddress = classicAddressToXAddress(address, false, true)
   return {
     account: { xAddress, classicAddress: address, address, ...(seed && { secret: seed }) },
     amount,
     ...(seed && { seed }),
-    transactionHash: payment.hash
+    transactionHash: hash
   }
 }

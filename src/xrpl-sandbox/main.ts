@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util'
 import { accounts } from './accounts.ts'
-import { probe } from './background.ts'
+import { probe } from './launcher.ts'
 import type { LedgerClosed } from './ledger/ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
-const USAGE = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--delay 0] [--state FILE]'
+const usage = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--delay 0]'
 
 function fail(message: string): never {
   console.error(message)
@@ -12,41 +12,31 @@ function fail(message: string): never {
 }
 
 function readOptions() {
-  // A negative number is a wrong value, not another option.
-  const args = process.argv
-    .slice(2)
-    .join('\0')
-    .replace(/\0(?=-\d)/g, '=')
-    .split('\0')
   try {
     return parseArgs({
-      args: args[0] === '' ? [] : args,
       options: {
         help: { type: 'boolean', short: 'h' },
         port: { type: 'string', default: '6006' },
         'close-interval': { type: 'string', default: '1000' },
         delay: { type: 'string', default: '0' },
-        state: { type: 'string' },
         'stop-when-idle': { type: 'string', default: '0' }
       }
     }).values
-  } catch (error) {
-    const [complaint = ''] = (error as Error).message.split('\n')
-    return fail(`${complaint.replace(/\.$/, '')}. Usage: ${USAGE}`)
+  } catch (err) {
+    const [complaint = ''] = (err as Error).message.split('\n')
+    return fail(`${complaint.replace(/\.$/, '')}. Usage: ${usage}`)
   }
 }
 
 function wholeNumber(name: string, value: string, max: number): number {
   if (!/^\d+$/.test(value) || Number(value) > max)
-    fail(`--${name} must be a whole number from 0 to ${max}, not "${value}". Usage: ${USAGE}`)
+    fail(`--${name} must be a whole number from 0 to ${max}, not "${value}". Usage: ${usage}`)
   return Number(value)
 }
 
 const options = readOptions()
 if (options.help) {
-  console.log(
-    `Sandbox ledger: ${USAGE} starts an XRP Ledger of this machine alone; src/xrpl-sandbox/README.md says more`
-  )
+  console.log(`${usage}\nStarts an XRP Ledger for this machine alone; see src/xrpl-sandbox/README.md`)
   process.exit(0)
 }
 const port = wholeNumber('port', options.port, 65_535)
@@ -54,15 +44,13 @@ const closeIntervalMs = wholeNumber('close-interval', options['close-interval'],
 const delayMs = wholeNumber('delay', options.delay, 60_000)
 const idleMs = wholeNumber('stop-when-idle', options['stop-when-idle'], 3_600_000)
 
-const sandbox = await startSandboxLedger({ port, closeIntervalMs, delayMs, stateFile: options.state }).catch(
-  async error => {
-    const url = `ws://localhost:${port}`
-    const isTaken = error.cause?.code === 'EADDRINUSE'
-    if (isTaken && (await probe(url)) === 'ledger')
-      fail(`Sandbox ledger: one runs at ${url} already, and serves as well`)
-    return fail(error.message)
-  }
-)
+const sandbox = await startSandboxLedger({ port, closeIntervalMs, delayMs }).catch(async err => {
+  const url = `ws://localhost:${port}`
+  const isTaken = err.cause?.code === 'EADDRINUSE'
+  if (isTaken && (await probe(url)) === 'sandbox')
+    fail(`Sandbox ledger: already running at ${url}; use that one`)
+  return fail(err.message)
+})
 
 async function stop() {
   await sandbox.close()
@@ -80,15 +68,15 @@ if (idleMs > 0) {
   })
 }
 
-// Whoever started this in the background waits for the word.
+// The process that started this in the background waits for the message.
 if (process.connected) {
   process.send?.('listening')
   process.disconnect()
 }
 
-const rhythm = closeIntervalMs > 0 ? `closes every ${closeIntervalMs} ms` : 'closes on ledger_accept'
+const closing = closeIntervalMs > 0 ? `closes every ${closeIntervalMs} ms` : 'closes on ledger_accept'
 console.log(
-  `Sandbox ledger at ${sandbox.url} (play money, ${rhythm}; shop ${accounts.shop.address}, ` +
+  `Sandbox ledger at ${sandbox.url} (play money, ${closing}; shop ${accounts.shop.address}, ` +
     `customer ${accounts.customer.address}): run the scripts in other terminals; Ctrl-C stops it`
 )
 sandbox.ledger.on('close', ({ ledger, applied }: LedgerClosed) => {

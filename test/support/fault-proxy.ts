@@ -1,9 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import net, { type AddressInfo, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type SandboxLedger, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
 // A WebSocket close frame with the code 1012, "service restart" (RFC 6455, 5.5.1).
@@ -153,8 +149,8 @@ export interface FaultyLedger {
  * @param options - of the sandbox; by default its ledgers close on `ledger_accept`
  */
 export async function startFaultyLedger(options: SandboxOptions = {}): Promise<FaultyLedger> {
-  const stateFile = join(tmpdir(), `xrpl-sandbox-${randomUUID()}`)
-  const start = () => startSandboxLedger({ closeIntervalMs: 0, ...options, port: 0, stateFile })
+  const start = (more: SandboxOptions = {}) =>
+    startSandboxLedger({ closeIntervalMs: 0, ...options, ...more, port: 0 })
   const sandbox = await start()
   const proxy = await startFaultProxy(sandbox.port)
   const faulty: FaultyLedger = {
@@ -164,15 +160,13 @@ export async function startFaultyLedger(options: SandboxOptions = {}): Promise<F
     async restart({ keepState }) {
       proxy.accepts = false
       await faulty.sandbox.close()
-      if (!keepState) await rm(stateFile, { force: true })
-      faulty.sandbox = await start()
+      faulty.sandbox = await start(keepState ? { past: faulty.sandbox.ledger.history.contents() } : {})
       proxy.target = faulty.sandbox.port
       proxy.accepts = true
     },
     async close() {
       await proxy.close()
       await faulty.sandbox.close()
-      await rm(stateFile, { force: true })
     }
   }
   return faulty

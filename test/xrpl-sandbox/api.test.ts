@@ -2,7 +2,7 @@ import { decode, encode, XrplDefinitions } from 'ripple-binary-codec'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashes } from 'xrpl'
 import { type Message, RawClient } from './client.ts'
-import { Bench, customer, lock, NEVER, shop } from './support.ts'
+import { Bench, customer, genesis, lock, NEVER, shop, wallet } from './support.ts'
 
 let bench: Bench
 const payments: string[] = []
@@ -50,8 +50,12 @@ describe('ledger_index', () => {
   test('that is malformed or unknown is refused', async () => {
     const info = (params: object) =>
       bench.client.ask({ command: 'account_info', account: shop.address, ...params })
-    expect(await info({ ledger_index: 'soon' })).toMatchObject({ error_message: 'ledgerIndexMalformed' })
-    expect(await info({ ledger_hash: 'abc' })).toMatchObject({ error_message: 'ledgerHashMalformed' })
+    expect(await info({ ledger_index: 'soon' })).toMatchObject({
+      error_message: "Invalid field 'ledger_index', not string or number."
+    })
+    expect(await info({ ledger_hash: 'abc' })).toMatchObject({
+      error_message: "Invalid field 'ledger_hash', not hex string."
+    })
     expect(await info({ ledger_hash: 'AB'.repeat(32) })).toMatchObject({ error: 'lgrNotFound' })
     expect(await info({ ledger_index: 1 })).toMatchObject({ error: 'lgrNotFound' })
   })
@@ -167,7 +171,7 @@ test('server_definitions tells a client how to write transactions, once', async 
   const codec = new XrplDefinitions(definitions)
   const { tx_blob } = await bench.sign(customer, { TransactionType: 'AccountSet', Domain: 'AB' })
   expect(decode(encode(decode(tx_blob, codec), codec))).toEqual(decode(tx_blob))
-  // As rippled 2.3.0 has them.
+  // As rippled has them.
   expect(Object.fromEntries(definitions.FIELDS)).toMatchObject({
     Fulfillment: { isSerialized: true, isSigningField: true, isVLEncoded: true, nth: 16, type: 'Blob' },
     TxnSignature: { isSerialized: true, isSigningField: false, isVLEncoded: true, nth: 4, type: 'Blob' },
@@ -203,7 +207,9 @@ describe('ledger hashes', () => {
     const own = await Bench.start({ funding: [{ address: shop.address, xrp: 10 }] })
     const entry = async (account_root: string) =>
       (await own.ask('ledger_entry', { account_root, ledger_index: 'validated' })).node
-    const entries = [await entry(shop.address), await entry('rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh')]
+    const { node: amendments } = await own.ask('ledger_entry', { amendments: true })
+    const { node: fees } = await own.ask('ledger_entry', { fee: true })
+    const entries = [await entry(shop.address), await entry(genesis.address), amendments, fees]
     const { ledger } = await own.ask('ledger', { ledger_index: 'validated' })
     expect(hashes.hashStateTree(entries)).toBe(ledger.account_hash)
     await own.stop()
@@ -380,68 +386,54 @@ test('a transaction that was malformed is known by its hash', async () => {
 })
 
 test.each([
-  ['account_lines', 'lines'],
-  ['account_channels', 'channels'],
-  ['account_offers', 'offers']
-])(
-  '%s pages through all that an account has, and shows nothing of it, as in rippled',
-  async (command, list) => {
-    const own = await Bench.start()
-    for (let count = 0; count < 5; count++)
-      await own.createEscrow(customer, shop, {
-        CancelAfter: NEVER,
-        ...lock(String(count)),
-        Fulfillment: undefined
-      })
-    let pages = 0
-    let marker: string | undefined
-    do {
-      const page = await own.ask(command, { account: shop.address, limit: 2, marker })
-      expect(page).toMatchObject({ account: shop.address, [list]: [] })
-      marker = page.marker
-      pages++
-    } while (marker)
-    expect(pages).toBe(3)
-    await own.stop()
+  ['account_lines', { lines: [] }],
+  ['account_channels', { channels: [] }],
+  ['account_offers', { offers: [] }],
+  ['account_nfts', { account_nfts: [] }],
+  ['account_currencies', { send_currencies: [], receive_currencies: [] }]
+])('%s of a known account is empty, of another one actNotFound', async (command, lists) => {
+  expect(await bench.ask(command, { account: shop.address })).toMatchObject(lists)
+  expect(await bench.askInVain(command, { account: wallet('nobody').address })).toBe('actNotFound')
+})
+
+test.each(['book_offers', 'gateway_balances', 'sign', 'amm_info', 'tx_history', 'version'])(
+  '%s is unknown',
+  async command => {
+    expect(await bench.askInVain(command, { account: shop.address })).toBe('unknownCmd')
   }
 )
 
-test('what waits for a lower price is told, with what it would pay', async () => {
-  const own = await Bench.start({ openLedgerLimit: 2 })
-  for (let count = 0; count < 3; count++) await own.pay(shop, customer, 1)
-  const { Sequence } = await own.account(customer)
-  const queued = await own.pay(customer, shop, 5)
-  expect(queued).toMatchObject({ engine_result: 'terQUEUED', broadcast: true, queued: true })
-  const next = await own.pay(customer, shop, 6, { Sequence: Sequence + 1, Fee: '20' })
-  expect(next).toMatchObject({
-    account_sequence_next: Sequence,
-    account_sequence_available: Sequence + 2
+test('state can be asked for in the last 256 ledgers, transactions in all of them', async () => {
+  const own = await Bench.start()
+  const payment = await own.pay(customer, shop, 1)
+  await own.close()
+  const { ledger_index } = await own.ask('tx', { transaction: payment.hash })
+  for (let count = 0; count < 256; count++) await own.close()
+  expect(await own.account(shop, ledger_index)).toMatchObject({ Balance: '10000000001' })
+  await own.close()
+  const old = { account: shop.address, ledger_index }
+  for (const command of ['account_info', 'account_objects', 'ledger_data', 'account_lines'])
+    expect(await own.askInVain(command, old)).toBe('lgrNotFound')
+  expect(await own.ask('ledger', { ledger_index, transactions: true })).toMatchObject({
+    ledger: { transactions: [payment.hash] }
   })
-  const { queue_data } = await own.ask('account_info', { account: customer.address, queue: true })
-  expect(queue_data).toEqual({
-    auth_change_queued: false,
-    highest_sequence: Sequence + 1,
-    lowest_sequence: Sequence,
-    max_spend_drops_total: '41',
-    sequence_count: 2,
-    transactions: [
-      { auth_change: false, fee: '10', fee_level: '256', max_spend_drops: '15', seq: Sequence },
-      { auth_change: false, fee: '20', fee_level: '512', max_spend_drops: '26', seq: Sequence + 1 }
-    ],
-    txn_count: 2
-  })
-  const whole = await own.ask('ledger', { ledger_index: 'current', queue: true })
-  expect(whole.queue_data.map(({ tx }: Message) => tx)).toEqual([next.hash, queued.hash])
-  // 500 times as much, by the square of the load.
-  expect((await own.ask('server_info')).info.load_factor).toBe(500 * (3 / 2) ** 2)
+  expect((await own.ask('account_tx', old)).transactions).toHaveLength(1)
+  expect(await own.result(payment)).toBe('tesSUCCESS')
   await own.stop()
 })
 
-test('there is never any news of the order books, ledger by ledger', async () => {
-  const client = await RawClient.connect(bench.sandbox.url)
-  await client.ask({ command: 'subscribe', streams: ['book_changes'] })
-  const { ledger_index } = await bench.ask('ledger_accept').then(() => bench.ask('ledger_closed'))
-  await client.ask({ command: 'ping' })
-  expect(client.stream).toMatchObject([{ type: 'bookChanges', ledger_index, changes: [] }])
-  client.close()
+test('the entries of the amendments and the fees are there, and feature names the amendments', async () => {
+  const { node } = await bench.ask('ledger_entry', { amendments: true, ledger_index: 'validated' })
+  const { features } = await bench.ask('feature')
+  expect(node.Amendments.toSorted()).toEqual(Object.keys(features).toSorted())
+  const id = '6143A27B71F7DAF9330ECA7C5EC3D54C8083A4FDEF7016737EEC06AB61E82EE0'
+  const feature = { name: 'fixIncludeKeyletFields', enabled: true, supported: true }
+  expect(features[id]).toEqual(feature)
+  for (const wanted of [id, feature.name])
+    expect(await bench.ask('feature', { feature: wanted })).toEqual({ [id]: feature })
+  expect(await bench.askInVain('feature', { feature: 'Weather' })).toBe('badFeature')
+  expect((await bench.ask('ledger_entry', { fee: true })).node).toMatchObject({
+    ...{ LedgerEntryType: 'FeeSettings', BaseFeeDrops: '10' },
+    ...{ ReserveBaseDrops: '1000000', ReserveIncrementDrops: '200000' }
+  })
 })

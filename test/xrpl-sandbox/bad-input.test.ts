@@ -4,10 +4,11 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { commands } from '../../src/xrpl-sandbox/api/commands/index.ts'
+import { parseRequest } from '../../src/xrpl-sandbox/api/parse-request.ts'
 import { RawClient } from './client.ts'
 import { Bench, customer, shop } from './support.ts'
 
-const MEBIBYTE = 1024 * 1024
+const mebibyte = 1024 * 1024
 
 let bench: Bench
 beforeAll(async () => {
@@ -42,6 +43,60 @@ test.each([
     type: 'error',
     value: text.split('\0')[0]
   })
+})
+
+const oddCharacters = [
+  ...'{}[]":,\\/-+.0eE \t\n\r\0\'',
+  '\\"',
+  '\\u0041',
+  '"a":',
+  '1e9,',
+  '{"',
+  '\u2028',
+  '\ud800',
+  'ß'
+]
+
+test.each(oddCharacters)('a frame of %j over and over is read in linear time', character => {
+  const read = (head: string, tail: string) => {
+    const text = head + character.repeat(900_000 / character.length) + tail
+    const { user } = process.cpuUsage()
+    parseRequest(text)
+    return (process.cpuUsage().user - user) / 1000
+  }
+  const frames = [
+    ['', ''],
+    ['{"', '"}'],
+    ['{"command":"ping","a":"', '"}'],
+    ['{"command":"ping","a":[', ']}']
+  ] as const
+  // A reader that began anew at each quote took 30 seconds for a sixth of it.
+  for (const [head, tail] of frames) expect(read(head, tail)).toBeLessThan(5_000)
+})
+
+test('texts of a megabyte in any field are answered at once', async () => {
+  const fields = [
+    'account',
+    'ledger_index',
+    'ledger_hash',
+    'marker',
+    'limit',
+    'type',
+    'tx_blob',
+    'transaction'
+  ]
+  for (const command of commands.keys())
+    for (const character of ['r', '1'])
+      if (!['stop', 'ledger_accept'].includes(command)) {
+        const text = character.repeat(400_000)
+        const { status } = await bench.client.ask({
+          command,
+          ...Object.fromEntries(
+            fields.map(name => [name, text.slice(0, name === 'account' ? 400_000 : 60_000)])
+          )
+        })
+        expect(['success', 'error']).toContain(status)
+      }
 })
 
 test('a wide object is as good as a narrow one', async () => {
@@ -90,7 +145,7 @@ test.each([
   [{ command: 'account_objects', account: shop.address, marker: '0,1' }, 'invalidParams'],
   [{ command: 'account_objects', account: shop.address, type: 'gold' }, 'invalidParams'],
   [{ command: 'ledger_entry' }, 'unknownOption'],
-  [{ command: 'ledger_entry', escrow: { owner: shop.address, seq: -1 } }, 'internal'],
+  [{ command: 'ledger_entry', escrow: { owner: shop.address, seq: -1 } }, 'malformedSeq'],
   [{ command: 'ledger_entry', index: 'AB'.repeat(32) }, 'entryNotFound'],
   [{ command: 'subscribe', accounts: [] }, 'actMalformed']
 ])('%j gives %s', async (request, error) => {
@@ -199,17 +254,17 @@ test('a client that asks and asks and never reads is cut off before it fills the
     received += String(data).length
   })
   const timer = setInterval(() => {
-    for (; greedy.bufferedAmount < 1_000_000 && sent < 100 * MEBIBYTE; sent += request.length)
+    for (; greedy.bufferedAmount < 1_000_000 && sent < 100 * mebibyte; sent += request.length)
       greedy.send(request)
-    if (sent < 100 * MEBIBYTE) return
+    if (sent < 100 * mebibyte) return
     clearInterval(timer)
     greedy.resume()
   }, 1)
   const [code, reason] = await gone
   expect([code, String(reason)]).toEqual([1008, 'Client is too slow'])
   // What the server had kept, and what the operating system had.
-  expect(received).toBeGreaterThan(16 * MEBIBYTE)
-  expect(received).toBeLessThan(48 * MEBIBYTE)
+  expect(received).toBeGreaterThan(16 * mebibyte)
+  expect(received).toBeLessThan(48 * mebibyte)
 })
 
 test('the faucet refuses what it cannot do', async () => {

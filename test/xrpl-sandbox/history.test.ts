@@ -1,34 +1,23 @@
-import { randomBytes } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
-import { Archive } from '../../src/xrpl-sandbox/ledger/archive.ts'
+import { expect, test } from 'vitest'
+import type { ClosedLedger } from '../../src/xrpl-sandbox/ledger/history.ts'
 import { metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
-import type { Snapshot } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import type { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
-describe('an archive', () => {
-  test('gives back every record until it is forgotten', () => {
-    const archive = new Archive()
-    const records = Array.from({ length: 400 }, (_, at) => randomBytes((at * 37) % 2_000))
-    records[100] = randomBytes(300_000) // more than a page
-    const addresses = records.map(record => archive.append([record.subarray(0, 7), record.subarray(7)]))
-    expect(addresses).toEqual(addresses.toSorted((a, b) => a - b))
-    const { bytes } = archive
-    archive.forgetBefore(addresses[200] as number)
-    expect(archive.bytes).toBeLessThan(bytes / 2)
-    for (let at = 200; at < 400; at++)
-      expect(archive.read(addresses[at] as number).equals(records[at] as Buffer)).toBe(true)
-    expect(() => archive.read(addresses[0] as number)).toThrow()
-  })
-})
+/** The whole state as it was after a ledger of the history. */
+function stateAfter(ledger: Ledger, closed: ClosedLedger) {
+  const state = ledger.history.stateAfter(closed, ledger.validated)
+  return state && Object.fromEntries(ledger.indexes(closed).map(index => [index, state.read(index)]))
+}
 
 /** A history of payments, and of escrows made and finished, with all that was told of it. */
 async function past(ledgers: number, historyLimit: number) {
   const bench = await Bench.start({ historyLimit })
   const { ledger } = bench.sandbox
-  const snapshots = new Map<number, Snapshot>()
+  const snapshots = new Map<number, object>()
   const told: { hash: string; ledgerIndex: number; meta: object }[] = []
   ledger.on('close', ({ ledger: closed, applied }) => {
-    snapshots.set(closed.header.ledgerIndex, structuredClone(ledger.snapshot(closed)))
+    snapshots.set(closed.header.ledgerIndex, structuredClone(stateAfter(ledger, closed) as object))
     for (const { transaction, meta } of applied)
       told.push({
         hash: transaction.hash,
@@ -54,7 +43,7 @@ test('the history tells every state, transaction and account as it was when its 
   expect(first).toBeGreaterThan(20)
   for (let index = first; index < ledger.openIndex; index++) {
     const closed = history.ledger(index) as NonNullable<ReturnType<typeof history.ledger>>
-    expect(ledger.snapshot(closed)).toEqual(snapshots.get(index))
+    expect(stateAfter(ledger, closed)).toEqual(snapshots.get(index))
   }
   const kept = told.filter(({ ledgerIndex }) => ledgerIndex >= first)
   for (const { hash, ledgerIndex, meta } of kept) {

@@ -1,60 +1,72 @@
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { genesisPayment } from '../../src/xrpl-sandbox/faucet.ts'
-import { RIPPLE_EPOCH } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { fund } from '../../src/xrpl-sandbox/faucet.ts'
+import { rippleEpoch } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/server.ts'
 import { type Message, RawClient } from './client.ts'
-import { comparable } from './comparable.ts'
+import { comparable, values } from './comparable.ts'
 import { deliberateDifferences } from './deliberate-differences.ts'
 
 // The order in which they were recorded, on one ledger.
 const scenarios = [
-  'server-and-ledger-info',
-  'payment',
-  'escrow-create-and-finish',
-  'escrow-finish-refused',
-  'escrow-expiry-and-cancel',
-  'escrow-create-refused',
-  'submit-refused',
-  'many-in-one-ledger',
-  'questions',
-  'account-tx',
-  'held-and-expired',
-  'streams',
-  'odd-requests',
-  'other-transaction-types',
-  'tickets'
+  ...['server-and-ledger-info', 'payment', 'escrow-create-and-finish', 'escrow-finish-refused'],
+  ...[
+    'escrow-expiry-and-cancel',
+    'escrow-create-refused',
+    'submit-refused',
+    'many-in-one-ledger',
+    'questions'
+  ],
+  ...['account-tx', 'held-and-expired', 'streams', 'odd-requests', 'other-transaction-types', 'tickets']
 ]
 
-interface Question {
-  what: string
-  request: Message
+interface Step {
+  /** Undefined for what changes the ledger, but was not recorded with its answer. */
+  what?: string
+  request?: Message
   response?: Message
-  /** Where the same was answered, but for its id. */
+  /** Where the same was answered. */
   responseOfStep?: number
+  sent?: string
+  received?: Message[]
+  stream?: Message[]
 }
-
-type Step =
-  | Question
-  | { what: string; sent: string; received: Message[] }
-  | { what: string; stream: Message[] }
 
 interface Trace {
   accounts: Record<'shop' | 'customer' | 'poor', string>
   steps: Step[]
 }
 
-describe.each([1, 2])('every answer of rippled 2.3.0 in API version %i comes again', version => {
-  const folder = new URL(`../fixtures/rippled-2.3.0/api-${version}/`, import.meta.url)
+describe.each([1, 2])('every answer of rippled 3.2.0 in API version %i comes again', api_version => {
+  const folder = new URL(`../fixtures/rippled-3.2.0/api-${api_version}/`, import.meta.url)
   const read = (name: string) => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))
   // From the second on: there is no older one.
-  const ledgers: { close_time: number; ledger_hash: string }[] = read('ledgers')
+  const ledgers: { close_time: number; ledger_hash?: string }[] = read('ledgers')
   let sandbox: SandboxLedger
+  const agreement = { same: 0, all: 0 }
 
   /** A recorded request with the sandbox's hash of the ledger that it names. */
-  function ownHash(request: Message): Message {
-    const at = ledgers.findIndex(({ ledger_hash }) => ledger_hash === request.ledger_hash)
+  function withOwnHash(request: Message): Message {
+    const at = ledgers.findIndex(({ ledger_hash }) => ledger_hash && ledger_hash === request.ledger_hash)
     return at < 0 ? request : { ...request, ledger_hash: sandbox.ledger.history.ledger(at + 2)?.header.hash }
+  }
+
+  /** What the sandbox answers where a step was recorded. */
+  async function replay(step: Step, client: RawClient): Promise<Message> {
+    if (step.stream) return client.stream.splice(0)
+    if (step.sent !== undefined) return [await client.askRaw(step.sent)]
+    const answer = await client.ask(withOwnHash({ ...step.request, api_version }))
+    for (const name of ['id', 'type', 'api_version', 'request']) delete answer[name]
+    return answer
+  }
+
+  function count(recorded: Message, answered: Message) {
+    const [before, now] = [values(recorded), values(answered)]
+    for (const path of new Set([...before.keys(), ...now.keys()])) {
+      agreement.all++
+      if (before.get(path) === now.get(path)) agreement.same++
+    }
   }
 
   beforeAll(async () => {
@@ -62,44 +74,40 @@ describe.each([1, 2])('every answer of rippled 2.3.0 in API version %i comes aga
     // which five seconds are rounded up, or a second after the one before.
     const now = () => {
       const { close_time = 0 } = ledgers[(sandbox?.ledger.openIndex ?? 2) - 2] ?? {}
-      return (close_time - (sandbox ? 5 : 0) + RIPPLE_EPOCH) * 1000
+      return (close_time - (sandbox ? 5 : 0) + rippleEpoch) * 1000
     }
     sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, funding: [], now })
     const { shop, customer, poor }: Trace['accounts'] = read('payment').accounts
     for (const [address, xrp] of Object.entries({ [shop]: 1000, [customer]: 1000, [poor]: 30 })) {
-      sandbox.ledger.submit(genesisPayment(sandbox.ledger, address, xrp * 1_000_000))
-      sandbox.ledger.close()
+      fund(sandbox.ledger, address, xrp)
+      sandbox.closeLedger()
     }
   })
   afterAll(() => sandbox.close())
 
-  for (const scenario of scenarios) {
-    describe(scenario, () => {
-      let client: RawClient
-      beforeAll(async () => {
-        client = await RawClient.connect(sandbox.url)
-      })
-      afterAll(() => client.close())
+  test.each(scenarios)('%s', async scenario => {
+    const { steps }: Trace = read(scenario)
+    const client = await RawClient.connect(sandbox.url)
+    const differences: Message[] = []
+    for (const step of steps) {
+      const answered = comparable(await replay(step, client))
+      if (!step.what) continue
+      const { response = steps[(step.responseOfStep ?? 0) - 1]?.response } = step
+      const recorded = comparable(step.stream ?? step.received ?? response)
+      count(recorded, answered)
+      const isDeliberate = deliberateDifferences.some(({ recorded }) => recorded?.test(step.what as string))
+      if (isDeepStrictEqual(answered, recorded) === isDeliberate)
+        differences.push({ step: step.what, answered, recorded, isDeliberate })
+    }
+    client.close()
+    expect(differences).toEqual([])
+  })
 
-      const { steps }: Trace = read(scenario)
-      const recorded = ({ request, response, responseOfStep = 0 }: Question): Message =>
-        response ?? { ...(steps[responseOfStep - 1] as Question).response, id: request.id }
-      for (const [number, step] of steps.entries()) {
-        test(`${number + 1}. ${step.what}`, async () => {
-          if ('stream' in step) {
-            expect(comparable(client.stream.splice(0))).toEqual(comparable(step.stream))
-          } else if ('sent' in step) {
-            expect(comparable([await client.askRaw(step.sent)])).toEqual(comparable(step.received))
-          } else {
-            const answer = await client.ask(ownHash(step.request))
-            const difference = deliberateDifferences.find(({ recorded }) => recorded === step.what)
-            if (difference) expect(answer).toMatchObject(difference.answer ?? {})
-            else expect(comparable(answer)).toEqual(comparable(recorded(step)))
-          }
-        })
-      }
-    })
-  }
+  test('so that 99.5 % of the values agree, the deliberate differences counted', () => {
+    expect(agreement.all).toBeGreaterThan(5_000)
+    expect(agreement.same / agreement.all).toBeGreaterThan(0.995)
+    if (process.env.AGREEMENT) console.log(`Version ${api_version}: ${agreement.same} of ${agreement.all}`)
+  })
 })
 
 test('the deliberate differences are few', () => {

@@ -23,6 +23,10 @@ export function lock(label: string) {
 export const genesis = Wallet.fromSeed(accounts.genesis.secret, { algorithm: 'ecdsa-secp256k1' as never })
 export const shop = Wallet.fromSeed(accounts.shop.secret)
 export const customer = Wallet.fromSeed(accounts.customer.secret)
+/** A customer with a key of the older kind; it is not funded. */
+export const secp256k1Customer = Wallet.fromEntropy(sha256('customer').subarray(0, 16), {
+  algorithm: 'ecdsa-secp256k1' as never
+})
 export const wallet = (name: string) => Wallet.fromEntropy(sha256(name).subarray(0, 16))
 
 export const NEVER = 4_000_000_000

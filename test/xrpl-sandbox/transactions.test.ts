@@ -249,18 +249,14 @@ test('memos of more than a kilobyte, or with a type that is no URL, are refused'
 test.each([
   ['AccountSet', {}, 'tesSUCCESS'],
   ['TrustSet', { LimitAmount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'temDISABLED'],
-  ['Payment', { Amount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'tecPATH_DRY'],
+  ['NFTokenMint', { NFTokenTaxon: 0 }, 'temDISABLED'],
+  ['Payment', { Amount: { currency: 'USD', issuer: shop.address, value: '1' } }, 'temBAD_AMOUNT'],
   [
     'Payment',
-    { Amount: { currency: 'USD', issuer: shop.address, value: '1' }, Flags: 0x00010000 },
-    'temRIPPLE_EMPTY'
+    { Amount: '1', SendMax: { currency: 'USD', issuer: shop.address, value: '1' } },
+    'temBAD_AMOUNT'
   ],
-  [
-    'Payment',
-    { Amount: '1', SendMax: { currency: 'USD', issuer: customer.address, value: '1' } },
-    'tecPATH_PARTIAL'
-  ],
-  ['Payment', { Amount: { mpt_issuance_id: '0'.repeat(48), value: '1' } }, 'tecOBJECT_NOT_FOUND'],
+  ['Payment', { Amount: { mpt_issuance_id: '0'.repeat(48), value: '1' } }, 'temBAD_AMOUNT'],
   ['Payment', { Amount: '1', SendMax: '1' }, 'temBAD_SEND_XRP_MAX'],
   ['Payment', { Amount: '1', Flags: 0x00020000 }, 'temBAD_SEND_XRP_PARTIAL'],
   ['Payment', { Amount: '1', Flags: 1 }, 'temINVALID_FLAG'],
@@ -286,6 +282,12 @@ test.each([
   expect(answer.engine_result).toBe(engine_result)
 })
 
+test('a type of transaction that rippled does not know is invalid', async () => {
+  const { tx_blob } = await bench.sign(customer, { TransactionType: 'AccountSet' })
+  const answer = await bench.client.ask({ command: 'submit', tx_blob: tx_blob.replace('120003', '12FFF0') })
+  expect(answer).toMatchObject({ error: 'invalidTransaction' })
+})
+
 test('on a network with an ID above 1024 every transaction names it', async () => {
   const other = await Bench.start({ networkId: 21_338 })
   const submit = (fields: object) => other.pay(customer, shop, 1, { ...fields })
@@ -299,53 +301,31 @@ test('on a network with an ID above 1024 every transaction names it', async () =
   )
 })
 
-test('a full open ledger costs more: who pays less waits in the queue, if there is time and room', async () => {
-  const busy = await Bench.start({ openLedgerLimit: 2 })
-  const results = []
-  for (let count = 0; count < 5; count++)
-    results.push(await busy.pay(customer, shop, 1, { Sequence: 4 + count }))
-  expect(results.map(({ engine_result }) => engine_result)).toEqual([
-    ...['tesSUCCESS', 'tesSUCCESS', 'tesSUCCESS'],
-    ...['terQUEUED', 'terQUEUED']
-  ])
-  expect(results[3]).toMatchObject({
-    queued: true,
-    applied: false,
-    open_ledger_cost: String(10 * 500 * (3 / 2) ** 2)
+test('a transaction that pays less than the open ledger asks is queued until it is cheaper', async () => {
+  bench.sandbox.setOpenLedgerFee(5000)
+  expect(await bench.ask('fee')).toMatchObject({
+    drops: { open_ledger_fee: '5000' },
+    current_queue_size: '0'
   })
-  expect(await busy.ask('fee')).toMatchObject({
-    current_queue_size: '2',
-    drops: { open_ledger_fee: '11250' }
+  expect((await bench.ask('server_info')).info.load_factor).toBe(500)
+  expect((await bench.ask('server_state')).state.load_factor).toBe(500 * 256)
+  const { Sequence } = await bench.account(customer)
+  const queued = await bench.pay(customer, shop, 1)
+  expect(queued).toMatchObject({
+    ...{ engine_result: 'terQUEUED', queued: true, applied: false, kept: true, open_ledger_cost: '5000' },
+    ...{ account_sequence_next: Sequence, account_sequence_available: Sequence + 1 }
   })
-  expect((await busy.ask('server_info')).info.load_factor).toBe(1125)
-  const LastLedgerSequence = busy.sandbox.ledger.openIndex + 1
-  expect((await busy.pay(shop, customer, 1, { LastLedgerSequence })).engine_result).toBe('telCAN_NOT_QUEUE')
-  expect((await busy.pay(shop, customer, 1, { Fee: '11250' })).engine_result).toBe('tesSUCCESS')
-  const more = []
-  for (let count = 5; count < 14; count++)
-    more.push(await busy.pay(customer, shop, 1, { Sequence: 4 + count }))
-  // Ten of an account may wait.
-  expect(more[7]).toMatchObject({ engine_result: 'terQUEUED' })
-  expect(more[8]).toMatchObject({ engine_result: 'telCAN_NOT_QUEUE_FULL' })
-  // Who outbids what waits by a quarter takes its place.
-  const outbid = (Fee: string) => busy.pay(customer, shop, 2, { Sequence: 7, Fee })
-  expect((await outbid('12')).engine_result).toBe('telCAN_NOT_QUEUE_FEE')
-  expect((await outbid('13')).engine_result).toBe('terQUEUED')
-  await busy.close()
-  expect(await busy.ask('fee')).toMatchObject({ current_ledger_size: '3', current_queue_size: '8' })
-  await busy.close()
-  expect(await busy.result(results[4])).toBe('tesSUCCESS')
-  await busy.stop()
-})
-
-test('what waits in the queue pays less in fees than the reserve', async () => {
-  const busy = await Bench.start({ openLedgerLimit: 0.05 })
-  const pay = (Sequence: number, Fee: string) => busy.pay(customer, shop, 1, { Sequence, Fee })
-  expect((await pay(4, '10')).engine_result).toBe('tesSUCCESS')
-  expect((await pay(5, '600000')).engine_result).toBe('terQUEUED')
-  expect((await pay(6, '600000')).engine_result).toBe('terQUEUED')
-  expect((await pay(7, '10')).engine_result).toBe('telCAN_NOT_QUEUE_BALANCE')
-  await busy.stop()
+  const { queue_data } = await bench.ask('account_info', { account: customer.address, queue: true })
+  expect(queue_data).toEqual({ txn_count: 1 })
+  const LastLedgerSequence = bench.sandbox.ledger.openIndex + 1
+  expect((await bench.pay(shop, customer, 1, { LastLedgerSequence })).engine_result).toBe('telCAN_NOT_QUEUE')
+  expect((await bench.pay(shop, customer, 1, { Fee: '5000' })).engine_result).toBe('tesSUCCESS')
+  for (let count = 0; count < 10; count++) await bench.close()
+  expect(await bench.ask('fee')).toMatchObject({ current_queue_size: '1' })
+  bench.sandbox.setOpenLedgerFee(10)
+  await bench.close()
+  await bench.close()
+  expect(await bench.result(queued)).toBe('tesSUCCESS')
 })
 
 test("what the accounts were funded with is signed with the genesis account's keys", async () => {

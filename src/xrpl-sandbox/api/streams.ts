@@ -3,16 +3,15 @@ import { describeResult, type EngineResult } from '../ledger/engine-results.ts'
 import type { Applied, LedgerHeader } from '../ledger/history.ts'
 import type { Ledger, LedgerClosed } from '../ledger/ledger.ts'
 import type { Transaction } from '../ledger/transaction.ts'
+import { ctid, isoTime, loadLevels, versionedFields } from './formatters.ts'
 import type { ApiVersion, Json, Subscriber } from './rpc.ts'
-import { isoTime, loadLevels, versionedFields } from './shapes.ts'
 
 /** Who this server says it is. */
-export const HOST = 'sandbox'
-export const NODE_KEY = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
+export const hostId = 'sandbox'
+export const nodeKey = encodeNodePublic(Buffer.concat([Buffer.from([2]), Buffer.alloc(32, 'sandbox')]))
 
 /** What can be subscribed to by name. Of most of them a ledger without peers and validators has no news. */
 export const streamNames = new Set<unknown>([
-  'book_changes',
   'consensus',
   'ledger',
   'manifests',
@@ -31,36 +30,28 @@ export function ledgerStatus(ledger: Ledger): Json {
     ledger_hash: hash,
     ledger_index: ledgerIndex,
     ledger_time: closeTime,
-    ...(ledger.networkId > 0 && { network_id: ledger.networkId }),
+    network_id: ledger.networkId,
     reserve_base: ledger.fees.reserveBase,
     reserve_inc: ledger.fees.reserveIncrement,
     validated_ledgers: ledger.history.range
   }
 }
 
-/** What a ledger has changed in the order books: nothing ever. */
-export const bookChanges = ({ hash, ledgerIndex, closeTime }: LedgerHeader, validated: boolean): Json => ({
-  changes: [],
-  ledger_hash: hash,
-  ledger_index: ledgerIndex,
-  ledger_time: closeTime,
-  type: 'bookChanges',
-  validated
-})
-
 function validatedMessage(
   { transaction, meta }: Applied,
   header: LedgerHeader,
+  networkId: number,
   apiVersion: ApiVersion
 ): Json {
   const { hash } = transaction
-  const { closeTime } = header
+  const { closeTime, ledgerIndex } = header
   const fields = { ...versionedFields(transaction.fields, apiVersion), date: closeTime }
   return {
     ...describeResult(meta.TransactionResult as EngineResult),
     close_time_iso: isoTime(closeTime),
+    ...ctid(ledgerIndex, meta.TransactionIndex, networkId),
     ledger_hash: header.hash,
-    ledger_index: header.ledgerIndex,
+    ledger_index: ledgerIndex,
     meta,
     status: 'closed',
     ...(apiVersion === 1 ? { transaction: { ...fields, hash } } : { tx_json: fields, hash }),
@@ -108,7 +99,6 @@ export function publishClosed(
 ) {
   const message = { ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' }
   publish(listeners(subscribers, 'ledger'), () => message)
-  publish(listeners(subscribers, 'book_changes'), () => bookChanges(header, true))
   const toAll = ['transactions', 'transactions_proposed'].flatMap(name => listeners(subscribers, name))
   const toAccounts = [...subscribers].filter(
     ({ accounts, accountsProposed }) => accounts.size + accountsProposed.size > 0
@@ -118,7 +108,9 @@ export function publishClosed(
     const concerned = toAccounts.filter(({ accounts, accountsProposed }) =>
       one.accounts.some(account => accounts.has(account) || accountsProposed.has(account))
     )
-    publish([...toAll, ...concerned], apiVersion => validatedMessage(one, header, apiVersion))
+    publish([...toAll, ...concerned], apiVersion =>
+      validatedMessage(one, header, ledger.networkId, apiVersion)
+    )
   }
   publishServerStatus(subscribers, ledger)
 }
@@ -126,7 +118,7 @@ export function publishClosed(
 /** The load that the server stream has heard of last. */
 const lastLoad = new WeakMap<Ledger, number>()
 
-/** Tells of the load, when it has changed. Source: rippled 2.3.0, NetworkOPs.cpp, reportFeeChange. */
+/** Tells of the load, when it has changed. Source: rippled 3.2.0, NetworkOPs.cpp, reportFeeChange. */
 function publishServerStatus(subscribers: Set<Subscriber>, ledger: Ledger) {
   const levels = loadLevels(ledger)
   const concerned = listeners(subscribers, 'server')

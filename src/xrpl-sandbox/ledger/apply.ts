@@ -1,5 +1,5 @@
 import { claimsFee, type EngineResult, isSuccess } from './engine-results.ts'
-import { addressOf, indexOf, ZERO_HASH } from './hashes.ts'
+import { addressOf, indexOf, zeroHash } from './hashes.ts'
 import { type AccountRoot, accountOf, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 import { accountSet, isFree, setRegularKey } from './transactors/account.ts'
@@ -13,14 +13,14 @@ import {
   isXrp,
   type LedgerContext,
   lsf,
-  MAX_DROPS,
+  maxDrops,
   type Transactor,
   updateAccount,
-  ZERO_ACCOUNT
+  zeroAccount
 } from './transactors/transactor.ts'
 
 const tfFullyCanonicalSig = 0x80000000
-const MAX_CREDENTIALS = 8
+const maxCredentials = 8
 
 const transactors: Record<string, Transactor> = {
   Payment: payment,
@@ -55,21 +55,20 @@ function checkNetwork({ NetworkID }: TransactionFields, networkId: number): Engi
 /** Checks that need no ledger. */
 function preflight(fields: TransactionFields, context: LedgerContext): EngineResult {
   const transactor = transactors[fields.TransactionType]
-  if (!transactor) return 'temDISABLED'
-  const hasUnknownFlags = ((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | transactor.flags)) !== 0
-  if (transactor.flagsFirst && hasUnknownFlags) return 'temINVALID_FLAG'
+  // Nobody here can have delegated anything, or set up a domain.
+  if (!transactor || fields.Delegate !== undefined || fields.DomainID !== undefined) return 'temDISABLED'
   const network = checkNetwork(fields, context.networkId)
   if (!isSuccess(network)) return network
-  if (fields.Account === ZERO_ACCOUNT) return 'temBAD_SRC_ACCOUNT'
-  if (!isXrp(fields.Fee) || drops(fields.Fee) < 0n || drops(fields.Fee) > MAX_DROPS) return 'temBAD_FEE'
+  if (((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | transactor.flags)) !== 0) return 'temINVALID_FLAG'
+  if (fields.Account === zeroAccount) return 'temBAD_SRC_ACCOUNT'
+  if (!isXrp(fields.Fee) || drops(fields.Fee) < 0n || drops(fields.Fee) > maxDrops) return 'temBAD_FEE'
   const usesTicket = fields.Sequence === 0 && fields.TicketSequence !== undefined
   if (usesTicket && fields.AccountTxnID !== undefined) return 'temINVALID'
-  if (hasUnknownFlags) return 'temINVALID_FLAG'
   const result = transactor.preflight?.(fields) ?? 'tesSUCCESS'
-  const credentials = fields.CredentialIDs ?? [ZERO_HASH]
-  const isList = credentials.length > 0 && credentials.length <= MAX_CREDENTIALS
-  const areDifferent = new Set(credentials).size === credentials.length
-  return isSuccess(result) && !(isList && areDifferent) ? 'temMALFORMED' : result
+  if (!isSuccess(result)) return result
+  const credentials = fields.CredentialIDs ?? [zeroHash]
+  const isList = credentials.length > 0 && credentials.length <= maxCredentials
+  return isList && new Set(credentials).size === credentials.length ? 'tesSUCCESS' : 'temMALFORMED'
 }
 
 function checkSequence(fields: TransactionFields, account: AccountRoot, state: State): EngineResult {
@@ -97,18 +96,16 @@ function preclaim(fields: TransactionFields, state: State, context: LedgerContex
   const sequence = checkSequence(fields, account, state)
   if (!isSuccess(sequence)) return sequence
   const { AccountTxnID, LastLedgerSequence = context.ledgerIndex } = fields
-  if (AccountTxnID !== undefined && AccountTxnID !== (account.AccountTxnID ?? ZERO_HASH))
+  if (AccountTxnID !== undefined && AccountTxnID !== (account.AccountTxnID ?? zeroHash))
     return 'tefWRONG_PRIOR'
   if (context.ledgerIndex > LastLedgerSequence) return 'tefMAX_LEDGER'
+  const key = checkKey(fields, account)
+  if (!isSuccess(key)) return key
   const fee = drops(fields.Fee)
   if (context.open && fee < BigInt(minimumFee(fields, context.fees, account))) return 'telINSUF_FEE_P'
   const balance = drops(account.Balance)
   if (fee > balance) return balance > 0n && !context.open ? 'tecINSUFF_FEE' : 'terINSUF_FEE_B'
-  const key = checkKey(fields, account)
-  if (!isSuccess(key)) return key
-  const result = transactors[fields.TransactionType]?.preclaim?.(fields, state, context) ?? 'tesSUCCESS'
-  // Nobody here has credentials of anybody.
-  return isSuccess(result) && fields.CredentialIDs ? 'tecBAD_CREDENTIALS' : result
+  return transactors[fields.TransactionType]?.preclaim?.(fields, state, context) ?? 'tesSUCCESS'
 }
 
 /** The fee is burnt, and the sequence or the ticket used up. */
@@ -132,7 +129,7 @@ export type Outcome =
  * Applies a transaction to a state: nothing is changed in it, the changes come back as a layer over it.
  *
  * While `retry` holds, a transaction that would only claim its fee is left alone instead.
- * Source: rippled 2.3.0, app/tx/detail/Transactor.cpp and applySteps.cpp.
+ * Source: rippled 3.2.0, tx/Transactor.cpp and tx/applySteps.cpp.
  */
 export function applyTransaction(
   { fields, hash }: Transaction,

@@ -1,61 +1,77 @@
 import { createHash } from 'node:crypto'
 
-// The limits of rippled's PREIMAGE-SHA-256. Source: rippled, conditions/impl/PreimageSha256.h.
-const MAX_PREIMAGE_LENGTH = 128
-const MAX_CONDITION_LENGTH = 128
-const MAX_FULFILLMENT_LENGTH = 256
+/** Source: rippled 3.2.0, conditions/detail/PreimageSha256.h. */
+const maxPreimageBytes = 128
+const fingerprintBytes = 32
+
+/** The tags of what conditions and fulfillments consist of: the element around all, and those in it. */
+const outerTag = 0xa0
+const firstTag = 0x80
+const costTag = 0x81
 
 export interface Condition {
   fingerprint: Buffer
+  /** For a preimage: its length in bytes. */
   cost: number
 }
 
-/** Reads one DER element with the given tag; returns its content if it fills `bytes` up to the end given. */
-function element(bytes: Buffer, tag: number): { content: Buffer; rest: Buffer } | undefined {
+/**
+ * Reads a DER element as rippled does: its length may have up to eight bytes, zeros in front as well.
+ *
+ * @returns the content and what follows it; undefined if the bytes do not begin with such an element
+ * Source: rippled 3.2.0, conditions/detail/utils.h, parsePreamble
+ */
+function readElement(bytes: Buffer, tag: number): { content: Buffer; rest: Buffer } | undefined {
   if (bytes.length < 2 || bytes[0] !== tag) return undefined
   let length = bytes[1] as number
   let start = 2
-  if (length === 0x81 && bytes.length > 2) {
-    length = bytes[2] as number
-    start = 3
-    if (length < 0x80) return undefined
-  } else if (length > 0x7f) return undefined
-  if (bytes.length < start + length) return undefined
-  return { content: bytes.subarray(start, start + length), rest: bytes.subarray(start + length) }
+  if (length >= 0x80) {
+    const lengthBytes = length & 0x7f
+    start += lengthBytes
+    if (lengthBytes === 0 || lengthBytes > 8 || start > bytes.length) return undefined
+    length = Number(`0x${bytes.toString('hex', 2, start)}`)
+    if (length === 0) return undefined
+  }
+  const end = start + length
+  if (end > bytes.length) return undefined
+  return { content: bytes.subarray(start, end), rest: bytes.subarray(end) }
+}
+
+/** Reads a cost: an unsigned number of 32 bits, in up to five bytes of which the first may be zero. */
+function readCost(bytes: Buffer): number | undefined {
+  if (bytes.length === 0 || bytes.length > 5 || (bytes[0] as number) >= 0x80) return undefined
+  if (bytes.length === 5 && bytes[0] !== 0) return undefined
+  return bytes.readUIntBE(0, bytes.length)
 }
 
 /**
- * Reads a PREIMAGE-SHA-256 condition (hex); undefined if it is malformed or of another type, which the
- * XRP Ledger does not know. Source: draft-thomas-crypto-conditions-04, 8.1.
+ * Reads a PREIMAGE-SHA-256 condition, the only type that the XRP Ledger knows.
+ *
+ * @param hex - the condition in hexadecimal
+ * @returns undefined if rippled would refuse it
+ * Source: draft-thomas-crypto-conditions-04, 8.1; rippled 3.2.0, conditions/Condition.cpp
  */
 export function parseCondition(hex: string): Condition | undefined {
-  const bytes = Buffer.from(hex, 'hex')
-  if (bytes.length > MAX_CONDITION_LENGTH) return undefined
-  const outer = element(bytes, 0xa0)
-  const fingerprint = outer?.rest.length === 0 ? element(outer.content, 0x80) : undefined
-  const cost = fingerprint?.content.length === 32 ? element(fingerprint.rest, 0x81) : undefined
-  if (!fingerprint || !cost || cost.rest.length !== 0 || !cost.content.length || cost.content.length > 4) {
-    return undefined
-  }
-  const value = cost.content.readUIntBE(0, cost.content.length)
-  return value <= MAX_PREIMAGE_LENGTH ? { fingerprint: fingerprint.content, cost: value } : undefined
+  const outer = readElement(Buffer.from(hex, 'hex'), outerTag)
+  const first = outer?.rest.length === 0 ? readElement(outer.content, firstTag) : undefined
+  const second = first?.content.length === fingerprintBytes ? readElement(first.rest, costTag) : undefined
+  const cost = second?.rest.length === 0 ? readCost(second.content) : undefined
+  if (!first || cost === undefined || cost > maxPreimageBytes) return undefined
+  return { fingerprint: first.content, cost }
 }
 
-/** Reads the preimage in a PREIMAGE-SHA-256 fulfillment (hex); undefined if it is malformed. */
+/** Reads the preimage in a PREIMAGE-SHA-256 fulfillment; undefined if rippled would refuse it. */
 function parseFulfillment(hex: string): Buffer | undefined {
-  const bytes = Buffer.from(hex, 'hex')
-  if (bytes.length > MAX_FULFILLMENT_LENGTH) return undefined
-  const outer = element(bytes, 0xa0)
-  const preimage = outer?.rest.length === 0 ? element(outer.content, 0x80) : undefined
-  if (preimage?.rest.length !== 0 || preimage.content.length > MAX_PREIMAGE_LENGTH) return undefined
-  return preimage.content
+  const outer = readElement(Buffer.from(hex, 'hex'), outerTag)
+  const first = outer?.rest.length === 0 ? readElement(outer.content, firstTag) : undefined
+  if (first?.rest.length !== 0 || first.content.length > maxPreimageBytes) return undefined
+  return first.content
 }
 
 /** Whether the fulfillment (hex) fulfills the condition (hex). */
 export function fulfills(fulfillment: string, condition: string): boolean {
-  const parsed = parseCondition(condition)
+  const wanted = parseCondition(condition)
   const preimage = parseFulfillment(fulfillment)
-  if (!parsed || !preimage) return false
-  const fingerprint = createHash('sha256').update(preimage).digest()
-  return parsed.cost === preimage.length && parsed.fingerprint.equals(fingerprint)
+  if (!wanted || !preimage || wanted.cost !== preimage.length) return false
+  return createHash('sha256').update(preimage).digest().equals(wanted.fingerprint)
 }

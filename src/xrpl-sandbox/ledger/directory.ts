@@ -1,7 +1,7 @@
 import { indexOf } from './hashes.ts'
 import { type DirectoryNode, readEntry, type State, untouched, type View } from './state.ts'
 
-const MAX_PAGE_ENTRIES = 32
+const maxPageEntries = 32
 
 // Page numbers are UInt64: hexadecimal strings in JSON.
 const pageNumber = (value = '0') => Number.parseInt(value, 16)
@@ -31,7 +31,7 @@ export function addToDirectory(view: View, owner: string, entry: string): string
   }
   const lastNumber = pageNumber(first.IndexPrevious)
   const last = page(view, root, lastNumber)
-  if (last.node.Indexes.length < MAX_PAGE_ENTRIES) {
+  if (last.node.Indexes.length < maxPageEntries) {
     view.write(last.index, { ...last.node, Indexes: [...last.node.Indexes, entry].sort() })
     return pageName(lastNumber)
   }

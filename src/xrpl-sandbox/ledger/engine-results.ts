@@ -1,6 +1,6 @@
 import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
 
-/** The results this ledger can give, with rippled's messages. Source: rippled, protocol/impl/TER.cpp. */
+/** The results this ledger can give, with rippled's messages. Source: rippled 3.2.0, protocol/TER.cpp. */
 const messages = {
   tesSUCCESS: 'The transaction was applied. Only final in a validated ledger.',
 
@@ -16,10 +16,7 @@ const messages = {
   tecNO_DST_INSUF_XRP: 'Destination does not exist. Too little XRP sent to create it.',
   tecNO_PERMISSION: 'No permission to perform requested operation.',
   tecNO_TARGET: 'Target account does not exist.',
-  tecOBJECT_NOT_FOUND: 'A requested object could not be located.',
   tecOWNERS: 'Non-zero owner count.',
-  tecPATH_DRY: 'Path could not send partial amount.',
-  tecPATH_PARTIAL: 'Path could not send full amount.',
   tecUNFUNDED: 'Not enough XRP to satisfy the reserve requirement.',
   tecUNFUNDED_PAYMENT: 'Insufficient XRP balance to send.',
 
@@ -34,19 +31,14 @@ const messages = {
   telBAD_DOMAIN: 'Domain too long.',
   telBAD_PUBLIC_KEY: 'Public key is not valid.',
   telCAN_NOT_QUEUE: 'Can not queue at this time.',
-  telCAN_NOT_QUEUE_BALANCE: 'Can not queue at this time: insufficient balance to pay all queued fees.',
-  telCAN_NOT_QUEUE_FEE: 'Can not queue at this time: fee insufficient to replace queued transaction.',
-  telCAN_NOT_QUEUE_FULL: 'Can not queue at this time: queue is full.',
   telINSUF_FEE_P: 'Fee insufficient.',
   telNETWORK_ID_MAKES_TX_NON_CANONICAL:
     'Transactions submitted to this node/network must NOT include a NetworkID field.',
-  telNO_DST_PARTIAL: 'Partial payment to create account not allowed.',
   telREQUIRES_NETWORK_ID:
     'Transactions submitted to this node/network must include a correct NetworkID field.',
   telWRONG_NETWORK: 'Transaction specifies a Network ID that differs from that of the local node.',
 
   temBAD_AMOUNT: 'Malformed: Bad amount.',
-  temBAD_CURRENCY: 'Malformed: Bad currency.',
   temBAD_EXPIRATION: 'Malformed: Bad expiration.',
   temBAD_FEE: 'Invalid fee, negative or not XRP.',
   temBAD_REGKEY: 'Malformed: Regular key cannot be same as master key.',
@@ -66,7 +58,6 @@ const messages = {
   temINVALID_FLAG: 'The transaction has an invalid flag.',
   temMALFORMED: 'Malformed transaction.',
   temREDUNDANT: 'The transaction is redundant.',
-  temRIPPLE_EMPTY: 'PathSet with no paths.',
   temSEQ_AND_TICKET: 'Transaction contains a TicketSequence and a non-zero Sequence.',
 
   terINSUF_FEE_B: "Account balance can't pay fee.",

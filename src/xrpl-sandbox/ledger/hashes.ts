@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { decodeAccountID } from 'ripple-address-codec'
+import { decodeAccountID, isValidClassicAddress } from 'ripple-address-codec'
 import { deriveAddress } from 'ripple-keypairs'
 
 /** The first half of SHA-512: the hash of everything on the XRP Ledger. Source: xrpl.org "Basic Data Types", Hashes. */
@@ -7,7 +7,7 @@ export function sha512Half(...parts: Uint8Array[]): Buffer {
   return hash('sha512', Buffer.concat(parts), 'buffer').subarray(0, 32)
 }
 
-export const ZERO_HASH = '0'.repeat(64)
+export const zeroHash = '0'.repeat(64)
 
 export const toHex = (bytes: Buffer) => bytes.toString('hex').toUpperCase()
 
@@ -21,27 +21,35 @@ export const hashPrefix = {
   ledgerHeader: Buffer.from('LWR\0')
 }
 
-const MAX_REMEMBERED = 10_000
+const maxMemoized = 10_000
 
-/** The same few accounts come in every transaction: what is derived from one is remembered, within bounds. */
-export function remember<T>(derive: (text: string) => T): (text: string) => T {
-  const known = new Map<string, T>()
+/** Keeps what is derived from a text, within bounds: the same few accounts come in every transaction. */
+export function memoize<T>(derive: (text: string) => T): (text: string) => T {
+  const memoized = new Map<string, T>()
   return text => {
-    let value = known.get(text)
+    let value = memoized.get(text)
     if (value === undefined) {
       value = derive(text)
-      if (known.size >= MAX_REMEMBERED) known.clear()
-      known.set(text, value)
+      if (memoized.size >= maxMemoized) memoized.clear()
+      memoized.set(text, value)
     }
     return value
   }
 }
 
+/** The longest that an address can be. */
+const maxAddressLength = 35
+
+/** Whether a text is an address ("r…"). Long texts are refused unread: decoding takes the square of their length. */
+export function isAddress(text: unknown): text is string {
+  return typeof text === 'string' && text.length <= maxAddressLength && isValidClassicAddress(text)
+}
+
 /** The 20 bytes behind an address ("r…"). Throws if the address is not one. */
-export const accountId = remember(address => Buffer.from(decodeAccountID(address)))
+export const accountId = memoize(address => Buffer.from(decodeAccountID(address)))
 
 /** The address of a public key (hex). Source: xrpl.org "Addresses", Address Encoding. */
-export const addressOf = remember(deriveAddress)
+export const addressOf = memoize(deriveAddress)
 
 const uint32 = (value: number) => {
   const bytes = Buffer.allocUnsafe(4)
@@ -55,14 +63,18 @@ const uint64 = (value: number) => {
   return bytes
 }
 
+const single = (space: string) => toHex(sha512Half(Buffer.from(`\0${space}`)))
+
 /** Where an entry stands in the ledger's state (64 upper-case hex digits). Source: xrpl.org "Ledger Object IDs". */
 export const indexOf = {
-  account: remember(address => toHex(sha512Half(Buffer.from('\0a'), accountId(address)))),
+  amendments: single('f'),
+  feeSettings: single('e'),
+  account: memoize(address => toHex(sha512Half(Buffer.from('\0a'), accountId(address)))),
   escrow: (owner: string, sequence: number) =>
     toHex(sha512Half(Buffer.from('\0u'), accountId(owner), uint32(sequence))),
   ticket: (owner: string, sequence: number) =>
     toHex(sha512Half(Buffer.from('\0T'), accountId(owner), uint32(sequence))),
-  ownerDirectory: remember(owner => toHex(sha512Half(Buffer.from('\0O'), accountId(owner)))),
+  ownerDirectory: memoize(owner => toHex(sha512Half(Buffer.from('\0O'), accountId(owner)))),
   directoryPage: (root: string, page: number) =>
     page === 0 ? root : toHex(sha512Half(Buffer.from('\0d'), Buffer.from(root, 'hex'), uint64(page)))
 }

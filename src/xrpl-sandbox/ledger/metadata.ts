@@ -1,5 +1,5 @@
 import { indexOf } from './hashes.ts'
-import type { Change, LedgerEntry, View } from './state.ts'
+import type { AccountRoot, Change, LedgerEntry, View } from './state.ts'
 
 interface AffectedNode {
   LedgerEntryType: string
@@ -79,7 +79,7 @@ function affectedNode(index: string, { before, after }: Change): Metadata['Affec
     return { CreatedNode: { ...node, NewFields: pick(after as LedgerEntry, wanted) } }
   }
   if (!after) return { DeletedNode: { ...node, FinalFields: pick(before, () => true) } }
-  const { PreviousTxnID, PreviousTxnLgrSeq } = before
+  const { PreviousTxnID, PreviousTxnLgrSeq } = before as AccountRoot
   const previous = PreviousTxnLgrSeq > 0 && { PreviousTxnID, PreviousTxnLgrSeq }
   const old = before as unknown as Record<string, unknown>
   const now = after as unknown as Record<string, unknown>

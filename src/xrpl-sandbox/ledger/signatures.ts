@@ -1,16 +1,16 @@
 import { createPublicKey, verify } from 'node:crypto'
-import { remember } from './hashes.ts'
+import { memoize } from './hashes.ts'
 
 // DER headers that turn a raw public key into the SubjectPublicKeyInfo that node:crypto reads.
-const SPKI_ED25519 = Buffer.from('302a300506032b6570032100', 'hex')
-const SPKI_SECP256K1 = Buffer.from('3036301006072a8648ce3d020106052b8104000a032200', 'hex')
+const ed25519Spki = Buffer.from('302a300506032b6570032100', 'hex')
+const secp256k1Spki = Buffer.from('3036301006072a8648ce3d020106052b8104000a032200', 'hex')
 
-const SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+const secp256k1Order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
 /** `publicKey` is 33 bytes in upper-case hex: 02… or 03… for secp256k1, ED… for Ed25519. */
-const keyObject = remember(publicKey => {
+const keyObject = memoize(publicKey => {
   const raw = Buffer.from(publicKey, 'hex')
-  const der = publicKey.startsWith('ED') ? [SPKI_ED25519, raw.subarray(1)] : [SPKI_SECP256K1, raw]
+  const der = publicKey.startsWith('ED') ? [ed25519Spki, raw.subarray(1)] : [secp256k1Spki, raw]
   return createPublicKey({ key: Buffer.concat(der), format: 'der', type: 'spki' })
 })
 
@@ -20,7 +20,7 @@ const keyObject = remember(publicKey => {
  */
 function hasSmallS(signature: Buffer): boolean {
   const lengthOfR = signature.readUInt8(3)
-  return BigInt(`0x${signature.toString('hex', 4 + lengthOfR + 2)}`) <= SECP256K1_ORDER / 2n
+  return BigInt(`0x${signature.toString('hex', 4 + lengthOfR + 2)}`) <= secp256k1Order / 2n
 }
 
 /**

@@ -1,7 +1,28 @@
-import { indexOf, ZERO_HASH } from './hashes.ts'
+import { indexOf, zeroHash } from './hashes.ts'
+
+/** What an account says of itself. */
+export interface AccountSettings {
+  RegularKey?: string | undefined
+  EmailHash?: string | undefined
+  WalletLocator?: string | undefined
+  MessageKey?: string | undefined
+  Domain?: string | undefined
+  TransferRate?: number | undefined
+  TickSize?: number | undefined
+  NFTokenMinter?: string | undefined
+}
+
+/** What an escrow is about; times are seconds since 2000-01-01T00:00Z, like every time on the ledger. */
+export interface EscrowTerms {
+  Condition?: string
+  CancelAfter?: number
+  FinishAfter?: number
+  SourceTag?: number
+  DestinationTag?: number
+}
 
 /** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
-export interface AccountRoot {
+export interface AccountRoot extends AccountSettings {
   LedgerEntryType: 'AccountRoot'
   Account: string
   /** Drops. */
@@ -12,33 +33,21 @@ export interface AccountRoot {
   PreviousTxnID: string
   PreviousTxnLgrSeq: number
   TicketCount?: number | undefined
-  RegularKey?: string | undefined
   /** The account's last transaction, if it wants that to be kept. */
   AccountTxnID?: string | undefined
-  EmailHash?: string | undefined
-  WalletLocator?: string | undefined
-  MessageKey?: string | undefined
-  Domain?: string | undefined
-  TransferRate?: number | undefined
-  TickSize?: number | undefined
-  NFTokenMinter?: string | undefined
 }
 
-export interface Escrow {
+export interface Escrow extends EscrowTerms {
   LedgerEntryType: 'Escrow'
   Account: string
   Destination: string
   /** Drops. */
   Amount: string
-  Condition?: string
-  /** Seconds since 2000-01-01T00:00Z, like every time on the ledger. */
-  CancelAfter?: number
-  FinishAfter?: number
-  SourceTag?: number
-  DestinationTag?: number
   Flags: number
   OwnerNode: string
   DestinationNode?: string
+  /** Of the transaction that made it; its ticket, if it used one. */
+  Sequence: number
   PreviousTxnID: string
   PreviousTxnLgrSeq: number
 }
@@ -67,7 +76,25 @@ export interface DirectoryNode {
   PreviousTxnLgrSeq: number
 }
 
+export interface Amendments {
+  LedgerEntryType: 'Amendments'
+  Flags: number
+  /** Ids (hex). */
+  Amendments: string[]
+}
+
+/** Amounts in drops. */
+export interface FeeSettings {
+  LedgerEntryType: 'FeeSettings'
+  Flags: number
+  BaseFeeDrops: string
+  ReserveBaseDrops: string
+  ReserveIncrementDrops: string
+}
+
 interface Entries {
+  Amendments: Amendments
+  FeeSettings: FeeSettings
   AccountRoot: AccountRoot
   Escrow: Escrow
   Ticket: Ticket
@@ -120,7 +147,7 @@ export class View implements State {
 }
 
 /** What entries begin with; metadata then says which transaction has touched them last. */
-export const untouched = { Flags: 0, PreviousTxnID: ZERO_HASH, PreviousTxnLgrSeq: 0 }
+export const untouched = { Flags: 0, PreviousTxnID: zeroHash, PreviousTxnLgrSeq: 0 }
 
 export const newAccount = (Account: string, Balance: string, Sequence: number): AccountRoot => ({
   LedgerEntryType: 'AccountRoot',

@@ -1,10 +1,10 @@
-import { deserialize, type Part } from './deserialize.ts'
+import { type Deserialized, deserialize, serialize } from './codec.ts'
 import { hashPrefix, sha512Half, toHex } from './hashes.ts'
-import { serialize } from './serialize.ts'
 import { verifySignature } from './signatures.ts'
+import type { AccountSettings, EscrowTerms } from './state.ts'
 
 /** The fields of a transaction, in rippled's JSON; which of them are there depends on the type. */
-export interface TransactionFields {
+export interface TransactionFields extends AccountSettings, EscrowTerms {
   TransactionType: string
   Account: string
   /** Drops. */
@@ -22,34 +22,23 @@ export interface TransactionFields {
   Memos?: { Memo?: Record<string, string> }[]
 
   Destination?: string
-  DestinationTag?: number
-  SourceTag?: number
   /** Drops, or an object for other currencies than XRP. */
   Amount?: string | object
   SendMax?: string | object
   DeliverMin?: string | object
   Paths?: unknown[]
   CredentialIDs?: string[]
+  DomainID?: string
+  Delegate?: string
 
-  Condition?: string
   Fulfillment?: string
-  CancelAfter?: number
-  FinishAfter?: number
   Owner?: string
   OfferSequence?: number
 
   TicketCount?: number
-  RegularKey?: string
 
   SetFlag?: number
   ClearFlag?: number
-  EmailHash?: string
-  WalletLocator?: string
-  MessageKey?: string
-  Domain?: string
-  TransferRate?: number
-  TickSize?: number
-  NFTokenMinter?: string
 }
 
 export interface Transaction {
@@ -62,16 +51,16 @@ export interface Transaction {
 /** Not a transaction that rippled would even try to apply; the message is for `error_exception`. */
 export class InvalidTransaction extends Error {}
 
-const MIN_LENGTH = 32
-const MAX_LENGTH = 1024 * 1024
-const MAX_MEMOS_LENGTH = 1024
+const minTransactionBytes = 32
+const maxTransactionBytes = 1024 * 1024
+const maxMemosBytes = 1024
 
 const words = (text: string) => text.split(/\s+/)
 
 const common = words('TransactionType Account Fee Sequence SigningPubKey')
 const commonOptional = words(
   `TxnSignature Flags SourceTag AccountTxnID LastLedgerSequence Memos Signers NetworkID TicketSequence
-  PreviousTxnID OperationLimit`
+  PreviousTxnID OperationLimit Delegate`
 )
 
 const format = (required: string, optional = '') => {
@@ -79,9 +68,12 @@ const format = (required: string, optional = '') => {
   return { must, known: new Set([...must, ...commonOptional, ...words(optional)]) }
 }
 
-// Source: rippled 2.3.0, protocol/detail/transactions.macro.
+// Source: rippled 3.2.0, protocol/detail/transactions.macro.
 const formats: Record<string, ReturnType<typeof format>> = {
-  Payment: format('Destination Amount', 'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs'),
+  Payment: format(
+    'Destination Amount',
+    'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs DomainID'
+  ),
   EscrowCreate: format('Destination Amount', 'Condition CancelAfter FinishAfter DestinationTag'),
   EscrowFinish: format('Owner OfferSequence', 'Condition Fulfillment CredentialIDs'),
   EscrowCancel: format('Owner OfferSequence'),
@@ -112,7 +104,7 @@ function reject(reason: string): never {
 // Source: rippled, protocol/impl/STTx.cpp, isMemoOkay.
 function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
   // The bytes between the array's header and its end marker.
-  if (serialize({ Memos: memos }).length - 2 > MAX_MEMOS_LENGTH)
+  if (serialize({ Memos: memos }).length - 2 > maxMemosBytes)
     reject('The memo exceeds the maximum allowed size.')
   for (const { Memo } of memos) {
     if (!Memo) return reject('A memo array may contain only Memo objects.')
@@ -128,49 +120,45 @@ function checkMemos(memos: NonNullable<TransactionFields['Memos']>) {
   }
 }
 
-const isMpt = (amount: unknown) => typeof amount === 'object' && 'mpt_issuance_id' in (amount as object)
-
 // Source: rippled, protocol/impl/STTx.cpp, passesLocalChecks.
 function checkLocally(fields: TransactionFields) {
-  const { TransactionType, Memos, Amount, Fee, Account, Destination, Owner, RegularKey, NFTokenMinter } =
-    fields
+  const { Memos, Account, Destination, Owner, RegularKey, NFTokenMinter } = fields
   if (Memos) checkMemos(Memos)
   if ([Account, Destination, Owner, RegularKey, NFTokenMinter].includes(''))
     reject('An account field is invalid.')
-  if (isMpt(Fee) || (TransactionType !== 'Payment' && Amount && isMpt(Amount)))
-    reject('Amount can not be MPT.')
 }
 
-function checkSignature({ SigningPubKey, TxnSignature = '', Signers }: TransactionFields, parts: Part[]) {
+function checkSignature(
+  { SigningPubKey, TxnSignature = '', Signers }: TransactionFields,
+  signedBytes: Buffer
+) {
   if (SigningPubKey === '' && Signers) return // of no account here: it is refused for that
   if (Signers) reject('Cannot both single- and multi-sign.')
-  const signed = parts.filter(({ field }) => field.isSigningField).map(({ bytes }) => bytes)
-  const message = Buffer.concat([hashPrefix.signedTransaction, ...signed])
+  const message = Buffer.concat([hashPrefix.signedTransaction, signedBytes])
   if (!verifySignature(message, TxnSignature, SigningPubKey)) reject('Invalid signature.')
 }
 
 /**
  * Reads a signed transaction and does the checks that depend on no ledger.
  *
- * `trusted` skips them, for transactions that this ledger has accepted before. Throws InvalidTransaction.
+ * @param options.trusted - skip the checks, for a transaction that a ledger has accepted before
+ * @throws InvalidTransaction
  */
 export function parseTransaction(bytes: Buffer, { trusted = false } = {}): Transaction {
-  if (bytes.length < MIN_LENGTH || bytes.length > MAX_LENGTH)
+  if (bytes.length < minTransactionBytes || bytes.length > maxTransactionBytes)
     throw new InvalidTransaction('Transaction length invalid')
-  let parts: Part[]
-  let fields: TransactionFields
+  let read: Deserialized
   try {
-    const read = deserialize(bytes)
-    parts = read.parts
-    fields = read.fields as unknown as TransactionFields
+    read = deserialize(bytes)
   } catch (cause) {
     throw new InvalidTransaction(cause instanceof Error ? cause.message : String(cause), { cause })
   }
+  const { blob, signedBytes } = read
+  const fields = read.fields as unknown as TransactionFields
   checkFormat(fields)
   if (!trusted) {
-    checkSignature(fields, parts)
+    checkSignature(fields, signedBytes)
     checkLocally(fields)
   }
-  const blob = Buffer.concat(parts.map(({ bytes }) => bytes))
   return { hash: toHex(sha512Half(hashPrefix.transactionId, blob)), fields, blob }
 }

@@ -1,20 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
+import { amendments } from '../../ledger/amendments.ts'
 import { sha512Half, toHex } from '../../ledger/hashes.ts'
-import { type Ledger, REFERENCE_LEVEL, RIPPLE_EPOCH } from '../../ledger/ledger.ts'
-import { type Command, invalidField, type Json, parseHash, type Request } from '../rpc.ts'
-import { DROPS_PER_XRP, humanTime, loadLevels } from '../shapes.ts'
-import { HOST, NODE_KEY } from '../streams.ts'
+import { type Ledger, referenceLevel, rippleEpoch } from '../../ledger/ledger.ts'
+import { invalidField, rpcError } from '../errors.ts'
+import { dropsPerXrp, humanTime, loadLevels } from '../formatters.ts'
+import { parseHash } from '../params.ts'
+import type { Command, Json, Request } from '../rpc.ts'
+import { hostId, nodeKey } from '../streams.ts'
 
 /** The version that this server answers like. */
-const BUILD_VERSION = '2.3.0'
+const buildVersion = '3.2.0'
 
 /** What `server_info` and `server_state` have in common. */
 function common({ ledger, startedAt, port }: Request) {
   const uptimeUs = String((Date.now() - startedAt) * 1000)
   const idle = { duration_us: '0', transitions: '0' }
   return {
-    build_version: BUILD_VERSION,
+    build_version: buildVersion,
     complete_ledgers: ledger.history.range,
     initial_sync_duration_us: '0',
     io_latency_ms: 1,
@@ -26,7 +29,7 @@ function common({ ledger, startedAt, port }: Request) {
     peer_disconnects_resources: '0',
     peers: 0,
     ports: [{ port: String(port), protocol: ['ws'] }],
-    pubkey_node: NODE_KEY,
+    pubkey_node: nodeKey,
     pubkey_validator: 'none',
     server_state: 'full',
     server_state_duration_us: uptimeUs,
@@ -45,7 +48,7 @@ function common({ ledger, startedAt, port }: Request) {
 
 /** How many times the base fee the open ledger costs at this moment, and why, if it costs more. */
 function loadFactors({ openLedgerLevel }: Ledger) {
-  const load_factor = openLedgerLevel / REFERENCE_LEVEL
+  const load_factor = openLedgerLevel / referenceLevel
   return load_factor === 1
     ? { load_factor }
     : { load_factor, load_factor_fee_escalation: load_factor, load_factor_server: 1 }
@@ -53,19 +56,19 @@ function loadFactors({ openLedgerLevel }: Ledger) {
 
 const serverInfo: Command = request => {
   const { fees, closedHeader } = request.ledger
-  const age = Math.floor(request.ledger.now() / 1000) - RIPPLE_EPOCH - closedHeader.closeTime
+  const age = Math.floor(request.ledger.now() / 1000) - rippleEpoch - closedHeader.closeTime
   return {
     info: {
       ...common(request),
-      hostid: HOST,
+      hostid: hostId,
       last_close: { converge_time_s: 0.1, proposers: 0 },
       ...loadFactors(request.ledger),
       validated_ledger: {
         age: Math.max(0, age),
-        base_fee_xrp: fees.base / DROPS_PER_XRP,
+        base_fee_xrp: fees.base / dropsPerXrp,
         hash: closedHeader.hash,
-        reserve_base_xrp: fees.reserveBase / DROPS_PER_XRP,
-        reserve_inc_xrp: fees.reserveIncrement / DROPS_PER_XRP,
+        reserve_base_xrp: fees.reserveBase / dropsPerXrp,
+        reserve_inc_xrp: fees.reserveIncrement / dropsPerXrp,
         seq: closedHeader.ledgerIndex
       },
       validator_list: { count: 0, expiration: 'unknown', status: 'unknown' }
@@ -93,30 +96,43 @@ const serverState: Command = request => {
   }
 }
 
+/** How many transactions a ledger is said to expect, and to take at most. */
+const expectedLedgerSize = 1000
+
 const fee: Command = ({ ledger }) => {
-  const { openLedgerLevel } = ledger
-  const base = String(ledger.fees.base)
-  const limit = Number.isFinite(ledger.openLedgerLimit) ? ledger.openLedgerLimit : 1000
-  const level = String(REFERENCE_LEVEL)
+  const { openLedgerLevel, fees } = ledger
+  const base = String(fees.base)
+  const level = String(referenceLevel)
   return {
     current_ledger_size: String(ledger.openTransactions.size),
-    current_queue_size: String(ledger.queue.size),
+    current_queue_size: String(ledger.queued.length),
     drops: {
       base_fee: base,
-      median_fee: String(ledger.fees.base * 500),
+      median_fee: String(fees.base * 500),
       minimum_fee: base,
-      open_ledger_fee: String(Math.floor(((openLedgerLevel - 1) * ledger.fees.base) / REFERENCE_LEVEL) + 1)
+      open_ledger_fee: String(ledger.openLedgerFee)
     },
-    expected_ledger_size: String(limit),
+    expected_ledger_size: String(expectedLedgerSize),
     ledger_current_index: ledger.openIndex,
     levels: {
-      median_level: String(REFERENCE_LEVEL * 500),
+      median_level: String(referenceLevel * 500),
       minimum_level: level,
       open_ledger_level: String(openLedgerLevel),
       reference_level: level
     },
-    max_queue_size: String(20 * limit)
+    max_queue_size: String(20 * expectedLedgerSize)
   }
+}
+
+/** The amendments that are enabled, or one of them. Source: rippled 3.2.0, rpc/handlers/server_info/Feature.cpp. */
+const feature: Command = ({ params }) => {
+  const features = [...amendments].map(([id, name]) => [id, { enabled: true, name, supported: true }])
+  const { feature: wanted } = params
+  if (wanted === undefined) return { features: Object.fromEntries(features) }
+  if (typeof wanted !== 'string') throw rpcError('invalidParams')
+  const [id, name] = [...amendments].find(pair => pair.includes(wanted)) ?? []
+  if (!id) throw rpcError('badFeature')
+  return { [id]: { enabled: true, name, supported: true } }
 }
 
 type Field = ReturnType<typeof DEFAULT_DEFINITIONS.field.fromString>
@@ -154,6 +170,7 @@ const serverDefinitions: Command = ({ params }) => {
 
 export const serverCommands: Record<string, Command> = {
   fee,
+  feature,
   ping: () => ({ role: 'admin', unlimited: true }),
   random: () => ({ random: randomBytes(32).toString('hex').toUpperCase() }),
   server_definitions: serverDefinitions,
@@ -162,8 +179,5 @@ export const serverCommands: Record<string, Command> = {
   stop: request => {
     request.stop()
     return { message: 'ripple server stopping' }
-  },
-  version: ({ apiVersion }) => ({
-    version: apiVersion === 1 ? { first: '1.0.0', good: '1.0.0', last: '1.0.0' } : { first: 1, last: 2 }
-  })
+  }
 }

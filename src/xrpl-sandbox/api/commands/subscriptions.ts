@@ -1,19 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { isValidClassicAddress } from 'ripple-address-codec'
-import { type Command, type Json, type Request, rpcError } from '../rpc.ts'
-import { loadLevels } from '../shapes.ts'
-import { HOST, ledgerStatus, NODE_KEY, streamNames } from '../streams.ts'
-import { checkBooks } from './markets.ts'
+import { isAddress } from '../../ledger/hashes.ts'
+import { rpcError } from '../errors.ts'
+import { loadLevels } from '../formatters.ts'
+import type { Command, Json, Request } from '../rpc.ts'
+import { hostId, ledgerStatus, nodeKey, streamNames } from '../streams.ts'
 
 /** How many accounts a connection can listen to, proposed and validated. */
-const MAX_ACCOUNTS = 10_000
+const maxSubscribedAccounts = 10_000
 
 function readAccounts(params: Json, name: string): string[] {
   const list = params[name]
   if (list === undefined) return []
   if (!Array.isArray(list)) throw rpcError('invalidParams')
-  const valid = list.every(account => typeof account === 'string' && isValidClassicAddress(account))
-  if (list.length === 0 || !valid) throw rpcError('actMalformed')
+  if (list.length === 0 || !list.every(isAddress)) throw rpcError('actMalformed')
   return list
 }
 
@@ -21,10 +20,10 @@ function readAccounts(params: Json, name: string): string[] {
 function serverStatus({ ledger }: Request): Json {
   const { load_base, load_factor } = loadLevels(ledger)
   return {
-    hostid: HOST,
+    hostid: hostId,
     load_base,
     load_factor,
-    pubkey_node: NODE_KEY,
+    pubkey_node: nodeKey,
     random: randomBytes(32).toString('hex').toUpperCase(),
     server_status: 'full',
     stand_alone: true
@@ -32,14 +31,6 @@ function serverStatus({ ledger }: Request): Json {
 }
 
 type Change = <T>(set: Set<T>, item: T) => void
-
-/** An experiment of rippled's that the sandbox does not follow. */
-function checkHistoryStream(stream: unknown) {
-  if (stream === undefined) return
-  const { account } = (stream ?? {}) as Json
-  const isAccount = typeof account === 'string' && isValidClassicAddress(account)
-  throw rpcError(isAccount ? 'notSupported' : 'invalidParams')
-}
 
 /** Takes what a request names one after the other: what comes before a mistake has taken effect, as in rippled. */
 function change(request: Request, apply: Change, onStream?: (name: string) => void) {
@@ -49,15 +40,17 @@ function change(request: Request, apply: Change, onStream?: (name: string) => vo
   if (!Array.isArray(streams)) throw rpcError('invalidParams')
   for (const given of streams) {
     const name = given === 'rt_transactions' ? 'transactions_proposed' : given
-    if (!streamNames.has(name) || (!onStream && name === 'book_changes')) throw rpcError('malformedStream')
+    if (!streamNames.has(name)) throw rpcError('malformedStream')
     apply(subscriber.streams, name)
     onStream?.(name)
   }
   const name = params.accounts_proposed === undefined ? 'rt_accounts' : 'accounts_proposed'
   for (const account of readAccounts(params, name)) apply(subscriber.accountsProposed, account)
   for (const account of readAccounts(params, 'accounts')) apply(subscriber.accounts, account)
-  checkHistoryStream(params.account_history_tx_stream)
-  if (params.books !== undefined) checkBooks(params.books)
+  if (params.account_history_tx_stream !== undefined) throw rpcError('notSupported')
+  // There are no order books.
+  const { books = [] } = params
+  if (!Array.isArray(books) || books.length > 0) throw rpcError('invalidParams')
 }
 
 const subscribe: Command = request => {
@@ -67,7 +60,7 @@ const subscribe: Command = request => {
   change(
     request,
     (set, item) => {
-      if (set.size >= MAX_ACCOUNTS && !set.has(item)) throw rpcError('slowDown')
+      if (set.size >= maxSubscribedAccounts && !set.has(item)) throw rpcError('slowDown')
       set.add(item)
     },
     name => {

@@ -1,30 +1,21 @@
 import { describeResult } from '../../ledger/engine-results.ts'
 import { toHex } from '../../ledger/hashes.ts'
-import { REFERENCE_LEVEL } from '../../ledger/ledger.ts'
+import { referenceLevel } from '../../ledger/ledger.ts'
 import { accountOf } from '../../ledger/state.ts'
 import { InvalidTransaction, parseTransaction, type Transaction } from '../../ledger/transaction.ts'
-import {
-  asFlag,
-  asText,
-  asUint,
-  type Command,
-  type Json,
-  missingField,
-  parseHash,
-  type Request,
-  RpcError,
-  rpcError
-} from '../rpc.ts'
-import { pendingResult, txResult } from '../shapes.ts'
+import { expectedField, RpcError, rpcError } from '../errors.ts'
+import { pendingResult, placeInFields, txResult } from '../formatters.ts'
+import { asFlag, asText, asUint, parseHash, readBoolean } from '../params.ts'
+import type { Command, Json, Request } from '../rpc.ts'
 
-const MAX_SEARCH_RANGE = 1000
+const maxSearchRange = 1000
 
 function parse(blob: string): Transaction {
   try {
     return parseTransaction(Buffer.from(blob, 'hex'))
-  } catch (error) {
-    if (!(error instanceof InvalidTransaction)) throw error
-    throw new RpcError({ error: 'invalidTransaction', error_exception: error.message })
+  } catch (err) {
+    if (!(err instanceof InvalidTransaction)) throw err
+    throw new RpcError({ error: 'invalidTransaction', error_exception: err.message })
   }
 }
 
@@ -41,14 +32,17 @@ function refuseToSign({ params }: Request): never {
 
 const submit: Command = request => {
   const { params, ledger } = request
-  if (params.tx_blob === undefined) return refuseToSign(request)
+  const readFailHard = () => readBoolean(params, 'fail_hard', () => expectedField('fail_hard', 'boolean'))
+  if (params.tx_blob === undefined) {
+    readFailHard()
+    return refuseToSign(request)
+  }
   const digits = asText(params.tx_blob)
   if (!/^[0-9A-Fa-f]+$/.test(digits)) throw rpcError('invalidParams')
   const transaction = parse(digits.length % 2 ? `0${digits}` : digits)
-  const { result, applied, kept } = ledger.submit(transaction, { failHard: asFlag(params.fail_hard) })
+  const { result, applied, kept } = ledger.submit(transaction, { failHard: readFailHard() })
   const { hash, fields, blob } = transaction
   const validated = ledger.history.transaction(hash)
-  const place = validated && { inLedger: validated.ledgerIndex, ledger_index: validated.ledgerIndex }
   const answer: Json = {
     accepted: applied || kept,
     applied,
@@ -58,16 +52,17 @@ const submit: Command = request => {
     queued: result === 'terQUEUED',
     tx_blob: toHex(blob),
     // What was sent, not what the ledger makes of it: in every version.
-    tx_json: { ...fields, hash, ...place }
+    tx_json: { ...fields, ...(validated ? placeInFields(validated, ledger.networkId) : { hash }) }
   }
   if (result === 'temBAD_SIGNATURE') return answer
   const sequence = accountOf(ledger.open, fields.Account)?.Sequence ?? 0
-  const waiting = new Set(ledger.queue.list(fields.Account).map(one => one.fields.Sequence))
+  const queued = new Set<number>()
+  for (const one of ledger.queued) if (one.fields.Account === fields.Account) queued.add(one.fields.Sequence)
   let available = sequence
-  while (waiting.has(available)) available++
+  while (queued.has(available)) available++
   answer.account_sequence_available = available
   answer.account_sequence_next = sequence
-  answer.open_ledger_cost = String(ledger.openLedgerCost(fields) / BigInt(REFERENCE_LEVEL))
+  answer.open_ledger_cost = String(ledger.openLedgerCost(fields) / BigInt(referenceLevel))
   answer.validated_ledger_index = ledger.closedHeader.ledgerIndex
   // As in rippled, the answer does not know yet of those that this transaction has made room for.
   if (result === 'tesSUCCESS') ledger.applyHeld(transaction)
@@ -106,20 +101,20 @@ function readRange({ min_ledger, max_ledger }: Json): { min: number; max: number
     throw rpcError('invalidLgrRange')
   }
   if (max < min) throw rpcError('invalidLgrRange')
-  if (max - min > MAX_SEARCH_RANGE) throw rpcError('excessiveLgrRange')
+  if (max - min > maxSearchRange) throw rpcError('excessiveLgrRange')
   return { min, max }
 }
 
 const tx: Command = request => {
   const { params, ledger, apiVersion } = request
   const hash = readHash(request)
-  const binary = asFlag(params.binary)
+  const shape = { apiVersion, binary: asFlag(params.binary), networkId: ledger.networkId }
   const range = readRange(params)
   if (!hash) throw rpcError('txnNotFound')
   const validated = ledger.history.transaction(hash)
-  if (validated) return txResult(validated, ledger.networkId, { apiVersion, binary })
-  const pending = ledger.submitted.get(hash)
-  if (pending) return pendingResult(pending, { apiVersion, binary })
+  if (validated) return txResult(validated, shape)
+  const pending = ledger.cache.get(hash)
+  if (pending) return pendingResult(pending, shape)
   if (!range) throw rpcError('txnNotFound')
   // rippled finds that it has searched a range when it has a transaction of every ledger in it.
   let searched_all = true
@@ -128,25 +123,4 @@ const tx: Command = request => {
   throw rpcError('txnNotFound', undefined, { searched_all })
 }
 
-const submitMultisigned: Command = ({ params }) => {
-  if (params.tx_json === undefined) throw missingField('tx_json')
-  throw rpcError('notSupported')
-}
-
-const sign: Command = ({ params }) => {
-  const deprecated =
-    'This command has been deprecated and will be removed in a future version of the server. Please migrate to a ' +
-    'standalone signing tool.'
-  const wanted = params.command === 'sign_for' ? 'account' : 'secret'
-  if (params[wanted] === undefined)
-    throw rpcError('invalidParams', `Missing field '${wanted}'.`, { deprecated })
-  throw rpcError('notSupported', 'Signing is not supported by this server.', { deprecated })
-}
-
-export const transactionCommands: Record<string, Command> = {
-  sign,
-  sign_for: sign,
-  submit,
-  submit_multisigned: submitMultisigned,
-  tx
-}
+export const transactionCommands: Record<string, Command> = { submit, tx }

@@ -1,6 +1,6 @@
 import { directoryEntries } from '../directory.ts'
 import type { EngineResult } from '../engine-results.ts'
-import { addressOf, ZERO_HASH } from '../hashes.ts'
+import { addressOf, zeroHash } from '../hashes.ts'
 import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
 import { hasFlag, lsf, type Transactor, updateAccount } from './transactor.ts'
@@ -29,28 +29,29 @@ const flagOf: Record<number, number> = {
   13: lsf.disallowIncomingCheck,
   14: lsf.disallowIncomingPayChan,
   15: lsf.disallowIncomingTrustline,
-  [asf.clawback]: lsf.allowTrustLineClawback
+  [asf.clawback]: lsf.allowTrustLineClawback,
+  17: lsf.allowTrustLineLocking
 }
 
 /** The older way to set and clear the first three of them: in the transaction's own flags. */
-const olderFlags = [
+const legacyFlags = [
   { number: 1, set: 0x00010000, clear: 0x00020000 },
   { number: 2, set: 0x00040000, clear: 0x00080000 },
   { number: 3, set: 0x00100000, clear: 0x00200000 }
 ]
 
-const PLAIN_RATE = 1_000_000_000
-const [MIN_TICK_SIZE, MAX_TICK_SIZE] = [3, 16]
-const MAX_DOMAIN_BYTES = 256
+const qualityOne = 1_000_000_000
+const [minTickSize, maxTickSize] = [3, 16]
+const maxDomainBytes = 256
 
 const isPublicKey = (key: string) => /^(02|03|ED)[0-9A-F]{64}$/.test(key)
 
 /** The numbers of the flags that a transaction sets and clears. */
-function wishes({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
-  const set = new Set([SetFlag, ...olderFlags.filter(({ set }) => Flags & set).map(({ number }) => number)])
+function requestedFlags({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
+  const set = new Set([SetFlag, ...legacyFlags.filter(({ set }) => Flags & set).map(({ number }) => number)])
   const clear = new Set([
     ClearFlag,
-    ...olderFlags.filter(({ clear }) => Flags & clear).map(({ number }) => number)
+    ...legacyFlags.filter(({ clear }) => Flags & clear).map(({ number }) => number)
   ])
   return { set, clear }
 }
@@ -58,7 +59,7 @@ function wishes({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFields) {
 /** The account's flags after the transaction, or what keeps them from being changed. */
 function changeFlags(fields: TransactionFields, account: AccountRoot): number | EngineResult {
   const { Account, SigningPubKey } = fields
-  const { set, clear } = wishes(fields)
+  const { set, clear } = requestedFlags(fields)
   const needsMaster = set.has(asf.disableMaster) || set.has(asf.noFreeze)
   if (needsMaster && !hasFlag(account, lsf.disableMaster)) {
     if (addressOf(SigningPubKey) !== Account) return 'tecNEED_MASTER_KEY'
@@ -73,29 +74,29 @@ function changeFlags(fields: TransactionFields, account: AccountRoot): number | 
 }
 
 /** A field as it stands in the account from now on: a value that stands for none takes it out. */
-const settled = <T>(value: T | undefined, old: T | undefined, ...none: T[]): T | undefined =>
+const keepOrClear = <T>(value: T | undefined, old: T | undefined, ...none: T[]): T | undefined =>
   value === undefined ? old : none.includes(value) ? undefined : value
 
-// Source: rippled 2.3.0, app/tx/detail/SetAccount.cpp.
+// Source: rippled 3.2.0, tx/transactors/account/AccountSet.cpp.
 export const accountSet: Transactor = {
-  flags: olderFlags.reduce((all, { set, clear }) => all | set | clear, 0),
+  flags: legacyFlags.reduce((all, { set, clear }) => all | set | clear, 0),
 
   preflight(fields) {
     const { TransferRate = 0, TickSize = 0, MessageKey = '', Domain = '', NFTokenMinter } = fields
-    const { set, clear } = wishes(fields)
+    const { set, clear } = requestedFlags(fields)
     if ([...set].some(number => number !== 0 && clear.has(number))) return 'temINVALID_FLAG'
-    if (TransferRate !== 0 && (TransferRate < PLAIN_RATE || TransferRate > 2 * PLAIN_RATE))
+    if (TransferRate !== 0 && (TransferRate < qualityOne || TransferRate > 2 * qualityOne))
       return 'temBAD_TRANSFER_RATE'
-    if (TickSize !== 0 && (TickSize < MIN_TICK_SIZE || TickSize > MAX_TICK_SIZE)) return 'temBAD_TICK_SIZE'
+    if (TickSize !== 0 && (TickSize < minTickSize || TickSize > maxTickSize)) return 'temBAD_TICK_SIZE'
     if (MessageKey !== '' && !isPublicKey(MessageKey)) return 'telBAD_PUBLIC_KEY'
-    if (Domain.length / 2 > MAX_DOMAIN_BYTES) return 'telBAD_DOMAIN'
+    if (Domain.length / 2 > maxDomainBytes) return 'telBAD_DOMAIN'
     if ((NFTokenMinter === undefined ? set : clear).has(asf.minter)) return 'temMALFORMED'
     return 'tesSUCCESS'
   },
 
   preclaim(fields, state) {
     const account = accountOf(state, fields.Account) as AccountRoot
-    const { set } = wishes(fields)
+    const { set } = requestedFlags(fields)
     const ownsNothing = directoryEntries(state, fields.Account).next().done
     if (set.has(asf.requireAuth) && !hasFlag(account, lsf.requireAuth) && !ownsNothing) return 'tecOWNERS'
     if (!set.has(asf.clawback)) {
@@ -112,7 +113,7 @@ export const accountSet: Transactor = {
     const Flags = changeFlags(fields, account)
     if (typeof Flags !== 'number') return Flags
     let { AccountTxnID, NFTokenMinter } = account
-    if (SetFlag === asf.accountTxnId) AccountTxnID ??= ZERO_HASH
+    if (SetFlag === asf.accountTxnId) AccountTxnID ??= zeroHash
     if (ClearFlag === asf.accountTxnId) AccountTxnID = undefined
     if (SetFlag === asf.minter) NFTokenMinter = fields.NFTokenMinter
     if (ClearFlag === asf.minter) NFTokenMinter = undefined
@@ -120,18 +121,18 @@ export const accountSet: Transactor = {
       Flags,
       AccountTxnID,
       NFTokenMinter,
-      EmailHash: settled(fields.EmailHash, account.EmailHash, '0'.repeat(32)),
-      WalletLocator: settled(fields.WalletLocator, account.WalletLocator, ZERO_HASH),
-      MessageKey: settled(fields.MessageKey, account.MessageKey, ''),
-      Domain: settled(fields.Domain, account.Domain, ''),
-      TransferRate: settled(fields.TransferRate, account.TransferRate, 0, PLAIN_RATE),
-      TickSize: settled(fields.TickSize, account.TickSize, 0, MAX_TICK_SIZE)
+      EmailHash: keepOrClear(fields.EmailHash, account.EmailHash, '0'.repeat(32)),
+      WalletLocator: keepOrClear(fields.WalletLocator, account.WalletLocator, zeroHash),
+      MessageKey: keepOrClear(fields.MessageKey, account.MessageKey, ''),
+      Domain: keepOrClear(fields.Domain, account.Domain, ''),
+      TransferRate: keepOrClear(fields.TransferRate, account.TransferRate, 0, qualityOne),
+      TickSize: keepOrClear(fields.TickSize, account.TickSize, 0, maxTickSize)
     }))
     return 'tesSUCCESS'
   }
 }
 
-// Source: rippled 2.3.0, app/tx/detail/SetRegularKey.cpp.
+// Source: rippled 3.2.0, tx/transactors/account/SetRegularKey.cpp.
 export const setRegularKey: Transactor = {
   flags: 0,
 

@@ -14,10 +14,9 @@ import {
   updateAccount
 } from './transactor.ts'
 
-// Source: rippled 2.3.0, app/tx/detail/Escrow.cpp.
+// Source: rippled 3.2.0, tx/transactors/escrow.
 export const escrowCreate: Transactor = {
   flags: 0,
-  flagsFirst: true,
 
   preflight({ Amount, CancelAfter, FinishAfter, Condition }) {
     if (!isXrp(Amount) || drops(Amount) <= 0n) return 'temBAD_AMOUNT'
@@ -46,7 +45,8 @@ export const escrowCreate: Transactor = {
     if (free < drops(Amount)) return 'tecUNFUNDED'
     const receiver = accountOf(view, Destination) as AccountRoot
     if (hasFlag(receiver, lsf.requireDestTag) && DestinationTag === undefined) return 'tecDST_TAG_NEEDED'
-    const index = indexOf.escrow(Account, fields.TicketSequence ?? fields.Sequence)
+    const Sequence = fields.TicketSequence ?? fields.Sequence
+    const index = indexOf.escrow(Account, Sequence)
     const escrow: Escrow = {
       LedgerEntryType: 'Escrow',
       Account,
@@ -58,6 +58,7 @@ export const escrowCreate: Transactor = {
       ...(SourceTag !== undefined && { SourceTag }),
       ...(DestinationTag !== undefined && { DestinationTag }),
       OwnerNode: addToDirectory(view, Account, index),
+      Sequence,
       ...untouched
     }
     if (Destination !== Account) escrow.DestinationNode = addToDirectory(view, Destination, index)
@@ -82,17 +83,21 @@ function closeEscrow(view: View, index: string, escrow: Escrow, receiver: string
 
 export const escrowFinish: Transactor = {
   flags: 0,
-  flagsFirst: true,
 
   preflight({ Condition, Fulfillment }) {
     return (Condition === undefined) === (Fulfillment === undefined) ? 'tesSUCCESS' : 'temMALFORMED'
   },
 
+  preclaim({ Owner, OfferSequence, CredentialIDs }, state) {
+    if (CredentialIDs) return 'tecBAD_CREDENTIALS' // nobody here has any
+    const index = indexOf.escrow(Owner as string, OfferSequence as number)
+    return readEntry(state, 'Escrow', index) ? 'tesSUCCESS' : 'tecNO_TARGET'
+  },
+
   apply(fields, view, { parentCloseTime: now }) {
     const { Account, Owner, OfferSequence, Condition, Fulfillment } = fields
     const index = indexOf.escrow(Owner as string, OfferSequence as number)
-    const escrow = readEntry(view, 'Escrow', index)
-    if (!escrow) return 'tecNO_TARGET'
+    const escrow = readEntry(view, 'Escrow', index) as Escrow
     if (escrow.FinishAfter !== undefined && now <= escrow.FinishAfter) return 'tecNO_PERMISSION'
     if (escrow.CancelAfter !== undefined && now > escrow.CancelAfter) return 'tecNO_PERMISSION'
     if (Condition !== undefined && !fulfills(Fulfillment as string, Condition))
@@ -107,7 +112,6 @@ export const escrowFinish: Transactor = {
 
 export const escrowCancel: Transactor = {
   flags: 0,
-  flagsFirst: true,
 
   apply({ Owner, OfferSequence }, view, { parentCloseTime: now }) {
     const index = indexOf.escrow(Owner as string, OfferSequence as number)

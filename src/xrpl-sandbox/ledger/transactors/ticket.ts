@@ -4,21 +4,20 @@ import { type AccountRoot, accountOf, readEntry, type Ticket, untouched, type Vi
 import { drops, reserve, type Transactor, updateAccount } from './transactor.ts'
 
 /** How many tickets one transaction makes, and how many an account may have. */
-const MAX_TICKETS = 250
+const maxTickets = 250
 
-// Source: rippled 2.3.0, app/tx/detail/CreateTicket.cpp.
+// Source: rippled 3.2.0, tx/transactors/system/TicketCreate.cpp.
 export const ticketCreate: Transactor = {
   flags: 0,
-  flagsFirst: true,
 
   preflight({ TicketCount = 0 }) {
-    return TicketCount < 1 || TicketCount > MAX_TICKETS ? 'temINVALID_COUNT' : 'tesSUCCESS'
+    return TicketCount < 1 || TicketCount > maxTickets ? 'temINVALID_COUNT' : 'tesSUCCESS'
   },
 
   preclaim({ Account, TicketCount = 0, TicketSequence }, state) {
     const { TicketCount: has = 0 } = accountOf(state, Account) as AccountRoot
     const used = TicketSequence === undefined ? 0 : 1
-    return has + TicketCount - used > MAX_TICKETS ? 'tecDIR_FULL' : 'tesSUCCESS'
+    return has + TicketCount - used > maxTickets ? 'tecDIR_FULL' : 'tesSUCCESS'
   },
 
   apply({ Account, TicketCount = 0, Fee }, view, context) {

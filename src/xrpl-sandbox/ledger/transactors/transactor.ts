@@ -25,8 +25,6 @@ export interface LedgerContext {
 export interface Transactor {
   /** Flags the type knows, besides the universal one. */
   flags: number
-  /** Whether they are checked before all else. */
-  flagsFirst?: true
   /** Checks that need no ledger. */
   preflight?(fields: TransactionFields): EngineResult
   /** Checks against the ledger before the fee is taken. */
@@ -36,8 +34,8 @@ export interface Transactor {
 }
 
 /** All that there are. */
-export const MAX_DROPS = 10n ** 17n
-export const ZERO_ACCOUNT = 'rrrrrrrrrrrrrrrrrrrrrhoLvTp'
+export const maxDrops = 10n ** 17n
+export const zeroAccount = 'rrrrrrrrrrrrrrrrrrrrrhoLvTp'
 
 /** Flags of an account. Source: xrpl.org "AccountRoot", AccountRoot Flags. */
 export const lsf = {
@@ -54,6 +52,7 @@ export const lsf = {
   disallowIncomingCheck: 0x08000000,
   disallowIncomingPayChan: 0x10000000,
   disallowIncomingTrustline: 0x20000000,
+  allowTrustLineLocking: 0x40000000,
   allowTrustLineClawback: 0x80000000
 }
 

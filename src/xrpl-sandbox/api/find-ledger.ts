@@ -1,0 +1,66 @@
+import type { ClosedLedger } from '../ledger/history.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { State } from '../ledger/state.ts'
+import { expectedField, rpcError } from './errors.ts'
+import { parseHash } from './params.ts'
+import type { Json, Request } from './rpc.ts'
+
+export interface FoundLedger {
+  /** Undefined for the open ledger. */
+  closed: ClosedLedger | undefined
+  /** What says in an answer which ledger it speaks of. */
+  fields: Json
+}
+
+function found(closed: ClosedLedger | undefined): FoundLedger {
+  if (!closed) throw rpcError('lgrNotFound')
+  const { hash, ledgerIndex } = closed.header
+  return { closed, fields: { ledger_hash: hash, ledger_index: ledgerIndex, validated: true } }
+}
+
+/** Finds a ledger by its number or by a name for it. */
+export function ledgerByIndex({ history, openIndex }: Ledger, index: string | number): FoundLedger {
+  if (index === 'validated' || index === 'closed') return found(history.last)
+  if (index === 'current' || index === '' || index === openIndex)
+    return { closed: undefined, fields: { ledger_current_index: openIndex, validated: false } }
+  return found(history.ledger(Number(index)))
+}
+
+export const ledgerByHash = ({ history }: Ledger, hash: string) => found(history.ledgerByHash(hash))
+
+/**
+ * Finds the ledger that a request names; without a name, the open one.
+ *
+ * Source: rippled 3.2.0, rpc/detail/RPCLedgerHelpers.cpp
+ */
+export function findLedger({ params, ledger }: Request): FoundLedger {
+  const names = ['ledger', 'ledger_hash', 'ledger_index'].filter(name => params[name] !== undefined)
+  const [name = 'ledger_index'] = names
+  if (names.length > 1) {
+    const choices = name === 'ledger' ? "'ledger', 'ledger_hash', or " : "'ledger_hash' or "
+    throw rpcError('invalidParams', `Exactly one of ${choices}'ledger_index' can be specified.`)
+  }
+  const value = params[name] ?? (names.length > 0 ? null : 'current')
+  if (name === 'ledger_hash' || (name === 'ledger' && asHashText(value))) {
+    const hash = parseHash(value)
+    if (!hash) throw expectedField(name, 'hex string')
+    return ledgerByHash(ledger, hash)
+  }
+  const index = typeof value === 'number' ? String(value) : value
+  if (typeof index !== 'string') throw expectedField(name, 'string or number')
+  if (['validated', 'closed', 'current', ''].includes(index)) return ledgerByIndex(ledger, index)
+  if (!/^\+?\d+$/.test(index) || Number(index) >= 2 ** 32) throw expectedField(name, 'string or number')
+  return ledgerByIndex(ledger, Number(index))
+}
+
+const asHashText = (value: unknown) => typeof value === 'string' && value.length === 64
+
+/** Finds the ledger that a request names, with its state, unless that is too long ago. */
+export function findState(request: Request): FoundLedger & { state: State } {
+  const { history, open, validated } = request.ledger
+  const { closed, fields } = findLedger(request)
+  if (!closed) return { state: open, closed, fields }
+  const state = closed === history.last ? validated : history.stateAfter(closed, validated)
+  if (!state) throw rpcError('lgrNotFound')
+  return { state, closed, fields }
+}

@@ -45,7 +45,7 @@ describe.skipIf(noChromium)(`the page of the ledger${noChromium ? ` (${noChromiu
     await shop.interrupt()
 
     const letters = shop.output.match(/Payment complete/g)?.length
-    const totals = () => page.locator('#totals [data-kind=fulfilled] td').allInnerTexts()
+    const totals = () => page.locator('#total-fulfilled td').allInnerTexts()
     await expect.poll(async () => Number((await totals())[0])).toBeGreaterThanOrEqual(letters ?? 0)
     const [count, drops, fees] = (await totals()).map(cell => Number(cell.replaceAll(',', '')))
     expect([drops, fees]).toEqual([10 * (count as number), 350 * (count as number)])

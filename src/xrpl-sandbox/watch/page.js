@@ -84,7 +84,7 @@ function connect() {
   function addMessage(/** @type {any} */ message) {
     if (message.type === 'ledgerClosed') view.addLedger(message.ledger_index, message.ledger_time)
     else if (message.type === 'transaction' && message.validated) addTransactions([message])
-    for (const account of view.accounts.values()) if (!account.isRead) readAccount(account).then(draw, lose)
+    for (const account of view.accounts.values()) if (!account.isRead) readAccount(account).then(draw, draw)
     draw()
   }
 
@@ -183,12 +183,11 @@ function connect() {
     clearInterval(watchdog)
     socket.onclose = socket.onmessage = null
     socket.close()
-    attempts++
     const advice = isElsewhere
       ? ': check the address, and that a ledger server runs there'
       : '. If the ledger was stopped, start it: npm run ledger'
     setStatus(`${err.message}; trying again${advice}`, 'down')
-    const delayMs = Math.min(maxRetryDelayMs, retryDelayMs * 2 ** (attempts - 1))
+    const delayMs = Math.min(maxRetryDelayMs, retryDelayMs * 2 ** attempts++)
     setTimeout(connect, delayMs * (0.75 + Math.random() / 2))
   }
 

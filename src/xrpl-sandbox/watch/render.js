@@ -213,9 +213,8 @@ function drawLane(lane, payments, axis) {
   setPaths(summary, lanePaths(payments, axis))
 
   const drawDetails = () => {
-    const grouped = payments.slice(0, maxGrouped)
     if (!details.open) return
-    if (!isOne) drawLanes(group, new Map(grouped.map(one => [one.id, [one]])), axis)
+    if (!isOne) drawLanes(group, new Map(payments.slice(0, maxGrouped).map(one => [one.id, [one]])), axis)
     else if (facts.childElementCount < (payment.ended ? 5 : 3))
       facts.replaceChildren(...paymentFacts(payment))
   }

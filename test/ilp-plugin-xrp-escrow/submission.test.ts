@@ -58,19 +58,15 @@ describe('a transfer', () => {
     expect(await validated(ledger)).toHaveLength(3)
   })
 
-  test.each([
-    ['temMALFORMED', 'NotAcceptedError'],
-    ['tefBAD_AUTH', 'NotAcceptedError'],
-    ['telWRONG_NETWORK', 'NotAcceptedError']
-  ])('that can never be applied (%s) fails at once, and holds up nobody', async (engineResult, name) => {
+  test('that is malformed fails at once, and does not delay others', async () => {
     const ledger = await useLedger()
-    const server = await useScriptedServer(ledger, answering(engineResult))
+    const server = await useScriptedServer(ledger, answering('temMALFORMED'))
     const payer = await usePlugin(server.url)
     const [refused, taken] = [someTransfer(), someTransfer()]
     const [first] = await Promise.allSettled([payer.sendTransfer(refused), payer.sendTransfer(taken)])
-    expect(first).toMatchObject({ status: 'rejected', reason: { name } })
+    expect(first).toMatchObject({ status: 'rejected', reason: { name: 'NotAcceptedError' } })
     expect(String((first as PromiseRejectedResult).reason)).toContain(
-      `(${engineResult}: Message of ${engineResult})`
+      '(temMALFORMED: Message of temMALFORMED)'
     )
     expect(storyOf(payer.told, taken.id)).toEqual(['outgoing_prepare'])
   })
@@ -78,6 +74,9 @@ describe('a transfer', () => {
   test.each([
     ['terINSUF_FEE_B', 'InsufficientBalanceError'],
     ['terNO_ACCOUNT', 'AccountNotFoundError'],
+    ['tefBAD_AUTH', 'NotAcceptedError'],
+    ['tefMASTER_DISABLED', 'NotAcceptedError'],
+    ['telWRONG_NETWORK', 'NotAcceptedError'],
     ['telCAN_NOT_QUEUE_FULL', 'NotAcceptedError']
   ])(
     'that is refused for as long as it could be applied (%s) fails when that is over',
@@ -183,8 +182,8 @@ describe('a transfer', () => {
     const ledger = await useLedger(fast)
     const server = await useScriptedServer(ledger, answering(...Array(1000).fill('terQUEUED')))
     const payer = await usePlugin(server.url)
-    const expiresAt = await ledgerTime(ledger, 20)
-    await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('tefMAX_LEDGER')
+    const expiresAt = await ledgerTime(ledger, 4)
+    await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('expired')
     const blobs = server.requests.filter(({ command }) => command === 'submit').map(({ tx_blob }) => tx_blob)
     expect(new Set(blobs).size).toBe(1)
   })

@@ -170,8 +170,8 @@ describe('a transfer', () => {
 
   test('is found on the ledger when it is long forgotten', async () => {
     const ledger = await useLedger()
-    const payer = await usePlugin(ledger.url, { rememberedTransfers: 1 })
-    const payee = await usePlugin(ledger.url, { secret: shop.secret, rememberedTransfers: 1 })
+    const payer = await usePlugin(ledger.url, { maxCachedTransfers: 1 })
+    const payee = await usePlugin(ledger.url, { secret: shop.secret, maxCachedTransfers: 1 })
     const transfers = []
     for (let count = 0; count < 3; count++) transfers.push(await prepare({ ledger, payer, payee }))
     await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
@@ -209,13 +209,14 @@ describe('an expiry', () => {
 
   test('of a transfer that an earlier run has left is seen to by the next', async () => {
     const ledger = await useLedger({ closeIntervalMs: 20 })
+    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const crashed = await usePlugin(ledger.url)
     const before = await crashed.getBalance()
     const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 10) })
     const later = someTransfer()
     await Promise.all([crashed.sendTransfer(transfer), crashed.sendTransfer(later)])
+    await until(payee, 'incoming_prepare', 2)
     await crashed.disconnect()
-    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     await until(payee, 'incoming_cancel')
 
     const payer = await usePlugin(ledger.url)

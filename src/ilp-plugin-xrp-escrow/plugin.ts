@@ -287,8 +287,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     })
     follower.on('read', async ledger => {
       transfers.onRead(ledger)
-      await submitter.review(ledger)
-      await transfers.resync(ledger)
+      if (await submitter.review(ledger)) await transfers.resync(ledger)
     })
     return { settings, follower, submitter, transfers, messages }
   }

@@ -17,7 +17,7 @@ const urgentLedgers = 20
 // Everything else pays at most so many times the fee at rest: there is time to wait for a quieter ledger.
 const maxFeeFactor = 2
 // On top of what a busy network asks for, since others pay that too.
-const feeMargin = 1.1
+const feeMarginPercent = 10
 // How many submissions may wait for their preliminary results, so that a slow connection does not slow down sending.
 const maxUnanswered = 64
 // A submission without an answer is repeated after so many ledgers.
@@ -103,6 +103,7 @@ export class Submitter {
   #hadRoom = false
   #unanswered = 0
   #isPumping = false
+  #needsPump = false
   #isReviewing = false
 
   constructor(follower: AccountFollower, settings: Settings) {
@@ -186,8 +187,12 @@ export class Submitter {
     this.#waiting = []
   }
 
-  /** Everything up to a ledger was read: settles what that proves, and repeats what has not arrived. */
-  async review(ledger: ClosedLedger): Promise<void> {
+  /**
+   * Everything up to a ledger was read: settles what that proves, and repeats what has not arrived.
+   *
+   * @returns whether all that can be settled as of that ledger is
+   */
+  async review(ledger: ClosedLedger): Promise<boolean> {
     const newest = this.#follower.validated.index
     this.#repeat(
       [...this.#inFlight.values()].filter(({ attempt }) => {
@@ -196,12 +201,19 @@ export class Submitter {
       })
     )
     this.#reviewBusy(ledger.index)
-    if (!this.#isReviewing) {
-      this.#isReviewing = true
-      await this.#settle(ledger.index).catch(() => {})
-      this.#isReviewing = false
-    }
     this.#pump()
+    if (this.#isReviewing) return false
+    this.#isReviewing = true
+    try {
+      await this.#settle(ledger.index)
+      return true
+    } catch {
+      // The server did not say: the next ledger is another chance.
+      return false
+    } finally {
+      this.#isReviewing = false
+      this.#pump()
+    }
   }
 
   /** Takes over the transactions whose outcome the server cannot know: the caller settles them. */
@@ -217,20 +229,20 @@ export class Submitter {
 
   /** Sends what there is to send, until it has to wait for an answer or for the next ledger. */
   async #pump(): Promise<void> {
+    this.#needsPump = true
     if (this.#isPumping) return
     this.#isPumping = true
-    try {
+    while (this.#needsPump) {
+      this.#needsPump = false
       let isProgress = true
       while (isProgress && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
         const repeat = this.#repeats.shift()
         if (repeat) this.#send(repeat)
-        else isProgress = await this.#signNext()
+        // If the server does not say which sequence is next, the next ledger is another chance.
+        else isProgress = await this.#signNext().catch(() => false)
       }
-    } catch {
-      // The server did not say which sequence is next: the next ledger is another chance.
-    } finally {
-      this.#isPumping = false
     }
+    this.#isPumping = false
   }
 
   /** Signs and sends a transaction, if the next sequence may be used and one can be paid for. */
@@ -421,7 +433,7 @@ export class Submitter {
     // No transfer is prepared that nobody could afford to fulfill now.
     if (tx.TransactionType === 'EscrowCreate' && baseFee * fulfillmentFeeUnits * factor > maxFeeDrops)
       return undefined
-    return Math.min(max, Math.ceil(asked * feeMargin))
+    return Math.min(max, Math.ceil((asked * (100 + feeMarginPercent)) / 100))
   }
 
   /** How many times the fee at rest the network asks for: asked once for each ledger. */

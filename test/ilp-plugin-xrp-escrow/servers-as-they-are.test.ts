@@ -198,7 +198,155 @@ describe('a ledger', () => {
   })
 })
 
+/** Changes the transactions that a server answers with. */
+function changeTransactions(change: (tx: Json, meta: Json) => void): Distortion {
+  return {
+    answer(answer) {
+      const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json; meta: Json }[] }
+      for (const { tx, meta } of transactions ?? []) change(tx, meta)
+      return undefined
+    }
+  }
+}
+
 describe('an escrow', () => {
+  test('stays open, with an error that names the server, when that makes up a fulfillment', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    server.distortions = [
+      changeTransactions(tx => {
+        if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = `A0228020${'5A'.repeat(32)}`
+      })
+    ]
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[err] = []] = await until(payer, 'error')
+    expect((err as Error).message).toContain(server.url)
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(
+      expect.objectContaining({ name: 'MissingFulfillmentError' })
+    )
+  })
+
+  test.each([
+    ['long-form DER', 'A081228020'],
+    ['lengths of eight bytes', 'A088000000000000002A80880000000000000020']
+  ])('is fulfilled for its payer by a fulfillment in %s', async (_form, head) => {
+    const { sandbox, server } = await useDistortedLedger([
+      changeTransactions(tx => {
+        if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(8)
+      })
+    ])
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[, fulfillment] = []] = await until(payer, 'outgoing_fulfill')
+    expect(fulfillment).toBe(transfer.fulfillment)
+  })
+
+  test.each([
+    ['a condition in long-form DER', `A081258020${'AB'.repeat(32)}810120`],
+    ['a condition of cost 33', `A0258020${'AB'.repeat(32)}810121`]
+  ])('with %s is not announced', async (_what, Condition) => {
+    const { sandbox, server } = await useDistortedLedger([
+      changeTransactions(tx => {
+        if (tx.Amount === '11') tx.Condition = Condition
+      })
+    ])
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    await payer.sendTransfer(someTransfer({ amount: '11' }))
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    expect(payee.told.map(([event]) => event)).toEqual(['connect', 'incoming_prepare'])
+  })
+
+  test.each([
+    ['delegated', { Delegate: genesis.address }],
+    ['sponsored', { Sponsor: genesis.address, SponsorFlags: 1 }]
+  ])('costs nothing when its EscrowCreate is %s', async (_how, fields) => {
+    const { server } = await useDistortedLedger([changeTransactions(tx => Object.assign(tx, fields))])
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(someTransfer())
+    const [[told] = []] = await until(payer, 'outgoing_prepare')
+    expect(told).not.toHaveProperty('feeDrops')
+  })
+
+  test.each([
+    'validated before the start',
+    'validated after the start',
+    'changed by a sponsorship',
+    'not in the history'
+  ])('of an earlier run, %s, is canceled when it has expired', async how => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
+    const crashed = await usePlugin(server.url)
+    const transfer = someTransfer({ expiresAt: timeIn(sandbox, 10) })
+    const sent = crashed.sendTransfer(transfer).catch(() => {})
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    if (how !== 'validated after the start') sandbox.ledger.close()
+    await crashed.disconnect()
+    await sent
+    const [{ Sequence } = {}] = validated(sandbox)
+    server.distortions = [
+      {
+        request: ({ id, command }) =>
+          how === 'not in the history' && (command === 'tx' || command === 'account_tx_')
+            ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
+            : undefined,
+        answer(answer, { command, ledger_index_min }) {
+          const result = answer.result as { account_objects?: Json[]; transactions?: { tx: Json }[] }
+          for (const entry of result?.account_objects ?? []) {
+            // rippled says an escrow's sequence from version 3 on.
+            if (how === 'changed by a sponsorship') entry.PreviousTxnID = 'AB'.repeat(32)
+            else if (how === 'not in the history') entry.Sequence = Sequence
+          }
+          if (how === 'not in the history' && command === 'account_tx' && ledger_index_min === -1)
+            return { ...answer, result: { ...result, transactions: [] } }
+          return undefined
+        }
+      }
+    ]
+    const payer = await usePlugin(server.url)
+    const close = setInterval(() => sandbox.ledger.close(), 20)
+    onTestFinished(() => clearInterval(close))
+    const [[canceled] = []] = await until(payer, 'outgoing_cancel')
+    const { id, ilp } = canceled as Transfer
+    if (how !== 'not in the history') expect({ id, ilp }).toEqual({ id: transfer.id, ilp: transfer.ilp })
+    expect(validated(sandbox).map(({ TransactionType }) => TransactionType)).toEqual([
+      'EscrowCreate',
+      'EscrowCancel'
+    ])
+  })
+
+  test('that was fulfilled in ledgers that were missed is not paid for again by its receiver', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const second = await usePlugin(sandbox.url, { secret: shop.secret })
+    const [kept, taken] = [someTransfer(), someTransfer()]
+    for (const transfer of [kept, taken]) await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare', 2)
+    await payee.disconnect()
+    await second.fulfillCondition(taken.id, taken.fulfillment)
+    await ledgers(sandbox, 5)
+    server.distortions = [keepsLittleHistory(3)]
+    await payee.connect()
+    const [[err] = []] = await until(payee, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [taken.id] })
+    const before = validated(sandbox, shop.address).length
+    await payee.fulfillCondition(taken.id, taken.fulfillment)
+    expect(validated(sandbox, shop.address)).toHaveLength(before)
+    await payee.fulfillCondition(kept.id, kept.fulfillment)
+    expect(storyOf(payee.told, taken.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    expect(storyOf(payee.told, kept.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
   test('that somebody has closed in ledgers that no server tells of is over, and costs one cancel at most', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })
@@ -329,6 +477,83 @@ describe('a server', () => {
     server.distortions = []
     await until(payee, 'connect', 2)
     expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
+  })
+
+  test('whose list of escrows is full of strangers hides nothing of the account’s own', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const [kept, gone] = [someTransfer(), someTransfer()]
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    for (const transfer of [kept, gone]) await payer.sendTransfer(transfer)
+    await payer.disconnect()
+    await payee.fulfillCondition(gone.id, gone.fulfillment)
+    await ledgers(sandbox, 5)
+    const strangers = Array.from({ length: 400 }, (_, number) => ({
+      LedgerEntryType: 'Escrow',
+      Account: genesis.address,
+      index: number.toString(16).toUpperCase().padStart(64, '0'),
+      PreviousTxnID: 'AB'.repeat(32)
+    }))
+    server.distortions = [
+      keepsLittleHistory(3),
+      {
+        request(request) {
+          const { id, command, marker, ledger_index } = request
+          const page = Number(marker ?? 0)
+          if (command !== 'account_objects') return undefined
+          delete request.marker
+          if (page >= 50) return undefined
+          const result = {
+            ledger_index,
+            validated: true,
+            account_objects: strangers,
+            marker: String(page + 1)
+          }
+          return { id, type: 'response', status: 'success', result }
+        }
+      }
+    ]
+    await payer.connect()
+    const [[err] = []] = await until(payer, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [gone.id] })
+  })
+
+  test.each([1, 3])(
+    'whose list of escrows repeats its last %i pages for ever is not asked on',
+    async cycle => {
+      let asked = 0
+      const { server } = await useDistortedLedger(
+        [
+          {
+            request({ id, command, ledger_index }) {
+              if (command !== 'account_objects') return undefined
+              const marker = `page ${asked++ % cycle}`
+              const result = { ledger_index, validated: true, account_objects: [], marker }
+              return { id, type: 'response', status: 'success', result }
+            }
+          }
+        ],
+        { closeIntervalMs: 0 }
+      )
+      const payer = await usePlugin(server.url)
+      await expect.poll(() => asked).toBeGreaterThan(cycle)
+      // An answer comes after all that was asked before it.
+      for (let count = 0; count < 50; count++) await payer.getBalance()
+      expect(asked).toBeLessThan(20)
+    }
+  )
+
+  test('that nests JSON a million levels deep, or sends messages without an end, fills no memory', async () => {
+    const deep = `{"type":"response","id":7,"status":"success","result":${'['.repeat(2e6)}${']'.repeat(2e6)}}`
+    const { server } = await useDistortedLedger()
+    const payer = await usePlugin(server.url)
+    const before = process.memoryUsage.rss()
+    for (let count = 0; count < 5; count++) for (const line of server.lines) line.sendNow(deep)
+    await payer.sendTransfer(someTransfer())
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300e6)
+    for (const line of server.lines) line.sendNow(`"${'x'.repeat(9e6)}"`)
+    await until(payer, 'connect', 2)
+    await payer.sendTransfer(someTransfer())
   })
 
   test('that does not list what is open holds up neither connect() nor payments', async () => {

@@ -44,7 +44,8 @@ export interface Gap {
 interface FollowerEvents {
   connect: []
   disconnect: []
-  error: [error: Error]
+  /** the server is back, but does not accept the account */
+  refused: [error: Error]
   /** a ledger was validated; its transactions are about to be read */
   ledger: [ledger: ClosedLedger]
   /** each once, in ledger order */
@@ -304,7 +305,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
         await this.#connect(reconnectTimeoutMs)
       } catch (err) {
         if (this.#connection || this.#isClosed) return
-        if (!(err instanceof UnreachableError)) this.emit('error', err as Error)
+        if (!(err instanceof UnreachableError)) this.emit('refused', err as Error)
         this.#reconnectLater()
       }
     }, this.#backoffMs)

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { AccountFollower } from './account-follower.ts'
 import {
   check,
@@ -274,7 +274,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
       emit('connect')
     })
     follower.on('disconnect', () => emit('disconnect'))
-    follower.on('error', err => emit('error', err))
+    follower.on('refused', err => emit('error', err))
     follower.on('ledger', () => submitter.onLedger())
     follower.on('gap', gap => {
       submitter.onGap(gap)
@@ -323,36 +323,27 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     })
   }
 
+  /** An incoming transfer, also one that only the next ledger brings: its payer may know of it a moment earlier. */
   async #findIncoming(id: string): Promise<TransferRecord> {
     const { follower, transfers } = this.#connected()
     const isOwn = transfers.outgoing.get(id) !== undefined
     if (!isOwn && !transfers.incoming.get(id)) await this.#orDisconnected(nextLedger(follower))
     const record = transfers.incoming.get(id)
     if (record || !isOwn) return conditional(id, record)
-    throw new NotAcceptedError(
-      `Transfer "${id}" is this account's own: only its receiver can fulfill or reject it`
-    )
+    const who = 'only its receiver can fulfill or reject it'
+    throw new NotAcceptedError(`Transfer "${id}" is this account's own: ${who}`)
   }
 }
 
-/** Waits until the next ledger was read, as long as there is a connection. */
-function nextLedger(follower: AccountFollower): Promise<void> {
+/** Waits until the next ledger was read, if that comes in time. */
+async function nextLedger(follower: AccountFollower): Promise<void> {
   const { index } = follower.validated
-  return new Promise(resolve => {
-    const done = () => {
-      if (follower.isConnected && follower.lastRead.index <= index) return
-      stop()
-    }
-    const stop = () => {
-      clearTimeout(timer)
-      follower.off('read', done)
-      follower.off('disconnect', done)
-      resolve()
-    }
-    const timer = setTimeout(stop, maxLedgerMs)
-    follower.on('read', done)
-    follower.on('disconnect', done)
-  })
+  const signal = AbortSignal.timeout(maxLedgerMs)
+  try {
+    while (follower.lastRead.index <= index) await once(follower, 'read', { signal })
+  } catch {
+    // Ledgers can stand still.
+  }
 }
 
 function conditional(id: string, record: TransferRecord | undefined): TransferRecord {

@@ -171,7 +171,7 @@ export class Submitter {
     } else {
       // Another program of the account was faster.
       this.#nextSequence = undefined
-      this.signAnew(pending)
+      this.#signAnew(pending)
     }
     this.#pump()
   }
@@ -361,16 +361,14 @@ export class Submitter {
     else if (pending.failedAttempts >= maxFailedAttempts && !isFulfillment(request))
       this.#reject(pending, 'tefMAX_LEDGER', 'It was in no ledger up to its LastLedgerSequence')
     else if (this.#isBusyForLong(pending)) this.#rejectBusy(pending)
-    else this.signAnew(pending)
+    else this.#signAnew(pending)
   }
 
-  /** Signs a transaction anew whose attempt had no effect. */
-  signAnew(pending: PendingTransaction): void {
+  #signAnew(pending: PendingTransaction): void {
     delete pending.attempt
     if (pending.isAbandoned)
       this.#reject(pending, 'notSent', 'The plugin was disconnected meanwhile', 'DISCONNECTED')
     else this.#waiting.unshift(pending)
-    this.#pump()
   }
 
   #reject({ request, reject }: PendingTransaction, result: string, message: string, code?: ErrorCode): void {

@@ -5,16 +5,16 @@ import {
   check,
   DuplicateIdError,
   failureOf,
+  type LedgerPluginError,
   UnreachableError
 } from './errors.ts'
 import { copyOf, type Json } from './json.ts'
 import type { Settings } from './options.ts'
 import type { EscrowEntry } from './server-connection.ts'
-import type { PendingTransaction, Submitter } from './submitter.ts'
+import type { Submitter } from './submitter.ts'
 import {
   conditionOf,
   type Escrow,
-  fromXrplFulfillment,
   memoTypes,
   parseBytes32,
   toClassicAddress,
@@ -35,7 +35,7 @@ import {
   type ValidatedTransaction
 } from './validated-transaction.ts'
 
-// Before a cancel that failed is repeated, or the list of open escrows that could not be read whole.
+// Before a cancel that failed is repeated, or the search for escrows whose history the server lacks.
 const ledgersBeforeCancel = 16
 const ledgersBeforeResync = 256
 
@@ -51,18 +51,20 @@ export interface TransferRecord {
   escrow?: Escrow
   /** ledger time from which on it can only be canceled */
   cancelAfter: number
+  nextCancelIn?: number
   /** base64url */
   fulfillment?: string
   /** the outcome of sending it, and of fulfilling it */
   sent?: Promise<void>
   fulfilling?: Promise<void>
-  nextCancelIn?: number
   /** whether its receiver has sent a rejection */
   isRejected?: boolean
-  /** why its outcome is unknown, and the time of a ledger in which its escrow was gone */
+  /** why its outcome is unknown */
   problem?: UnreachableError
-  goneAt?: number
 }
+
+/** What has to be known of the transaction that made a transfer. */
+type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
 
 /** The transfers of one direction: all that are under way, and the last of those that are finished. */
 class TransferLog {
@@ -111,8 +113,8 @@ class TransferLog {
 }
 
 /**
- * The account's transfers, from the moment they are sent or seen on the ledger until they are finished. A transfer on
- * the ledger is its escrow, by the index of its ledger entry: its id is chosen by its sender, and others may repeat it.
+ * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
+ * ledger is its escrow, by the index of its entry: its id is chosen by its sender, and others may repeat it.
  */
 export class Transfers {
   readonly #follower: AccountFollower
@@ -121,12 +123,10 @@ export class Transfers {
   readonly #emit: Emit
   readonly outgoing: TransferLog
   readonly incoming: TransferLog
-
-  // Why the open escrows have to be compared with the ledger's, from a ledger on; undefined: they need not.
+  // Why the open escrows have to be compared with the ledger's, and from which ledger on.
   #resyncFor: Gap | 'start' | undefined = 'start'
   #resyncFrom = 0
-  // The escrows that were closed since the resync under way began.
-  #closedMeanwhile: Set<string> | undefined
+  #isResyncing = false
 
   constructor(follower: AccountFollower, submitter: Submitter, settings: Settings, emit: Emit) {
     this.#follower = follower
@@ -152,10 +152,10 @@ export class Transfers {
     if (known) return known.sent ?? Promise.resolve()
     const cancelAfter = expiresAt === undefined ? Number.POSITIVE_INFINITY : toRippleTime(expiresAt)
     const { closeTime } = this.#follower.validated
+    const now = new Date(toUnixMs(closeTime)).toISOString()
     check(
       cancelAfter > closeTime,
-      `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is ` +
-        `"${new Date(toUnixMs(closeTime)).toISOString()}"`
+      `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
     )
     const record: TransferRecord = {
       transfer: { ...copyOf(transfer), from: prefix + wallet.address, ledger: prefix, ilp },
@@ -192,13 +192,14 @@ export class Transfers {
     const { address } = this.#settings.wallet
     let found: TransferRecord | undefined
     for await (const { account, hash, effect } of this.#follower.history()) {
-      if (effect?.kind === 'transfer' && (effect.transfer.id === id || ownId(hash) === id)) {
-        if (found && (account !== address || found.transfer.from.endsWith(address))) continue
-        found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
-      } else if (effect?.kind === 'finish' && effect.index === found?.escrow?.index) {
-        found.state = 'fulfilled'
-        if (effect.fulfillment) found.fulfillment = effect.fulfillment
-      } else if (effect?.kind === 'cancel' && effect.index === found?.escrow?.index) found.state = 'canceled'
+      if (effect?.kind === 'transfer') {
+        const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
+        if (isNext && (effect.transfer.id === id || ownId(hash) === id))
+          found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
+      } else if (found && effect?.kind !== 'message' && effect?.index === found.escrow?.index) {
+        found.state = effect?.kind === 'cancel' ? 'canceled' : 'fulfilled'
+        if (effect?.kind === 'finish' && effect.fulfillment) found.fulfillment = effect.fulfillment
+      }
     }
     return found
   }
@@ -215,10 +216,10 @@ export class Transfers {
 
   /** Everything up to a ledger was read: what had expired by then is over, or is canceled. */
   onRead({ index, closeTime }: ClosedLedger): void {
-    for (const record of this.outgoing.open())
-      if (record.cancelAfter < closeTime && (record.nextCancelIn ?? 0) <= index) this.#cancel(record, index)
-    for (const record of this.incoming.open())
-      if (record.cancelAfter < closeTime) this.#expire(this.incoming, record)
+    const isExpired = ({ cancelAfter }: TransferRecord) => cancelAfter < closeTime
+    for (const record of this.outgoing.open().filter(isExpired))
+      if ((record.nextCancelIn ?? 0) <= index) this.#cancel(record, index)
+    for (const record of this.incoming.open().filter(isExpired)) this.#expire(this.incoming, record)
   }
 
   /** Transactions before the next ones cannot be read. */
@@ -232,30 +233,29 @@ export class Transfers {
   }
 
   /**
-   * After a start, a gap or a reset: takes from the ledger what is still open. What is gone without anyone knowing how
-   * it ended is over, with its outcome unknown.
+   * After a start, a gap or a reset: takes from the ledger what is still open. The outcome of what is not is unknown.
    *
    * @param ledger - one up to which everything was read
    */
   async resync(ledger: ClosedLedger): Promise<void> {
     const reason = this.#resyncFor
-    if (!reason || this.#closedMeanwhile || ledger.index < this.#resyncFrom) return
-    this.#closedMeanwhile = new Set()
+    if (!reason || this.#isResyncing || ledger.index < this.#resyncFrom) return
+    this.#isResyncing = true
     try {
       const isWanted = (index: string) => this.incoming.inEscrow(index) !== undefined
-      const entries = await this.#follower.ask(server => server.openEscrows(ledger.index, isWanted))
+      const open = await this.#follower.ask(server => server.openEscrows(ledger.index, isWanted))
       if (this.#resyncFor !== reason) return
       this.#resyncFor = undefined
-      if (reason !== 'start') this.#settleGap(reason, ledger, entries)
-      const own = [...entries.values()].filter(({ index, isOwn }) => isOwn && !this.outgoing.inEscrow(index))
+      if (reason !== 'start') this.#settleGap(reason, ledger, open)
+      const own = [...open.values()].filter(({ index, isOwn }) => isOwn && !this.outgoing.inEscrow(index))
       if (await this.#adopt(own)) return
       this.#resyncFor ??= 'start'
       this.#resyncFrom = ledger.index + ledgersBeforeResync
     } catch {
-      // Without a connection or without that ledger: the next one is as good.
+      // Without a connection or without that ledger: the next one is another chance.
       this.#resyncFor ??= 'start'
     } finally {
-      this.#closedMeanwhile = undefined
+      this.#isResyncing = false
     }
   }
 
@@ -269,56 +269,47 @@ export class Transfers {
     try {
       await this.#submitter.submit({ tx, what, transferId: transfer.id, notAfter: cancelAfter })
     } catch (err) {
-      const { engineResult } = failureOf(err) ?? {}
-      const mayBeRepeated =
-        ['notSent', 'expired'].includes(engineResult ?? '') ||
-        (err as UnreachableError).code === 'NETWORK_BUSY'
-      if (record.state === 'sending' && mayBeRepeated) this.outgoing.forget(record)
-      else if (record.state === 'sending' && engineResult) this.outgoing.finish(record, 'failed')
+      const { engineResult = '' } = failureOf(err) ?? {}
+      const isBusy = (err as LedgerPluginError).code === 'NETWORK_BUSY'
+      if (record.state === 'sending') {
+        if (isBusy || ['notSent', 'expired'].includes(engineResult)) this.outgoing.forget(record)
+        else this.outgoing.finish(record, 'failed')
+      }
       throw err
     }
   }
 
   async #fulfill(record: TransferRecord, fulfillment: Buffer): Promise<void> {
-    const { transfer, cancelAfter } = record
+    const { transfer, cancelAfter, problem } = record
     const escrow = record.escrow as Escrow
-    const isUncertain = record.state === 'unknown' || typeof this.#resyncFor === 'object'
-    if (isUncertain && !(await this.#follower.ask(server => server.hasEntry(escrow.index)))) {
-      this.#onGone(record, fulfillment)
-      return
-    }
-    if (cancelAfter <= this.#follower.validated.closeTime) throw rolledBack(record)
-    if (record.state === 'unknown') {
-      record.state = 'prepared'
-      this.incoming.add(record)
-    }
+    const isExpired = () => cancelAfter <= this.#follower.validated.closeTime
+    const isUncertain = problem !== undefined || typeof this.#resyncFor === 'object'
+    const isGone = isUncertain && !(await this.#follower.ask(server => server.hasEntry(escrow.index)))
+    if (isGone && (isExpired() || problem?.code === 'LEDGER_RESET'))
+      throw problem ?? new UnreachableError(`The outcome of transfer "${transfer.id}" is unknown`)
+    if (isExpired()) throw rolledBack(record)
+    if (problem) this.#reopen(record)
+    // Before it expires, only its fulfillment closes an escrow.
+    if (isGone) return this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     try {
       const what = `The fulfillment of transfer "${transfer.id}"`
-      const tx = toEscrowFinish(escrow, fulfillment)
-      await this.#submitter.submit({ tx, what, transferId: transfer.id, notAfter: cancelAfter })
+      await this.#submitter.submit({ tx: toEscrowFinish(escrow, fulfillment), what, notAfter: cancelAfter })
     } catch (err) {
-      const { engineResult, fee = 0n } = failureOf(err) ?? {}
+      const { engineResult = '', fee = 0n } = failureOf(err) ?? {}
       if (fee > 0n) this.#emit('fulfill_failed', transfer, String(fee))
       // Someone else may have fulfilled it, or it may have expired meanwhile.
       if (record.fulfillment) return
-      const isExpired = cancelAfter < this.#follower.validated.closeTime || engineResult === 'expired'
-      if (isRolledBack(record) || isExpired) throw rolledBack(record, err)
+      const isTooLate = engineResult === 'expired' || (engineResult !== 'notSent' && isExpired())
+      if (isRolledBack(record) || (engineResult && isTooLate)) throw rolledBack(record, err)
       if (engineResult !== 'tecNO_TARGET') throw err
-      // Before it expires, only its fulfillment closes an escrow.
       this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     }
   }
 
-  /** Somebody wants to fulfill a transfer whose escrow was closed unseen: was it by this fulfillment? */
-  #onGone(record: TransferRecord, fulfillment: Buffer): void {
-    const { transfer, escrow, cancelAfter, problem, goneAt = this.#follower.validated.closeTime } = record
-    const gap = typeof this.#resyncFor === 'object' ? this.#resyncFor : undefined
-    const code = problem?.code ?? gap?.code ?? 'HISTORY_GAP'
-    if (code === 'LEDGER_RESET' || goneAt > cancelAfter)
-      throw problem ?? new UnreachableError(`The outcome of transfer "${transfer.id}" is unknown`, { code })
+  #reopen(record: TransferRecord): void {
     record.state = 'prepared'
+    delete record.problem
     this.incoming.add(record)
-    this.#onFinish((escrow as Escrow).index, fulfillment.toString('base64url'))
   }
 
   #onTransfer(transaction: ValidatedTransaction, effect: TransferEffect): void {
@@ -332,7 +323,7 @@ export class Transfers {
   }
 
   /** The transfer that is being sent, if this is it. */
-  #sentRecord(transaction: ValidatedTransaction, effect: TransferEffect): TransferRecord | undefined {
+  #sentRecord(transaction: Creation, effect: TransferEffect): TransferRecord | undefined {
     const record = this.outgoing.get(effect.transfer.id)
     if (record?.fingerprint !== effect.fingerprint || record.hash || record.state === 'failed')
       return undefined
@@ -348,11 +339,8 @@ export class Transfers {
   }
 
   /** Adds a transfer that is on the ledger and not known. */
-  #add(
-    log: TransferLog,
-    transaction: Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer'>,
-    { transfer, fingerprint, escrow, cancelAfter }: TransferEffect
-  ): TransferRecord | undefined {
+  #add(log: TransferLog, transaction: Creation, effect: TransferEffect): TransferRecord | undefined {
+    const { transfer, fingerprint, escrow, cancelAfter } = effect
     const { hash, ledgerIndex } = transaction
     const own = ownId(hash)
     if (escrow && log.inEscrow(escrow.index)) return undefined
@@ -380,7 +368,9 @@ export class Transfers {
 
   /** @param transaction - undefined if it was not seen */
   #onFinish(index: string, fulfillment: string | undefined, transaction?: ValidatedTransaction): void {
-    for (const [log, record] of this.#closed(index)) {
+    for (const log of this.#logs) {
+      const record = log.inEscrow(index)
+      if (!record) continue
       const preimage = parseBytes32(fulfillment)
       if (!preimage || conditionOf(preimage) !== record.transfer.executionCondition) {
         const which = `a fulfillment of transfer "${record.transfer.id}" that does not match its condition`
@@ -396,19 +386,12 @@ export class Transfers {
   }
 
   #onCancel(index: string, transaction: ValidatedTransaction): void {
-    for (const [log, record] of this.#closed(index)) {
+    for (const log of this.#logs) {
+      const record = log.inEscrow(index)
+      if (!record) continue
       if (log === this.outgoing) this.#addFee(record, transaction)
       this.#expire(log, record)
     }
-  }
-
-  /** The transfers, at most one of each direction, in an escrow that is closed. */
-  #closed(index: string): [TransferLog, TransferRecord][] {
-    this.#closedMeanwhile?.add(index)
-    return this.#logs.flatMap(log => {
-      const record = log.inEscrow(index)
-      return record ? [[log, record] as [TransferLog, TransferRecord]] : []
-    })
   }
 
   #expire(log: TransferLog, record: TransferRecord): void {
@@ -429,16 +412,16 @@ export class Transfers {
 
   /** Cancels an expired transfer: the money comes back with the event that follows. */
   async #cancel(record: TransferRecord, ledgerIndex: number): Promise<void> {
-    const { transfer, escrow } = record
+    const escrow = record.escrow as Escrow
     record.nextCancelIn = Number.POSITIVE_INFINITY
     try {
-      const what = `The cancellation of transfer "${transfer.id}"`
-      await this.#submitter.submit({ tx: toEscrowCancel(escrow as Escrow), what, transferId: transfer.id })
+      const what = `The cancellation of transfer "${record.transfer.id}"`
+      await this.#submitter.submit({ tx: toEscrowCancel(escrow), what })
     } catch (err) {
-      const isGone = failureOf(err)?.engineResult === 'tecNO_TARGET'
-      if (isGone && this.outgoing.inEscrow((escrow as Escrow).index) === record)
-        this.#lose([record], 'HISTORY_GAP', `The server "${this.#settings.serverName}" lacks ledgers`)
       record.nextCancelIn = ledgerIndex + ledgersBeforeCancel
+      const isGone = failureOf(err)?.engineResult === 'tecNO_TARGET'
+      if (isGone && this.outgoing.inEscrow(escrow.index) === record)
+        this.#lose([record], 'HISTORY_GAP', `The server "${this.#settings.serverName}" lacks ledgers`)
     }
   }
 
@@ -469,64 +452,34 @@ export class Transfers {
    * @param open - the escrows that were open as of the ledger
    */
   #settleGap(gap: Gap, ledger: ClosedLedger, open: Map<string, EscrowEntry>): void {
-    const rejected: PendingTransaction[] = []
+    const unknown = this.#submitter.takeUnknown()
     const lost: TransferRecord[] = []
-    for (const pending of this.#submitter.takeUnknown()) {
-      if (this.#settleUnknown(pending, gap, ledger, open)) continue
-      rejected.push(pending)
-      const record = this.outgoing.get(pending.request.transferId ?? '')
-      if (record?.state === 'sending') lost.push(record)
+    for (const { request, attempt, resolve } of unknown) {
+      const record = this.outgoing.get(request.transferId ?? '')
+      if (record?.state !== 'sending') continue
+      const escrow = attempt && toEscrow(this.#settings.wallet.address, attempt.sequence)
+      const { previousTxnId, effect } = open.get(escrow?.index ?? '') ?? {}
+      const isSame = effect?.transfer.executionCondition === record.transfer.executionCondition
+      if (escrow && previousTxnId && (previousTxnId === attempt.hash || isSame)) {
+        Object.assign(record, { hash: attempt.hash, ledgerIndex: ledger.index, escrow, state: 'prepared' })
+        this.outgoing.add(record)
+        this.#onMade(this.outgoing, record)
+        resolve()
+      } else lost.push(record)
     }
-    for (const log of this.#logs) {
+    for (const log of this.#logs)
       for (const record of log.open()) {
         const { escrow, ledgerIndex = Number.POSITIVE_INFINITY } = record
-        if (ledgerIndex > ledger.index || open.has((escrow as Escrow).index)) continue
-        record.goneAt = ledger.closeTime
-        lost.push(record)
+        if (ledgerIndex <= ledger.index && !open.has((escrow as Escrow).index)) lost.push(record)
       }
-    }
     const error = this.#lose(lost, gap.code, gap.message)
-    for (const { reject } of rejected) reject(error)
-  }
-
-  /** Settles a transaction that may have been validated unseen. Returns false if nobody can know that. */
-  #settleUnknown(
-    pending: PendingTransaction,
-    { code }: Gap,
-    { index: ledgerIndex, closeTime }: ClosedLedger,
-    open: Map<string, EscrowEntry>
-  ): boolean {
-    const { request, attempt } = pending
-    const { tx, transferId = '' } = request
-    const isFinish = tx.TransactionType === 'EscrowFinish'
-    const record = (isFinish ? this.incoming : this.outgoing).get(transferId)
-    if (!record || !attempt) return false
-    if (tx.TransactionType === 'EscrowCreate') {
-      const escrow = toEscrow(this.#settings.wallet.address, attempt.sequence)
-      const { previousTxnId, effect } = open.get(escrow.index) ?? {}
-      const isSame = effect?.transfer.executionCondition === record.transfer.executionCondition
-      if (previousTxnId !== attempt.hash && !isSame) return false
-      Object.assign(record, { hash: attempt.hash, ledgerIndex, escrow, state: 'prepared' })
-      this.outgoing.add(record)
-      this.#onMade(this.outgoing, record)
-      pending.resolve()
-      return true
-    }
-    if (!record.escrow) return false
-    const { index } = record.escrow
-    // Before it expires, only its fulfillment closes an escrow.
-    if (open.has(index)) this.#submitter.signAnew(pending)
-    else if (isFinish && code === 'HISTORY_GAP' && closeTime <= record.cancelAfter) {
-      this.#onFinish(index, fromXrplFulfillment(tx.Fulfillment))
-      pending.resolve()
-    } else return false
-    return true
+    // Whoever fulfills once more asks for the escrow first.
+    for (const { reject } of unknown) reject(error)
   }
 
   /** The outcome of some transfers is unknown. Their ids stay taken, so that nothing is paid twice. */
   #lose(records: TransferRecord[], code: Gap['code'], message: string): UnreachableError {
-    const kept = records.filter(({ state }) => state !== 'rejected')
-    const transferIds = [...new Set(kept.map(({ transfer }) => transfer.id))]
+    const transferIds = records.filter(({ state }) => state !== 'rejected').map(({ transfer }) => transfer.id)
     const which =
       transferIds.length === 1 ? `transfer "${transferIds[0]}"` : `${transferIds.length} transfers`
     const error = new UnreachableError(`${message}. The outcome of ${which} is unknown`, {
@@ -551,35 +504,35 @@ export class Transfers {
     const missing = new Map<string, EscrowEntry>()
     for (const entry of entries) {
       const found = await this.#follower.ask(server => server.transaction(entry.previousTxnId))
-      if (found?.type === 'EscrowCreate') this.#adoptOne(entry.index, found)
+      if (found?.type === 'EscrowCreate') await this.#adoptOne(entry.index, found)
       else missing.set(entry.index, entry)
     }
     // Since it was made, an escrow may have been changed by another transaction (XLS-68).
     if (missing.size > 0) {
       for await (const transaction of this.#follower.history()) {
-        const index = transaction.effect?.kind === 'transfer' && transaction.effect.escrow?.index
-        if (index && missing.delete(index)) this.#adoptOne(index, transaction)
+        const { effect } = transaction
+        const index = effect?.kind === 'transfer' && effect.escrow?.index
+        if (index && missing.delete(index)) await this.#adoptOne(index, transaction)
         if (missing.size === 0) break
       }
     }
-    // The server lacks their history. Even so their money can come back, if the entry says its sequence.
-    for (const { index, effect } of missing.values()) {
-      if (!effect || effect.cancelAfter >= this.#follower.validated.closeTime) continue
-      const transaction = { hash: index, ledgerIndex: 0, fee: 0n, feePayer: '' }
-      if (missing.delete(index) && !this.#closedMeanwhile?.has(index))
-        this.#add(this.outgoing, transaction, effect)
-    }
+    // Even without its history the money can come back, if the entry says the sequence.
+    for (const { index, effect } of missing.values())
+      if (effect && effect.cancelAfter < this.#follower.validated.closeTime && missing.delete(index))
+        await this.#adoptOne(index, { hash: index, ledgerIndex: 0, fee: 0n, feePayer: '', effect })
     return missing.size === 0
   }
 
-  #adoptOne(index: string, transaction: ValidatedTransaction): void {
+  async #adoptOne(index: string, transaction: Creation): Promise<void> {
     const { effect } = transaction
     if (effect?.kind !== 'transfer' || effect.escrow?.index !== index) return
-    if (!this.#closedMeanwhile?.has(index)) this.#add(this.outgoing, transaction, effect)
+    // It may have been closed since it was listed.
+    if (await this.#follower.ask(server => server.hasEntry(index)))
+      this.#add(this.outgoing, transaction, effect)
   }
 
   /** Adds what a transaction has cost this account. */
-  #addFee({ transfer }: TransferRecord, transaction?: Pick<ValidatedTransaction, 'fee' | 'feePayer'>): void {
+  #addFee({ transfer }: TransferRecord, transaction: Creation | undefined): void {
     if (transaction?.feePayer !== this.#settings.wallet.address) return
     transfer.feeDrops = String(BigInt(transfer.feeDrops ?? 0) + transaction.fee)
   }

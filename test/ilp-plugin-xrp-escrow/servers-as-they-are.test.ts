@@ -480,7 +480,7 @@ describe('a server', () => {
   })
 
   test('whose list of escrows is full of strangers hides nothing of the account’s own', async () => {
-    const { sandbox, server } = await useDistortedLedger()
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 500 })
     const [kept, gone] = [someTransfer(), someTransfer()]
     const payer = await usePlugin(server.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })

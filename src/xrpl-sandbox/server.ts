@@ -61,6 +61,8 @@ export interface SandboxLedger {
   ledger: Ledger
   /** `clients` comes with how many are connected when that changes, `stop` when one of them has ended it all. */
   events: EventEmitter<SandboxEvents>
+  /** Sets what the open ledger asks of a reference transaction from now on, in drops: 10 at rest. */
+  setOpenLedgerFee(drops: number): void
   /** Closes all connections and frees the port. */
   close(): Promise<void>
 }
@@ -224,5 +226,12 @@ export async function startSandboxLedger(options: SandboxOptions = {}): Promise<
     setTimeout(() => close().then(() => events.emit('stop')), delayMs) // the answer goes first
   }
 
-  return { url: `ws://${host === '::1' ? '[::1]' : host}:${port}`, port, ledger, events, close }
+  return {
+    url: `ws://${host === '::1' ? '[::1]' : host}:${port}`,
+    port,
+    ledger,
+    events,
+    setOpenLedgerFee: drops => ledger.setOpenLedgerFee(drops),
+    close
+  }
 }

@@ -122,6 +122,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   #localBytes = 0
   /** Those of them that wait for something since the last close, by account. */
   readonly #held = new Map<string, Transaction[]>()
+  #openLedgerFeeLevel = REFERENCE_LEVEL
   /** Those of them that wait for a lower price. */
   readonly queue: PriceQueue
 
@@ -279,7 +280,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   /** What the open ledger costs at this moment, in units of a 256th of what a transaction costs at least. */
   get openLedgerLevel(): number {
     const load = this.#openTransactions.size / this.openLedgerLimit
-    return load > 1 ? Math.floor(REFERENCE_LEVEL * ESCALATION * load ** 2) : REFERENCE_LEVEL
+    const byLoad = load > 1 ? Math.floor(REFERENCE_LEVEL * ESCALATION * load ** 2) : REFERENCE_LEVEL
+    return Math.max(byLoad, this.#openLedgerFeeLevel)
+  }
+
+  /** Sets what the open ledger asks of a reference transaction from now on, in drops. */
+  setOpenLedgerFee(drops: number) {
+    this.#openLedgerFeeLevel = Math.ceil((drops * REFERENCE_LEVEL) / this.fees.base)
   }
 
   /** What a transaction has to pay at this moment to get into the open ledger, in 256ths of drops. */

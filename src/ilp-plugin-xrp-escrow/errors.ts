@@ -4,6 +4,9 @@
  * @see Interledger RFC 0004 (Ledger Plugin Interface), draft 8
  */
 export class LedgerPluginError extends Error {
+  /** what a host tells kinds of one name apart by */
+  code?: string
+  transferIds?: string[]
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = new.target.name

@@ -61,6 +61,8 @@ export class LedgerConnection {
     this.#reader = new AccountReader(address, prefix, this.#ledgers, follower)
   }
 
+  #validatedAt = 0
+
   get isUp(): boolean {
     return this.#isUp
   }
@@ -68,6 +70,11 @@ export class LedgerConnection {
   /** the newest validated ledger */
   get validated(): ClosedLedger {
     return this.#ledgers.newest
+  }
+
+  /** the ledger's time now */
+  now(): Date {
+    return new Date((this.validated.closeTime + 946_684_800) * 1000 + Date.now() - this.#validatedAt)
   }
 
   /** the newest ledger up to and including which everything was told */
@@ -275,6 +282,7 @@ export class LedgerConnection {
 
   #setValidated(message: Json, ledger: ClosedLedger): void {
     this.#ledgers.add(ledger, String(message.ledger_hash))
+    this.#validatedAt = Date.now()
     if (isUInt32(message.fee_base)) this.baseFee = message.fee_base
   }
 

@@ -59,7 +59,7 @@ export class NetworkFees {
     }
     const drops = await this.#finishing.drops
     const problem = this.tooDear('A fulfillment costs', drops)
-    if (problem) throw new NotAcceptedError(problem)
+    if (problem) throw Object.assign(new NotAcceptedError(problem), { code: 'NETWORK_BUSY' })
     return drops
   }
 

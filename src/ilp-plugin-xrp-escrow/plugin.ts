@@ -78,7 +78,8 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     this.#connecting = undefined
     if (!this.#session) return
     const reason = 'The plugin was disconnected before the ledger had decided'
-    for (const reject of this.#waiting) reject(new UnreachableError(reason))
+    for (const reject of this.#waiting)
+      reject(Object.assign(new UnreachableError(reason), { code: 'DISCONNECTED' }))
     await this.#session.close(reason)
   }
 
@@ -99,6 +100,15 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   getAccount(): string {
     const { settings, address } = this.#connected()
     return settings.prefix + address
+  }
+
+  /**
+   * The ledger's time now: when the last validated ledger closed, and the time since it arrived.
+   *
+   * @throws UnreachableError while disconnected
+   */
+  getLedgerTime(): Date {
+    return this.#connected().connection.now()
   }
 
   /** @returns the account's validated balance in drops, reserves included */

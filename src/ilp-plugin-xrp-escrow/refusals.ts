@@ -29,7 +29,8 @@ export function transactionFailed(what: string, engineResult: string, message: s
     return new InsufficientBalanceError(`${what} is more than the account can spend (${reason})`, cause)
   if (accountNotFound.has(engineResult))
     return new AccountNotFoundError(`${what} needs an account that is not on the ledger (${reason})`, cause)
-  return new NotAcceptedError(`${what} was not accepted (${reason})`, cause)
+  const err = new NotAcceptedError(`${what} was not accepted (${reason})`, cause)
+  return engineResult === 'telINSUF_FEE_P' ? Object.assign(err, { code: 'NETWORK_BUSY' }) : err
 }
 
 /** The error of the Ledger Plugin Interface for a request that a server refused. */

@@ -56,7 +56,7 @@ export class Session implements Follower {
       noteToSelf: id => this.outbox.noteToSelf(id)
     })
     this.#stock = new Stock(connection, address, transfers, {
-      onProgress: progress => tell('reading', progress),
+      onProgress: () => {},
       expect: transactions => this.expect(transactions),
       takeUp(transaction) {
         transfers.takeUp(transaction)
@@ -197,10 +197,9 @@ export class Session implements Follower {
     const what = 'it was restarted empty, and what was on its way is gone'
     const name = this.settings.serverName
     const err = new UnreachableError(`The ledger at "${name}" is not the one it was: ${what}`)
-    this.submitter.giveUp(err)
+    this.submitter.giveUp(Object.assign(err, { code: 'LEDGER_RESET' }))
     this.#stock.invalidate()
-    this.#tell('error', err)
-    this.transfers.onReset(err.message)
+    this.#tell('error', Object.assign(err, { transferIds: this.transfers.onReset() }))
   }
 
   async #takeStock(ledger: ClosedLedger): Promise<void> {

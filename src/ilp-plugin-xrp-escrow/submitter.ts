@@ -122,8 +122,10 @@ export class Submitter {
     try {
       for await (const [job, fate] of this.#live.fates(index)) {
         if (fate === 'dead') this.#tryAnew(job)
-        else if (fate === 'unknown') this.#end(job, new UnreachableError(`${job.order.what}: ${nobodyTells}`))
-        else this.#settle(job, fate)
+        else if (fate === 'unknown') {
+          const err = new UnreachableError(`${job.order.what}: ${nobodyTells}`)
+          this.#end(job, Object.assign(err, { code: 'HISTORY_GAP' }))
+        } else this.#settle(job, fate)
       }
     } catch {
       // The next ledger is as good.

@@ -75,13 +75,12 @@ export class Transfers {
   }
 
   /** The ledger is gone, and with it all that it held. */
-  onReset(message: string): void {
-    for (const log of this.#logs) {
+  onReset(): string[] {
+    return this.#logs.flatMap(log => {
       const open = log.open()
       log.clear()
-      for (const { transfer } of open)
-        this.#host.tell(`${log.direction}_cancel`, transfer, this.#reason(message))
-    }
+      return open.map(({ transfer }) => transfer.id)
+    })
   }
 
   /** From now on it matters what is closed: older escrows are about to be taken up. */
@@ -98,6 +97,8 @@ export class Transfers {
     const { account, content } = transaction
     if (content?.kind !== 'transfer' || !content.escrow) return
     if (this.#closedMeanwhile?.has(nameOf(content.escrow))) return
+    // The escrows that an earlier run was to fulfill are not announced.
+    if (account !== this.#host.address) return
     const known = account === this.#host.address ? this.outgoing.get(content.transfer.id) : undefined
     if (known?.state === 'sending') known.hasDouble = known.terms !== content.terms
     this.#onTransfer(transaction, content, false)
@@ -138,7 +139,7 @@ export class Transfers {
       await this.#host.submit({ tx, what, feeUnits: finishFeeUnits, pointlessAfter: cancelAfter })
     } catch (err) {
       const fee = feeOf(err)
-      if (fee > 0n) this.#host.tell('wasted_fee', transfer, String(fee))
+      if (fee > 0n) this.#host.tell('fulfill_failed', transfer, String(fee))
       // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
       if (record.fulfillment) return
       const isOver = cancelAfter < this.#host.closeTime() || hasResult(err, 'expired')
@@ -282,7 +283,8 @@ export class Transfers {
     log.close(record, record.state === 'rejected' ? record.state : 'lost')
     const { id } = record.transfer
     const why = `Transfer "${id}" is over, but the server does not have the ledger that tells how it ended`
-    this.#host.tell('error', new UnreachableError(why))
+    const err = new UnreachableError(why)
+    this.#host.tell('error', Object.assign(err, { code: 'HISTORY_GAP', transferIds: [id] }))
   }
 
   #expire(log: TransferLog, record: TransferRecord): void {

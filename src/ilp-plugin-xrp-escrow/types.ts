@@ -79,10 +79,8 @@ export interface PluginEvents {
   disconnect: []
   error: [error: Error]
   info_change: [info: LedgerInfo]
-  /** beyond the interface: how many open escrows of earlier there are, and how many of them have been read by now */
-  reading: [progress: { escrows: number; read: number }]
   /** beyond the interface: what a fulfillment has cost that the ledger has as a failure, drops */
-  wasted_fee: [transfer: LedgerTransfer, feeDrops: string]
+  fulfill_failed: [transfer: LedgerTransfer, feeDrops: string]
   incoming_transfer: [transfer: LedgerTransfer]
   incoming_prepare: [transfer: LedgerTransfer]
   /** the fulfillment is base64url */

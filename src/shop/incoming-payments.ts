@@ -1,0 +1,158 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import { notice } from '../terminal/progress.ts'
+import { isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
+import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
+import { Liquidity } from './liquidity.ts'
+import { RejectionLog } from './rejection-log.ts'
+import { Revenue } from './revenue.ts'
+import { trim } from './trim.ts'
+
+const maxWaiting = 10_000
+const maxGivenUp = 10_000
+// When to try again what could not be done.
+const retryMs = 1_000
+// How long after its expiry a payment that nobody has heard of counts as rolled back.
+const expiryGraceMs = 60_000
+// How long the end of the shop waits for the ledger.
+const maxSettleMs = 30_000
+
+/**
+ * Decides whether and when a shop accepts a payment, and follows it until it is final. An accepted payment is worth
+ * its letter at once, so `maxUnpaid` limits what is accepted and not final; further payments wait in their order.
+ */
+export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
+  readonly liquidity: Liquidity
+  readonly revenue: Revenue
+  readonly #plugin: PluginXrpEscrow
+  readonly #terms: ShopTerms<Client>
+  readonly #maxUnpaid: bigint
+  readonly #rejections: RejectionLog
+  readonly #waiting: { transfer: LedgerTransfer; decide(payment?: Payment<Client>): void }[] = []
+  // Drops of the payments that are accepted and not final, by transfer id.
+  readonly #unpaid = new Map<string, bigint>()
+  // Those that were given up, though they may still turn out to be paid.
+  readonly #givenUp = new Set<string>()
+  #unpaidDrops = 0n
+  #isAdmitting = false
+
+  /**
+   * @param plugin - connected
+   * @param maxUnpaid - drops
+   */
+  constructor(plugin: PluginXrpEscrow, terms: ShopTerms<Client>, maxUnpaid: number) {
+    this.#plugin = plugin
+    this.#terms = terms
+    this.#maxUnpaid = BigInt(maxUnpaid)
+    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
+    this.revenue = new Revenue(plugin)
+    this.#rejections = new RejectionLog(plugin)
+    plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
+    plugin.on('fulfill_failed', (_transfer, feeDrops) => this.revenue.addFee(feeDrops))
+    plugin.on('error', err => {
+      for (const id of (err as { transferIds?: string[] }).transferIds ?? []) this.#giveUp(id)
+    })
+    setInterval(() => this.#admit(), retryMs)
+  }
+
+  /**
+   * Accepts a payment, or rejects it. One that cannot be accepted just now waits, at most until its time runs short.
+   *
+   * @returns undefined if it is not accepted
+   */
+  async accept(transfer: LedgerTransfer): Promise<Payment<Client> | undefined> {
+    const isTooMuch = isShuttingDown() || this.#waiting.length >= maxWaiting
+    if (isTooMuch || !this.#check(transfer)) return undefined
+    return new Promise(decide => {
+      this.#waiting.push({ transfer, decide })
+      this.#admit()
+    })
+  }
+
+  /**
+   * Fulfills a payment that was accepted, and tries again while its outcome is unknown.
+   *
+   * @returns when it is paid
+   * @throws the ledger plugin's error when the money cannot come any more, or with an error that `isOutcomeLost`, when
+   *   nobody can know any more whether it has come
+   */
+  async collect({ transfer, fulfillment }: Payment<Client>): Promise<void> {
+    const { id, expiresAt = '' } = transfer
+    for (;;) {
+      try {
+        return await this.#plugin.fulfillCondition(id, fulfillment)
+      } catch (err) {
+        const isOverdue = Date.parse(expiresAt) + expiryGraceMs < this.#ledgerTime().getTime()
+        const isRolledBack = (err as Error).name === 'AlreadyRolledBackError'
+        if (isRolledBack || isOutcomeLost(err) || (isOverdue && this.#plugin.isConnected())) this.#giveUp(id)
+        if (this.#givenUp.has(id)) throw err
+        if (!this.#unpaid.has(id)) return
+        await delay(retryMs)
+      }
+    }
+  }
+
+  /** Waits at the end of the shop for the ledger to decide about what is accepted, and prints a summary. */
+  async close(): Promise<void> {
+    await waitForPayments(() => (this.#plugin.isConnected() ? this.#unpaid.size : 0), maxSettleMs)
+    notice(`\n${this.revenue.summary(this.#unpaid.size)}${this.#rejections.summary()}`)
+  }
+
+  async #admit(): Promise<void> {
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const canCollect = this.#plugin.isConnected() && !(await this.liquidity.shortfall())
+      // Meanwhile its client may have left, or its time have run short.
+      const payment = this.#givenUp.has(next.transfer.id) ? undefined : this.#check(next.transfer)
+      if (payment) {
+        const hasRoom = this.#unpaid.size === 0 || this.#unpaidDrops + payment.drops <= this.#maxUnpaid
+        if (!canCollect || !hasRoom || isShuttingDown()) break
+        this.#unpaid.set(payment.transfer.id, payment.drops)
+        this.#unpaidDrops += payment.drops
+      }
+      this.#waiting.shift()
+      next.decide(payment)
+    }
+    this.#isAdmitting = false
+  }
+
+  /** The payment that a transfer makes; undefined if it was rejected. */
+  #check(transfer: LedgerTransfer): Payment<Client> | undefined {
+    const checked = checkIncomingTransfer(transfer, this.#terms, this.#ledgerTime())
+    if (!('code' in checked)) return checked
+    this.#rejections.add(transfer, checked)
+    return undefined
+  }
+
+  #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
+    if (!this.#release(id) && !this.#givenUp.delete(id)) return
+    this.revenue.addPayment(amount, feeDrops)
+    this.liquidity.onPaid(amount)
+  }
+
+  #giveUp(id: string): void {
+    this.#givenUp.add(id)
+    trim(this.#givenUp, maxGivenUp)
+    this.#release(id)
+  }
+
+  /** Takes a payment from those that are not final, which makes room for others. */
+  #release(id: string): boolean {
+    this.#unpaidDrops -= this.#unpaid.get(id) ?? 0n
+    const isUnpaid = this.#unpaid.delete(id)
+    this.#admit()
+    return isUnpaid
+  }
+
+  /** The ledger's time, as far as the plugin knows it: that is beyond the Ledger Plugin Interface. */
+  #ledgerTime(): Date {
+    const isKnown = 'getLedgerTime' in this.#plugin && this.#plugin.isConnected()
+    return isKnown ? this.#plugin.getLedgerTime() : new Date()
+  }
+}
+
+/** Whether an error says that a payment's outcome is in ledgers that nobody can read any more. */
+export function isOutcomeLost(err: unknown): boolean {
+  return ['HISTORY_GAP', 'LEDGER_RESET'].includes((err as { code?: string }).code ?? '')
+}

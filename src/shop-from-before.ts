@@ -40,7 +40,7 @@ function sellLetter(res: http.ServerResponse) {
   // Get the letter that we are selling
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   console.log(` 5. Providing paid letter: ${letter}`)
-  payments.revenue.addLetter()
+  payments.addLetter()
   res.end(`Your letter: ${letter}`)
 }
 
@@ -102,7 +102,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
   // Increase this client's balance: the letter need not wait for the ledger
-  const credit = accounts.credit(client.clientId, transfer.id, drops, fulfillment)
+  accounts.credit(client, drops, fulfillment)
 
   // The ledger will check if the fulfillment is correct and
   // if it was submitted before the transfer's rollback timeout
@@ -110,7 +110,7 @@ plugin.on('incoming_prepare', async function (transfer) {
     await payments.collect(payment)
     console.log('    - Payment complete')
   } catch (err) {
-    if (!isOutcomeLost(err)) accounts.revoke(credit)
+    if (!isOutcomeLost(err)) accounts.revoke(client, drops, transfer.id)
     console.log(`    - Error fulfilling the transfer: ${describe(err)}`)
   }
 })

@@ -6,7 +6,7 @@ import { trim } from './trim.ts'
 // How many clients without credit keep their address and secret, and how many fulfillments a letter is still sold for.
 const maxIdleAccounts = 100_000
 const maxFulfillments = 100_000
-// How many payments that were taken back may still turn out to have been made.
+// How many payments whose credit was revoked may still turn out to be paid.
 const maxRevoked = 1_000
 
 /** What a shop knows of one client. */
@@ -16,31 +16,23 @@ export interface ClientAccount {
   sharedSecret: Buffer
   /** drops */
   balance: bigint
-  /** whether it buys with its Pay-Token, and so with nothing that others can see */
+  /** whether it has bought with its Pay-Token, and so buys with nothing that others can see */
   usesToken: boolean
 }
 
-/** What a payment has added to a client's balance. */
-interface Credit {
-  client: ClientAccount
-  transferId: string
-  drops: bigint
-  fulfillment: string
-}
-
 /**
- * What the clients of a shop have to their credit. A client that has not paid takes no memory: its shared secret is
+ * What the clients of a shop have to their credit. A client that only asks takes no memory: its shared secret is
  * derived from its clientId, under a key that only this run of the shop has.
  */
 export class ClientAccounts {
   readonly #cost: bigint
   readonly #key = randomBytes(32)
-  // Those that have paid, by their Pay-Token: the shared secret in base64url.
+  // Those that have made a payment, by their Pay-Token: the shared secret in base64url.
   readonly #accounts = new Map<string, ClientAccount>()
   // The tokens of those without credit, the longest without first.
   readonly #idle = new Set<string>()
   readonly #byFulfillment = new Map<string, ClientAccount>()
-  readonly #revoked = new Map<string, Credit>()
+  readonly #revoked = new Map<string, { client: ClientAccount; drops: bigint }>()
 
   /** @param cost - of a letter, drops */
   constructor(cost: number) {
@@ -50,48 +42,45 @@ export class ClientAccounts {
   /** A client that has not been here before. */
   newClient(): ClientAccount {
     const nonce = randomBytes(8)
-    return this.get(base64url(Buffer.concat([nonce, this.#mac(nonce)]))) as ClientAccount
+    const clientId = base64url(Buffer.concat([nonce, this.#mac(nonce)]))
+    return { clientId, sharedSecret: hmac(this.#key, clientId), balance: 0n, usesToken: false }
   }
 
-  /** The client of an address that this shop has given out. */
+  /** The client that makes a payment; undefined if its clientId is not from this run of the shop. */
   get(clientId: string): ClientAccount | undefined {
     const id = Buffer.from(clientId, 'base64url')
     if (base64url(id) !== clientId || !this.#mac(id.subarray(0, 8)).equals(id.subarray(8))) return undefined
     const sharedSecret = hmac(this.#key, clientId)
-    const known = this.#accounts.get(base64url(sharedSecret))
-    return known ?? { clientId, sharedSecret, balance: 0n, usesToken: false }
+    const client = { clientId, sharedSecret, balance: 0n, usesToken: false }
+    return this.ofToken(base64url(sharedSecret)) ?? this.#add(client, 0n)
   }
 
-  /** The client that shows a Pay-Token, if it has ever paid. */
+  /** The client that shows a Pay-Token, if it has made a payment. */
   ofToken(payToken: string): ClientAccount | undefined {
     return this.#accounts.get(payToken)
   }
 
   /** Credits a payment that is accepted. */
-  credit(clientId: string, transferId: string, drops: bigint, fulfillment: string): Credit {
-    const client = this.get(clientId) as ClientAccount
-    const credit = { client, transferId, drops, fulfillment }
+  credit(client: ClientAccount, drops: bigint, fulfillment: string): void {
     this.#add(client, drops)
-    if (!client.usesToken) {
-      this.#byFulfillment.set(fulfillment, client)
-      trim(this.#byFulfillment, maxFulfillments)
-    }
-    return credit
+    if (client.usesToken) return
+    this.#byFulfillment.set(fulfillment, client)
+    trim(this.#byFulfillment, maxFulfillments)
   }
 
-  /** Takes a credit back whose payment cannot come any more, as far as it is unspent. */
-  revoke({ client, transferId, drops, fulfillment }: Credit): void {
+  /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
+  revoke(client: ClientAccount, drops: bigint, transferId: string): void {
     const unspent = drops < client.balance ? drops : client.balance
-    this.#byFulfillment.delete(fulfillment)
-    this.#revoked.set(transferId, { client, transferId, drops: unspent, fulfillment })
-    trim(this.#revoked, maxRevoked)
     this.#add(client, -unspent)
+    this.#revoked.set(transferId, { client, drops: unspent })
+    trim(this.#revoked, maxRevoked)
   }
 
-  /** Credits again what was taken back, since its payment has come after all. */
+  /** Gives back what was revoked, since the payment has come after all. */
   restore(transferId: string): void {
-    const credit = this.#revoked.get(transferId)
-    if (credit && this.#revoked.delete(transferId)) this.#add(credit.client, credit.drops)
+    const { client, drops = 0n } = this.#revoked.get(transferId) ?? {}
+    this.#revoked.delete(transferId)
+    if (client) this.#add(client, drops)
   }
 
   /** Takes the price of a letter off a client's balance. Returns whether there was enough. */
@@ -103,8 +92,8 @@ export class ClientAccounts {
   }
 
   /**
-   * Takes the price of a letter off the balance of the client that has made a payment, once for each payment. Anybody
-   * can see a fulfillment on the ledger: it sells nothing once its client has used its Pay-Token.
+   * Takes the price of a letter off the balance of the client that made a payment, once for each payment. Anybody can
+   * see a fulfillment on the ledger: it buys nothing once its client has used its Pay-Token.
    */
   buyWithFulfillment(fulfillment: string): boolean {
     const client = this.#byFulfillment.get(fulfillment)
@@ -114,14 +103,14 @@ export class ClientAccounts {
     return true
   }
 
-  #add(client: ClientAccount, drops: bigint): void {
+  #add(client: ClientAccount, drops: bigint): ClientAccount {
     const payToken = base64url(client.sharedSecret)
     client.balance += drops
     this.#accounts.set(payToken, client)
     this.#idle.delete(payToken)
-    if (client.balance > 0n) return
-    this.#idle.add(payToken)
+    if (client.balance === 0n) this.#idle.add(payToken)
     for (const forgotten of trim(this.#idle, maxIdleAccounts)) this.#accounts.delete(forgotten)
+    return client
   }
 
   #mac(nonce: Buffer): Buffer {

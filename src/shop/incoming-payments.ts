@@ -2,14 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 import { notice } from '../terminal/progress.ts'
 import { isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
+import { count } from '../terminal/text.ts'
 import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
 import { Liquidity } from './liquidity.ts'
 import { RejectionLog } from './rejection-log.ts'
-import { Revenue } from './revenue.ts'
-import { trim } from './trim.ts'
 
 const maxWaiting = 10_000
-const maxGivenUp = 10_000
 // When to try again what could not be done.
 const retryMs = 1_000
 // How long after its expiry a payment that nobody has heard of counts as rolled back.
@@ -23,7 +21,6 @@ const maxSettleMs = 30_000
  */
 export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   readonly liquidity: Liquidity
-  readonly revenue: Revenue
   readonly #plugin: PluginXrpEscrow
   readonly #terms: ShopTerms<Client>
   readonly #maxUnpaid: bigint
@@ -34,6 +31,10 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   // Those that were given up, though they may still turn out to be paid.
   readonly #givenUp = new Set<string>()
   #unpaidDrops = 0n
+  #lettersSold = 0
+  #earnedDrops = 0n
+  // undefined if the plugin does not report fees
+  #feeDrops: bigint | undefined
   #isAdmitting = false
 
   /**
@@ -44,11 +45,12 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#plugin = plugin
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
-    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
-    this.revenue = new Revenue(plugin)
+    this.liquidity = new Liquidity(plugin, terms.cost)
     this.#rejections = new RejectionLog(plugin)
+    // A plugin that tells what a fulfillment costs reports no fee where there was none.
+    this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
-    plugin.on('fulfill_failed', (_transfer, feeDrops) => this.revenue.addFee(feeDrops))
+    plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
     plugin.on('error', err => {
       for (const id of (err as { transferIds?: string[] }).transferIds ?? []) this.#giveUp(id)
     })
@@ -95,7 +97,15 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   /** Waits at the end of the shop for the ledger to decide about what is accepted, and prints a summary. */
   async close(): Promise<void> {
     await waitForPayments(() => (this.#plugin.isConnected() ? this.#unpaid.size : 0), maxSettleMs)
-    notice(`\n${this.revenue.summary(this.#unpaid.size)}${this.#rejections.summary()}`)
+    const fees = this.#feeDrops === undefined ? 'unknown fees' : `${this.#feeDrops} drops of fees`
+    const sold = `${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`
+    const open = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome at shutdown`
+    notice(`\n${sold}${this.#rejections.summary()}${this.#unpaid.size > 0 ? open : ''}`)
+  }
+
+  /** Counts a letter that was handed over. */
+  addLetter(): void {
+    this.#lettersSold++
   }
 
   async #admit(): Promise<void> {
@@ -110,6 +120,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
         if (!canCollect || !hasRoom || isShuttingDown()) break
         this.#unpaid.set(payment.transfer.id, payment.drops)
         this.#unpaidDrops += payment.drops
+        this.liquidity.reserveFee()
       }
       this.#waiting.shift()
       next.decide(payment)
@@ -126,23 +137,31 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
-    if (!this.#release(id) && !this.#givenUp.delete(id)) return
-    this.revenue.addPayment(amount, feeDrops)
-    this.liquidity.onPaid(amount)
+    // The fee shows that it was not a stranger who fulfilled it.
+    if (!this.#release(id) && !this.#givenUp.delete(id))
+      return feeDrops === undefined ? undefined : this.#rejections.onSharedAccount()
+    this.#earnedDrops += BigInt(amount)
+    this.#addFee(feeDrops)
+  }
+
+  #addFee(feeDrops = '0'): void {
+    if (this.#feeDrops !== undefined) this.#feeDrops += BigInt(feeDrops)
   }
 
   #giveUp(id: string): void {
     this.#givenUp.add(id)
-    trim(this.#givenUp, maxGivenUp)
     this.#release(id)
   }
 
   /** Takes a payment from those that are not final, which makes room for others. */
   #release(id: string): boolean {
-    this.#unpaidDrops -= this.#unpaid.get(id) ?? 0n
-    const isUnpaid = this.#unpaid.delete(id)
+    const drops = this.#unpaid.get(id)
+    if (drops === undefined) return false
+    this.#unpaid.delete(id)
+    this.#unpaidDrops -= drops
+    this.liquidity.releaseFee()
     this.#admit()
-    return isUnpaid
+    return true
   }
 
   /** The ledger's time, as far as the plugin knows it: that is beyond the Ledger Plugin Interface. */

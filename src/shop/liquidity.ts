@@ -14,24 +14,21 @@ const minPauseMs = 500
 export class Liquidity {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
-  readonly #unpaidCount: () => number
   #balance = 0n
-  // What the balance has shrunk by since it was asked for, as far as the answer may not have it yet.
-  #spentDrops = 0n
+  // How many payments were accepted, how many of them are final, and how many were when the balance was asked for.
+  #accepted = 0
+  #final = 0
+  #finalBefore = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
   #checkedAt = -minPauseMs
   #checking: Promise<void> | undefined
   #warnedOf: bigint | undefined
 
-  /**
-   * @param cost - of a letter, drops
-   * @param unpaidCount - how many payments are accepted and not final: their fees are still to be paid
-   */
-  constructor(plugin: PluginXrpEscrow, cost: number, unpaidCount: () => number) {
+  /** @param cost - of a letter, drops */
+  constructor(plugin: PluginXrpEscrow, cost: number) {
     this.#plugin = plugin
     this.#cost = BigInt(cost)
-    this.#unpaidCount = unpaidCount
   }
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
@@ -48,22 +45,26 @@ export class Liquidity {
     this.#checking = undefined
   }
 
-  /** A payment was fulfilled. */
-  onPaid(amount: string): void {
-    const loss = (this.#feeDrops ?? usualFeeDrops) - BigInt(amount)
-    if (loss > 0n) this.#spentDrops += loss
+  /** A payment was accepted: its fee is to be paid. */
+  reserveFee(): void {
+    this.#accepted++
+  }
+
+  /** A payment is final. */
+  releaseFee(): void {
+    this.#final++
   }
 
   async #check(): Promise<void> {
     await delay(Math.max(0, this.#checkedAt + minPauseMs - performance.now()))
     this.#checkedAt = performance.now()
-    const spentBefore = this.#spentDrops
+    const final = this.#final
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
     if (feeDrops === undefined && this.#feeDrops !== undefined)
       notice("    - The network's fees are too high just now: no letters are sold until they fall")
     this.#balance = BigInt(balance)
-    this.#spentDrops -= spentBefore
+    this.#finalBefore = final
     this.#feeDrops = feeDrops
     if (feeDrops !== undefined) this.#warn(this.#lettersLeft(feeDrops))
   }
@@ -86,7 +87,8 @@ export class Liquidity {
 
   /** Each letter costs a fee and earns its price. */
   #lettersLeft(feeDrops: bigint): bigint {
-    const spare = this.#balance - this.#spentDrops - BigInt(this.#unpaidCount() + 1) * feeDrops
+    // The balance may lack no more than the fees of those that were not final then.
+    const spare = this.#balance - BigInt(this.#accepted - this.#finalBefore + 1) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }
 

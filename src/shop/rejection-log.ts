@@ -2,16 +2,13 @@ import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plug
 import { notice } from '../terminal/progress.ts'
 import { describe } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
-import { trim } from './trim.ts'
 
 // Of each code one rejection is logged in so many milliseconds; the others are counted.
 const quietMs = 10_000
-const maxRemembered = 1_000
 
 /** Rejects transfers, and logs as much of that as somebody can read. */
 export class RejectionLog {
   readonly #plugin: PluginXrpEscrow
-  readonly #rejected = new Set<string>()
   readonly #loggedCodes = new Set<string>()
   #loggedSince = 0
   #unlogged = 0
@@ -20,22 +17,21 @@ export class RejectionLog {
 
   constructor(plugin: PluginXrpEscrow) {
     this.#plugin = plugin
-    plugin.on('incoming_fulfill', ({ id, feeDrops }) => {
-      // The fee shows that this account itself has fulfilled it, and not a stranger.
-      if (!this.#rejected.has(id) || feeDrops === undefined || this.#sharesAccount) return
-      this.#sharesAccount = true
-      notice('    - Another shop shares this account: its payments are counted here, not logged')
-    })
   }
 
   /** Rejects a transfer. */
   async add(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     this.#count++
-    this.#rejected.add(transfer.id)
-    trim(this.#rejected, maxRemembered)
     if (reason.code !== 'F06' || !this.#sharesAccount) this.#log(reason)
     const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
     await rejecting.catch(err => console.log(`    - ${describe(err)}`))
+  }
+
+  /** This account has fulfilled a transfer that this shop has not accepted. */
+  onSharedAccount(): void {
+    if (!this.#sharesAccount)
+      notice('    - Another shop shares this account: its payments are counted here, not logged')
+    this.#sharesAccount = true
   }
 
   /** How many there were, in a further line or none. */

@@ -63,7 +63,7 @@ const server = http.createServer(async function (req, res) {
 
   // Use the shared secret of an earlier request, if presented:
   const payToken = req.headers['pay-token']?.toString()
-  if (payToken !== undefined && !/^[\w-]{43}$/.test(payToken))
+  if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
     return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   const client = accounts.ofToken(payToken ?? '') ?? accounts.newClient()
   const isPaid = accounts.buy(client)

@@ -7,7 +7,7 @@ import { type PaymentTotals, refundNotice, summaryOf } from './summary.ts'
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
 // How long it then waits, while payments reach the ledger, before it stops.
-const patienceSeconds = 90
+const patienceSeconds = 3 * maxSecondsAtRisk
 // After so many ledgers without a fulfillment it makes one payment at a time.
 const maxUnfulfilledLedgers = 3
 // How long the end waits for payments: twice as long as they have taken so far, within these bounds.

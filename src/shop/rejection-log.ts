@@ -3,15 +3,15 @@ import { notice } from '../terminal/progress.ts'
 import { describe } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
 
-// Of each code one rejection is logged in so many milliseconds; the others are counted.
-const quietMs = 10_000
+// So many rejections are logged in so many milliseconds; further ones are counted.
+const maxLines = 20
+const periodMs = 10_000
 
 /** Rejects transfers, and logs as much of that as somebody can read. */
 export class RejectionLog {
   readonly #plugin: PluginXrpEscrow
-  readonly #loggedCodes = new Set<string>()
-  #loggedSince = 0
-  #unlogged = 0
+  #periodStart = 0
+  #logged = 0
   #count = 0
   #sharesAccount = false
 
@@ -40,14 +40,11 @@ export class RejectionLog {
   }
 
   #log({ code, name, message }: RejectionMessage): void {
-    if (Date.now() - this.#loggedSince >= quietMs) {
-      if (this.#unlogged > 0) notice(`    - ${count(this.#unlogged, 'more payment')} rejected`)
-      this.#unlogged = 0
-      this.#loggedCodes.clear()
-      this.#loggedSince = Date.now()
+    if (Date.now() - this.#periodStart >= periodMs) {
+      if (this.#logged > maxLines) notice(`    - ${count(this.#logged - maxLines, 'more payment')} rejected`)
+      this.#periodStart = Date.now()
+      this.#logged = 0
     }
-    if (this.#loggedCodes.has(code)) this.#unlogged++
-    else notice(`    - Payment rejected: ${code} ${name}. ${printable(message)}`)
-    this.#loggedCodes.add(code)
+    if (++this.#logged <= maxLines) notice(`    - Payment rejected: ${code} ${name}. ${printable(message)}`)
   }
 }

@@ -36,8 +36,8 @@ export function summaryOf(totals: PaymentTotals, inEscrow: number, unknown: numb
 export function refundNotice(inEscrow: Transfer[], isEphemeral: boolean): string {
   const last = new Date(Math.max(...inEscrow.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
   return (
-    `${sumOf(inEscrow)} not claimed by the shop: the last expires at ${last.toLocaleTimeString()}\n` +
-    `A client that runs after that gets them back${isEphemeral ? ', if the sandbox ledger still runs' : ''}`
+    `${sumOf(inEscrow)} not claimed by the shop so far: the last expires at ${last.toLocaleTimeString()}\n` +
+    `A client that runs after that gets back what is left${isEphemeral ? ', if the sandbox ledger still runs' : ''}`
   )
 }
 

@@ -31,7 +31,10 @@ export class RejectionLog {
   /** This account has fulfilled a transfer that this shop has not accepted. */
   onSharedAccount(): void {
     if (!this.#sharesAccount)
-      notice('    - Another shop shares this account: its payments are counted here, not logged')
+      notice(
+        '    - Another shop uses this account: stop it, or give one of them another account in plugins.ts.\n' +
+          '      Its payments are only counted here from now on'
+      )
     this.#sharesAccount = true
   }
 

@@ -8,7 +8,7 @@ const noticeAfterMs = 500
 // npm passes on a Ctrl-C that the script gets from its terminal too.
 const sameSignalMs = 500
 // From the second Ctrl-C on, time enough to print the sums.
-const hurryTimeoutMs = 2_000
+const hurryTimeoutMs = 5_000
 
 const actions: (() => unknown)[] = []
 let startedAt: number | undefined

@@ -39,18 +39,18 @@ async function openShop(shop: string): Promise<{ script: Script; url: string }> 
 /** Reads the lines that a client ends with, and sees that they add up. */
 function summaryOf(client: Script) {
   const shape =
-    /^(\d+) payments?, (\d+) letters?: (.+)\n([\d.]+) XRP spent: (\d+) drops on letters, (\d+) in fees$/m
-  const [, payments, letters, fates = '', xrp, onLetters, fees] = shape.exec(client.output) ?? []
+    /^(\d+) payments?, (\d+) letters?: (.+)\n(\d+) drops spent \([\d.]+ XRP\): (\d+) for letters, (\d+) in fees$/m
+  const [, payments, letters, fates = '', spent, onLetters, fees] = shape.exec(client.output) ?? []
   if (!payments) throw new Error(`No summary in:\n${client.output}`)
   const fate = (name: string) => Number(new RegExp(`(\\d+) ${name}`).exec(fates)?.[1] ?? 0)
   const became = {
     fulfilled: fate('fulfilled'),
     returned: fate('returned'),
     inEscrow: fate('in escrow'),
-    undecided: fate('undecided')
+    undecided: fate('unknown')
   }
   expect(Object.values(became).reduce((sum, count) => sum + count)).toBe(Number(payments))
-  expect(Math.round(Number(xrp) * 1e6)).toBe(Number(onLetters) + Number(fees))
+  expect(Number(spent)).toBe(Number(onLetters) + Number(fees))
   return {
     payments: Number(payments),
     letters: Number(letters),

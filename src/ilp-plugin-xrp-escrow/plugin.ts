@@ -15,7 +15,8 @@ import { Messages } from './messages.ts'
 import { type Settings, toSettings } from './options.ts'
 import { Submitter } from './submitter.ts'
 import { conditionOf, parseBytes32, toTransaction } from './transactions.ts'
-import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord, Transfers } from './transfers.ts'
+import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord } from './transfer-log.ts'
+import { Transfers } from './transfers.ts'
 import type {
   LedgerInfo,
   Message,

@@ -76,6 +76,8 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
 
   constructor(settings: Settings) {
     super()
+    // Each call that waits for a ledger is one.
+    this.setMaxListeners(0)
     this.#settings = settings
   }
 

@@ -360,9 +360,12 @@ async function findInHistory(
       const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
       if (isNext && (effect.transfer.id === id || ownId(hash) === id))
         found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
-    } else if (found && effect?.kind !== 'message' && effect?.index === found.escrow?.index) {
-      found.state = effect?.kind === 'cancel' ? 'canceled' : 'fulfilled'
-      if (effect?.kind === 'finish' && effect.fulfillment) found.fulfillment = effect.fulfillment
+    } else if (effect?.kind === 'cancel' && effect.index === found?.escrow?.index) found.state = 'canceled'
+    else if (effect?.kind === 'finish' && effect.index === found?.escrow?.index) {
+      const preimage = parseBytes32(effect.fulfillment)
+      if (!preimage || conditionOf(preimage) !== found.transfer.executionCondition) continue
+      found.state = 'fulfilled'
+      found.fulfillment = preimage.toString('base64url')
     }
   }
   return found

@@ -226,9 +226,11 @@ describe('an escrow', () => {
     const [[err] = []] = await until(payer, 'error')
     expect((err as Error).message).toContain(server.url)
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
-    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(
-      expect.objectContaining({ name: 'MissingFulfillmentError' })
-    )
+    const later = await usePlugin(server.url)
+    for (const plugin of [payer, later])
+      await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(
+        expect.objectContaining({ name: 'MissingFulfillmentError' })
+      )
   })
 
   test.each([

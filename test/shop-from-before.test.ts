@@ -62,6 +62,18 @@ describe('shop-from-before', () => {
     expect(parsePay(second.pay).sharedSecret).not.toBe(sharedSecret)
   })
 
+  test('shop-from-before shows a browser the same 402 as a page, with the command of its client', async () => {
+    const res = await fetch(shopUrl, { headers: { Accept: 'text/html,*/*;q=0.8' } })
+    expect([res.status, res.headers.get('Content-Type')]).toEqual([402, 'text/html'])
+    const { address } = parsePay(res.headers.get('Pay'))
+    const page = await res.text()
+    expect(page).toContain(
+      `<pre style="overflow-x: auto">SHOP_URL=${shopUrl} npm run streaming-client1</pre>`
+    )
+    expect(page).toContain(`$env:SHOP_URL='${shopUrl}'; npm run streaming-client1`)
+    expect(page).toContain(`Please send an Interledger-PSK payment of 10 drops (0.00001 XRP) to ${address}`)
+  })
+
   test('gives one letter for one payment to whoever shows the shared secret', async () => {
     const offer = parsePay((await ask()).pay)
     await customer.pay(offer)

@@ -5,8 +5,7 @@ import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { fastLedger, root, type Script, type Stage, setStage } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
-const complete =
-  /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
+const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
 
 const all = ['src/start.ts', 'src/streaming-shop.ts', 'src/streaming-client2.ts']
 const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
@@ -105,7 +104,11 @@ describe('npm start', () => {
   })
 
   test.each([
-    { args: ['--help'], code: 0, says: /^npm start \[-- --raw\]\nRuns a shop and a client in one terminal; / },
+    {
+      args: ['--help'],
+      code: 0,
+      says: /^npm start \[-- --raw\]\nRuns a shop and a client in one terminal; /
+    },
     { args: ['--rwa'], code: 1, says: /^Unknown option '--rwa'\. Usage: npm start \[-- --raw\]\n$/ }
   ])('npm start -- $args ends with its usage', async ({ args, code, says }) => {
     const scripts = await start(args)

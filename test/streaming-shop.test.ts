@@ -134,7 +134,9 @@ describe('streaming-shop', () => {
     await customer.pay(parsePay(stream.pay))
     expect(await own.interrupt()).toBe(0)
     expect(await stream.ends()).toMatch(/^[A-Z]$/)
-    expect(own.output).toMatch(/\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /)
+    expect(own.output).toMatch(
+      /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
+    )
   })
 
   test('ends likewise on SIGTERM', async () => {

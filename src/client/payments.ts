@@ -3,7 +3,7 @@ import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
 import { checkShop, isShopGone } from './offer.ts'
-import { missingNotice, type PaymentTotals, refundNotice, summaryOf, unknownNotice } from './summary.ts'
+import { missingNotice, noTotals, refundNotice, summaryOf, unknownNotice } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -50,9 +50,7 @@ export class Payments {
   readonly #maxAtRisk: number
   readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
-  readonly #totals: PaymentTotals = {
-    ...{ payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
-  }
+  readonly #totals = noTotals()
   // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
   #sent = 0
   #unknown = 0
@@ -124,9 +122,8 @@ export class Payments {
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
     const number = this.#totals.payments++
-    const payment: OpenPayment = {
-      ...{ number, transfer, state: 'sent', sentAt: performance.now(), feeDrops: 0n }
-    }
+    const sentAt = performance.now()
+    const payment: OpenPayment = { number, transfer, state: 'sent', sentAt, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
     this.#sent++
     report({ event: 'sent', payment: number, amount: transfer.amount })

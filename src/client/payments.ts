@@ -79,7 +79,7 @@ export class Payments {
       const { transferIds = [] } = err as { transferIds?: string[] }
       for (const id of transferIds) this.#onUnknown(this.#open.get(id))
     })
-    onShutdown(() => this.#end())
+    onShutdown(code => this.#end(code))
   }
 
   /**
@@ -245,14 +245,14 @@ export class Payments {
     return this.#sent > 0 ? ` (${this.#sent} not in a ledger yet)` : ''
   }
 
-  /** Waits for the ledger to decide, then prints a summary. */
-  async #end(): Promise<void> {
+  /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
+  async #end(code: number): Promise<void> {
     const settleMs = Math.min(maxSettleMs, Math.max(minSettleMs, 2 * this.#slowestMs))
     const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
       if (isStopped || !this.#plugin.isConnected()) return 0
       const { fulfilled, letters } = this.#totals
-      return this.#open.size - this.#unknown + Math.max(0, fulfilled - letters)
+      return this.#open.size - this.#unknown + (code === 0 ? Math.max(0, fulfilled - letters) : 0)
     }
     await waitForPayments(pending, settleMs)
     this.#isOver = true

@@ -10,11 +10,11 @@ const noticeAfterMs = 500
 // npm passes on a Ctrl-C that the script gets from its terminal too.
 const sameSignalMs = 500
 
-const actions: (() => unknown)[] = []
+const actions: ((code: number) => unknown)[] = []
 let startedAt: number | undefined
 
 /** Registers what to do before the script ends: the last registered comes first. */
-export function onShutdown(action: () => unknown): void {
+export function onShutdown(action: (code: number) => unknown): void {
   actions.unshift(action)
 }
 
@@ -35,7 +35,7 @@ export async function shutdown(code: number, message?: string): Promise<never> {
   if (message) console.error(`\n${message}`)
   for (const action of actions) {
     try {
-      await action()
+      await action(code)
     } catch (err) {
       console.error(describe(err))
     }

@@ -1,10 +1,18 @@
 import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
+import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ClientAccounts } from './shop/client-accounts.ts'
 import { IncomingPayments, isOutcomeLost } from './shop/incoming-payments.ts'
-import { logAccount } from './shop/log-account.ts'
-import { acceptGet, closeServer, isClientConnected, listen, serviceUnavailable } from './shop/web-server.ts'
+import { logAccount, shortCondition } from './shop/log-account.ts'
+import {
+  acceptGet,
+  closeServer,
+  isClientConnected,
+  listen,
+  serviceUnavailable,
+  toPort
+} from './shop/web-server.ts'
 import {
   describe,
   explainMissingPlugins,
@@ -13,7 +21,7 @@ import {
   onShutdown
 } from './terminal/shutdown.ts'
 
-const port = process.env.PORT ?? '8000'
+const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
 const cost = 10 // drops for one letter
 const maxUnpaid = 10_000 // drops in payments that are accepted and not final on the ledger
@@ -79,7 +87,9 @@ const server = http.createServer(async function (req, res) {
   // Respond with a 402 HTTP Status Code (Payment Required)
   const address = `${account}.${client.clientId}`
   const sharedSecret = base64url(client.sharedSecret)
+  res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
   res.writeHead(402, { Pay: `interledger-psk ${cost} ${address} ${sharedSecret}` })
+  if (isBrowser(req)) res.write(browserPage('streaming-client1', shopUrl, price))
   res.end(
     `Please send an Interledger-PSK payment of ${price} to ${address}` +
       ` using the shared secret ${sharedSecret}\n`
@@ -90,7 +100,7 @@ const shopUrl = await listen(server, port, host)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy a letter`)
 onShutdown(async function () {
-  await payments.close()
+  await payments.close(() => accounts.lettersOwed())
   await closeServer(server)
 })
 
@@ -109,10 +119,10 @@ plugin.on('incoming_prepare', async function (transfer) {
   // if it was submitted before the transfer's rollback timeout
   try {
     await payments.collect(payment)
-    console.log('    - Payment complete')
+    console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
     if (!isOutcomeLost(err)) accounts.revoke(client, drops, transfer.id)
-    console.log(`    - Error fulfilling the transfer: ${describe(err)}`)
+    console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
   }
 })
 

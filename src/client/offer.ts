@@ -18,8 +18,19 @@ const clients: Record<number, { does: string; client: string }> = {
   200: { does: 'streams its letters', client: 'streaming-client2' },
   402: { does: 'wants one request for each letter', client: 'streaming-client1' }
 }
-// How a request fails when its connection is cut.
+// How a request fails when its connection is cut, and how https:// fails on a port that does not speak TLS.
 const cutConnection = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
+const noTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'])
+
+const restarted = 'The shop was restarted and does not know this client: start the client again'
+
+// Several requests may find that the shop has gone: they wait together.
+let waitingForShop: Promise<Response> | undefined
+
+/** Whether the shop that letters are fetched from has gone, and is waited for. */
+export function isShopGone(): boolean {
+  return waitingForShop !== undefined
+}
 
 /**
  * Reads where the shop is.
@@ -51,6 +62,8 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
       await waitFor(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`, seconds * 1000)
     } catch (err) {
       const { code, message } = err as NodeJS.ErrnoException
+      if (noTls.has(code ?? ''))
+        return shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
       if (code !== 'ECONNREFUSED')
         return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
       await waitFor(`Waiting for the shop at ${shopUrl} - start it in another terminal`, retryMs)
@@ -62,28 +75,53 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
 
 /**
  * Fetches a letter that was paid for, or ends the script if there is none. There is no time limit: the limit is how
- * many letters may be missing, see `Payments`.
+ * many letters may be missing, see `Payments`. A shop that has gone is waited for, as at the start.
  *
  * @param fulfillment - of the payment: a shop of 2017 knows it, and does not know the `Pay-Token`
  * @returns the shop's answer, printable
  */
 export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillment: string): Promise<string> {
   let url = shopUrl
+  let hasGone = false
   for (;;) {
     try {
       const res = await request(url, init)
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
+      if (hasGone && res.status === 402) return shutdown(1, restarted)
       const seconds = retryAfterSeconds(res)
       if (seconds) await delay(seconds * 1000)
       else if (res.status === 402 && url === shopUrl) url = new URL(fulfillment, shopUrl).href
       else return shutdown(1, `Payment fulfilled, but no letter received: ${res.status} ${body}`)
     } catch (err) {
       const { code = '', message } = err as NodeJS.ErrnoException
-      if (!cutConnection.has(code)) return shutdown(1, `The shop went away: ${printable(message)}`)
-      await delay(retryMs)
+      if (code === 'ECONNREFUSED') {
+        hasGone = true
+        await shopIsBack(shopUrl)
+      } else if (cutConnection.has(code)) await delay(retryMs)
+      else return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
     }
   }
+}
+
+/** Looks whether a shop that fulfills nothing is still there, and waits for one that has gone. */
+export async function checkShop(shopUrl: string): Promise<void> {
+  if (isShopGone()) return
+  try {
+    const res = await request(shopUrl, {})
+    res.body?.resume()
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return
+    await shopIsBack(shopUrl)
+    shutdown(1, restarted)
+  }
+}
+
+async function shopIsBack(shopUrl: string): Promise<void> {
+  waitingForShop ??= requestOffer(shopUrl)
+  const { body } = await waitingForShop
+  waitingForShop = undefined
+  body?.resume()
 }
 
 /**

@@ -2,7 +2,8 @@ import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-e
 import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
-import { noTotals, refundNotice, summaryOf } from './summary.ts'
+import { checkShop, isShopGone } from './offer.ts'
+import { missingNotice, noTotals, refundNotice, summaryOf, unknownNotice } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -10,7 +11,8 @@ const maxSecondsAtRisk = 30
 const patienceSeconds = 3 * maxSecondsAtRisk
 // After so many ledgers without a fulfillment it makes one payment at a time.
 const maxUnfulfilledLedgers = 3
-// How long the end waits for payments: twice as long as they have taken so far, within these bounds.
+// How long the end waits after the last thing that happened: a bit longer than a payment has taken so far, which is
+// about two ledgers, within these bounds.
 const minSettleMs = 5_000
 const maxSettleMs = 30_000
 // Payments of an earlier run that come back with one ledger are reported together.
@@ -58,8 +60,11 @@ export class Payments {
   // Ledgers without a fulfillment, counted by payments: one that was sent after another was locked is in a later ledger.
   #unfulfilledLedgers = 0
   #firstOfNextLedger = 0
-  #slowestMs = 0
+  // The longest time from a payment to its fulfillment; undefined before the first.
+  #slowestMs: number | undefined
+  #lastEventAt = 0
   #isOver = false
+  #shop: { url: string; payToken: string } | undefined
   #earlier = { count: 0, drops: 0n }
 
   /**
@@ -87,7 +92,7 @@ export class Payments {
    * or their money. If that goes on though payments reach the ledger, it ends the script.
    */
   canPay(): boolean {
-    if (isShuttingDown() || !this.#plugin.isConnected()) return false
+    if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
     const { payments, letters, returned } = this.#totals
     const atRisk = payments - letters - returned - this.#unknown
     if (atRisk < (this.#isPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
@@ -103,6 +108,11 @@ export class Payments {
     if (this.#pausedMs > patienceSeconds * 1000)
       shutdown(1, `Stopped: no letter for the last ${count(atRisk, 'payment')}`)
     return false
+  }
+
+  /** Says where letters are fetched one by one: a shop that has gone is found out, and what is missing is named. */
+  setShop(url: string, payToken: string): void {
+    this.#shop = { url, payToken }
   }
 
   /**
@@ -144,7 +154,7 @@ export class Payments {
     this.#totals.paidDrops += BigInt(payment.transfer.amount)
     this.#unfulfilledLedgers = 0
     this.#firstOfNextLedger = this.#totals.payments
-    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - payment.sentAt)
+    this.#slowestMs = Math.max(this.#slowestMs ?? 0, performance.now() - payment.sentAt)
     report({ event: 'fulfilled', payment: payment.number })
     return true
   }
@@ -158,7 +168,7 @@ export class Payments {
   onLetters(letters: string): boolean {
     if (this.#isOver) return false
     this.#totals.letters += letters.length
-    this.#pausedMs = 0
+    this.#onEvent()
     if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
@@ -173,10 +183,11 @@ export class Payments {
     this.#setState(payment, 'locked')
     this.#isBusy = false
     if (payment.number >= this.#firstOfNextLedger) {
-      this.#unfulfilledLedgers++
+      if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
       this.#firstOfNextLedger = this.#totals.payments
     }
     this.#addFee(payment, transfer)
+    this.#lastEventAt = performance.now()
     report({ event: 'locked', payment: payment.number })
   }
 
@@ -230,8 +241,13 @@ export class Payments {
     if (!payment || this.#isOver) return undefined
     this.#remove(payment)
     this.#addFee(payment, transfer)
-    this.#pausedMs = 0
+    this.#onEvent()
     return payment
+  }
+
+  #onEvent(): void {
+    this.#pausedMs = 0
+    this.#lastEventAt = performance.now()
   }
 
   #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
@@ -247,26 +263,34 @@ export class Payments {
 
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
-    const settleMs = Math.min(maxSettleMs, Math.max(minSettleMs, 2 * this.#slowestMs))
+    this.#lastEventAt = performance.now()
+    const waitUntil = () => {
+      const settleMs = this.#slowestMs === undefined ? maxSettleMs : 1.5 * this.#slowestMs
+      return this.#lastEventAt + Math.min(maxSettleMs, Math.max(minSettleMs, settleMs))
+    }
     const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
       if (isStopped || !this.#plugin.isConnected()) return 0
-      const { fulfilled, letters } = this.#totals
-      return this.#open.size - this.#unknown + (code === 0 ? Math.max(0, fulfilled - letters) : 0)
+      const awaitsLetters = code === 0 && !isShopGone()
+      return this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() : 0)
     }
-    await waitForPayments(pending, settleMs)
+    await waitForPayments(pending, waitUntil)
     this.#isOver = true
     if (this.#totals.payments === 0) return
     const open = [...this.#open.values()]
     // Without the ledger nobody knows what has become of what it held.
     const isLocked = ({ state }: OpenPayment) => state === 'locked' && this.#plugin.isConnected()
-    notice(`\n${summaryOf(this.#totals, open.filter(isLocked).length)}`)
-    if (open.length > 0)
-      notice(
-        refundNotice(
-          open.map(({ transfer }) => transfer),
-          this.#isEphemeral
-        )
-      )
+    const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
+    const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
+    notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
+    if (inEscrow.length > 0) notice(refundNotice(inEscrow, this.#isEphemeral))
+    if (unknown.length > 0) notice(unknownNotice(unknown))
+    const missing = this.#missingLetters()
+    if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))
+  }
+
+  /** How many letters are missing whose payments are fulfilled. */
+  #missingLetters(): number {
+    return Math.max(0, this.#totals.fulfilled - this.#totals.letters)
   }
 }

@@ -60,6 +60,13 @@ export class ClientAccounts {
     return this.#accounts.get(payToken)
   }
 
+  /** How many letters are paid for and not fetched. */
+  lettersOwed(): number {
+    let letters = 0n
+    for (const { balance } of this.#accounts.values()) letters += balance / this.#cost
+    return Number(letters)
+  }
+
   /** Credits a payment that is accepted. */
   credit(client: ClientAccount, drops: bigint, fulfillment: string): void {
     this.#add(client, drops)

@@ -2,6 +2,7 @@ import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plug
 import { notice } from '../terminal/progress.ts'
 import { describe } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
+import { shortCondition } from './log-account.ts'
 
 // So many rejections are logged in so many milliseconds; further ones are counted.
 const maxLines = 20
@@ -22,7 +23,7 @@ export class RejectionLog {
   /** Rejects a transfer. */
   async add(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     this.#count++
-    if (reason.code !== 'F06' || !this.#sharesAccount) this.#log(reason)
+    if (reason.code !== 'F06' || !this.#sharesAccount) this.#log(transfer, reason)
     const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
     await rejecting.catch(err => console.log(`    - ${describe(err)}`))
   }
@@ -30,7 +31,10 @@ export class RejectionLog {
   /** This account has fulfilled a transfer that this shop has not accepted. */
   onSharedAccount(): void {
     if (!this.#sharesAccount)
-      notice('    - Another shop shares this account: its payments are counted here, not logged')
+      notice(
+        '    - Another shop uses this account: stop it, or give one of them another account in plugins.ts.\n' +
+          '      Its payments are only counted here from now on'
+      )
     this.#sharesAccount = true
   }
 
@@ -39,12 +43,13 @@ export class RejectionLog {
     return this.#count > 0 ? `\n${count(this.#count, 'payment')} rejected` : ''
   }
 
-  #log({ code, name, message }: RejectionMessage): void {
+  #log(transfer: LedgerTransfer, { code, name, message }: RejectionMessage): void {
     if (Date.now() - this.#periodStart >= periodMs) {
       if (this.#logged > maxLines) notice(`    - ${count(this.#logged - maxLines, 'more payment')} rejected`)
       this.#periodStart = Date.now()
       this.#logged = 0
     }
-    if (++this.#logged <= maxLines) notice(`    - Payment rejected: ${code} ${name}. ${printable(message)}`)
+    const reason = `${code} ${name}. ${printable(message)}`
+    if (++this.#logged <= maxLines) notice(`    - Payment rejected: ${reason} (${shortCondition(transfer)})`)
   }
 }

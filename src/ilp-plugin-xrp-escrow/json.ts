@@ -1,38 +1,35 @@
-import { InvalidFieldsError } from './errors.ts'
-
-/** An object of JSON, from anyone: what is in it has to be looked at before it is believed. */
+/** A JSON object from anyone: check what is in it before using it. */
 export type Json = Record<string, unknown>
 
 /**
- * Reads text that should be an object of JSON.
+ * Parses the text of a JSON object.
  *
- * @returns undefined for anything else; what would pass for the object's prototype is left out
+ * @returns undefined for anything else; a key `__proto__` is left out
  */
 export function parseObject(text: string): Json | undefined {
   try {
-    // Looking at each value takes longer than all the rest of reading.
+    // A reviver takes longer than all the rest of parsing.
     return toObject(JSON.parse(text, /__proto__|\\u/.test(text) ? withoutPrototype : undefined))
   } catch {
     return undefined
   }
 }
 
-/** @throws InvalidFieldsError with the problem, unless all is right */
-export function check(isRight: unknown, problem: string): asserts isRight {
-  if (!isRight) throw new InvalidFieldsError(problem)
-}
-
-/** What is an object, and neither a list nor nothing. */
+/** The value if it is an object, and neither an array nor null. */
 export function toObject(value: unknown): Json | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined
 }
 
-/** A whole number of 32 bits without a sign, as most numbers of the ledger are. */
+/** Whether a value is an unsigned integer of 32 bits, as most numbers of the ledger are. */
 export function isUInt32(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32
 }
 
-/** A copy for a host, which may do with it what it likes: of objects and lists; all else is shared. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+/** A deep copy of plain objects and arrays, so that a host can change what it is given. */
 export function copyOf<T>(value: T): T {
   if (Array.isArray(value)) return value.map(copyOf) as T
   const object = toObject(value)

@@ -1,19 +1,22 @@
-import { EventEmitter } from 'node:events'
-import { conditionOf, parseBytes32 } from './condition.ts'
+import { EventEmitter, once } from 'node:events'
+import { AccountFollower } from './account-follower.ts'
 import {
-  DuplicateIdError,
+  check,
   MissingFulfillmentError,
   NotAcceptedError,
   RequestHandlerAlreadyRegisteredError,
+  requestFailed,
   TransferNotConditionalError,
   TransferNotFoundError,
   UnreachableError
 } from './errors.ts'
-import { check, copyOf, toObject } from './json.ts'
-import { alreadyFulfilled, isRolledBack, refused, rolledBack } from './refusals.ts'
-import { Session } from './session.ts'
-import { termsOf, toRippleTime, toTransaction } from './transfer.ts'
-import type { TransferRecord } from './transfer-log.ts'
+import { copyOf, toObject } from './json.ts'
+import { Messages } from './messages.ts'
+import { type Settings, toSettings } from './options.ts'
+import { Submitter } from './submitter.ts'
+import { conditionOf, parseBytes32, toTransaction } from './transactions.ts'
+import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord } from './transfer-log.ts'
+import { Transfers } from './transfers.ts'
 import type {
   LedgerInfo,
   Message,
@@ -25,6 +28,17 @@ import type {
 } from './types.ts'
 
 const defaultTimeoutMs = 10_000
+// How long to wait for the next ledger, which may hold a transfer that is not known yet.
+const maxLedgerMs = 10_000
+
+/** What a plugin consists of, from its first `connect` on. */
+interface Parts {
+  settings: Settings
+  follower: AccountFollower
+  submitter: Submitter
+  transfers: Transfers
+  messages: Messages
+}
 
 /**
  * A ledger plugin for the XRP Ledger: conditional transfers are escrows.
@@ -33,14 +47,14 @@ const defaultTimeoutMs = 10_000
  */
 export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   readonly #options: PluginOptions
-  #session: Session | undefined
+  #parts: Parts | undefined
   #connecting: Promise<void> | undefined
   #requestHandler: RequestHandler | undefined
-  // How to tell those who wait for the ledger that the plugin was disconnected.
+  // How to reject the host's promises that wait for the ledger.
   readonly #waiting = new Set<(reason: Error) => void>()
 
   /**
-   * @param options - see `PluginOptions`; they are checked at `connect`, and nothing is reached before
+   * @param options - see `PluginOptions`; `connect` checks them
    * @throws InvalidFieldsError if there are none
    */
   constructor(options: PluginOptions) {
@@ -50,13 +64,12 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   }
 
   /**
-   * Connects to the ledger and follows the account's transfers. Open ones of earlier are announced once it is
-   * connected: before this resolves, or if there are many, also while the plugin works.
+   * Connects to the ledger and follows the account's transfers.
    *
    * @param options - `timeout`: milliseconds to wait for the server, default 10000; Infinity for no limit
    * @throws TypeError if the timeout is not a number
    * @throws InvalidFieldsError if the options are missing or malformed
-   * @throws NotAcceptedError if the ledger does not take the secret for the account
+   * @throws NotAcceptedError if the ledger does not accept the secret for the account
    * @throws AccountNotFoundError if the account is not on the ledger
    * @throws UnreachableError if the server does not answer in time, or is not in step with its network
    */
@@ -71,19 +84,23 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   }
 
   /**
-   * Disconnects. Whoever waits for the ledger gets an UnreachableError: what was sent may still be carried out, as
-   * events tell after the next `connect`; what was not sent is not.
+   * Disconnects. All that waits for the ledger is rejected with an UnreachableError whose code is `DISCONNECTED`: what
+   * was submitted may still be validated, and has its events after the next `connect`; what was not is never sent.
    */
   async disconnect(): Promise<void> {
     this.#connecting = undefined
-    if (!this.#session) return
-    const reason = 'The plugin was disconnected before the ledger had decided'
-    for (const reject of this.#waiting) reject(new UnreachableError(reason))
-    await this.#session.close(reason)
+    if (!this.#parts) return
+    const { follower, submitter, messages } = this.#parts
+    const message = 'Disconnected before the transaction was final'
+    const reason = new UnreachableError(message, { code: 'DISCONNECTED' })
+    for (const reject of this.#waiting) reject(reason)
+    submitter.stop(message)
+    messages.stop(reason)
+    await follower.close()
   }
 
   isConnected(): boolean {
-    return this.#session?.connection.isUp ?? false
+    return this.#parts?.follower.isConnected ?? false
   }
 
   /** @throws UnreachableError while disconnected */
@@ -97,146 +114,133 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws UnreachableError while disconnected
    */
   getAccount(): string {
-    const { settings, address } = this.#connected()
-    return settings.prefix + address
+    const { prefix, wallet } = this.#connected().settings
+    return prefix + wallet.address
   }
 
   /** @returns the account's validated balance in drops, reserves included */
   async getBalance(): Promise<string> {
-    const { address: account, connection } = this.#connected()
+    const { settings, follower } = this.#connected()
+    const account = settings.wallet.address
     try {
       const request = { command: 'account_info', account, ledger_index: 'validated' }
-      return String(toObject((await connection.patiently(request)).account_data)?.Balance)
+      const { account_data } = await follower.ask(server => server.requestWithRetry(request))
+      return String(toObject(account_data)?.Balance)
     } catch (err) {
-      throw refused(`The balance of "${account}" cannot be told`, err)
+      throw requestFailed(`The balance of "${account}" is unknown`, err)
     }
   }
 
   /**
-   * Beyond the interface: what a fulfillment would cost just now, in drops. The ledger is asked once per ledger.
+   * Beyond the interface: what a fulfillment costs now, in drops. The server is asked once for each ledger.
    *
-   * @throws NotAcceptedError if that is more than `maxFeeDrops`, so that no transfer should be given anything for
+   * @throws NotAcceptedError with the code `NETWORK_BUSY` if that is more than `maxFeeDrops`
    */
   async getFulfillmentFee(): Promise<string> {
-    try {
-      return String(await this.#connected().submitter.fees.ofFulfillment())
-    } catch (err) {
-      throw refused('The cost of a fulfillment cannot be told', err)
-    }
+    return String(await this.#connected().submitter.fulfillmentFee())
   }
 
   /**
-   * The fulfillment of a transfer from or to this account. It is looked for on the ledger if the transfer is long
-   * over, which takes as long as reading the account's whole history.
+   * Beyond the interface: the ledger's time now, by which transfers expire.
+   *
+   * @throws UnreachableError while disconnected
+   */
+  getLedgerTime(): Date {
+    return this.#connected().follower.time
+  }
+
+  /**
+   * The fulfillment of a transfer from or to this account. That of a transfer which is not in memory any more is read
+   * from the account's history, which takes as long as the history is.
    *
    * @returns 32 bytes, base64url
    * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyRolledBackError, MissingFulfillmentError
    */
   async getFulfillment(id: string): Promise<string> {
-    const session = this.#connected()
-    const { outgoing, incoming } = session.transfers
-    const remembered = outgoing.get(id) ?? incoming.get(id)
-    const isTold = remembered !== undefined && remembered.state !== 'lost'
-    const record = conditional(id, isTold ? remembered : ((await session.findOnLedger(id)) ?? remembered))
+    const { transfers } = this.#connected()
+    const known = transfers.outgoing.get(id) ?? transfers.incoming.get(id)
+    let found = known
+    if (!known || known.state === 'unknown') {
+      found = await transfers.findInHistory(id).catch(err => {
+        throw requestFailed(`Transfer "${id}" cannot be looked for on the ledger`, err)
+      })
+    }
+    const record = conditional(id, found ?? known)
     if (record.fulfillment) return record.fulfillment
-    if (isRolledBack(record) || record.isRefused) throw rolledBack(record)
+    if (isRolledBack(record) || record.isRejected) throw rolledBack(record)
     throw new MissingFulfillmentError(`Transfer "${id}" has not been fulfilled yet`)
   }
 
   /**
    * Prepares a transfer: locks its amount in an escrow until it is fulfilled or expires. A transfer without a
-   * condition is a plain payment.
+   * condition is a plain payment. The same transfer again gets the outcome of the first.
    *
-   * @returns when the transfer is on the validated ledger; the same transfer again gets the first one's outcome
-   * @throws InvalidFieldsError, DuplicateIdError, InsufficientBalanceError, AccountNotFoundError, NotAcceptedError,
+   * @returns when the transfer is validated
+   * @throws InvalidFieldsError, DuplicateIdError, InsufficientBalanceError, AccountNotFoundError,
    *   MaximumIlpDataSizeExceededError
-   * @throws UnreachableError if the plugin is not connected, or is disconnected before the ledger has decided
+   * @throws NotAcceptedError with the code `NETWORK_BUSY` if the network has no room for it
+   * @throws UnreachableError while disconnected; with a code if the outcome is unknown
    */
   async sendTransfer(transfer: Transfer): Promise<void> {
-    const session = this.#connected()
-    const { address, transfers, outbox } = session
-    const { prefix } = session.settings
-    const tx = toTransaction(transfer, address, prefix)
-    const { id, expiresAt } = transfer
-    const cancelAfter = expiresAt === undefined ? Number.POSITIVE_INFINITY : toRippleTime(expiresAt)
-    const terms = termsOf(tx)
-    const known = transfers.outgoing.get(id)
-    if ((known && known.terms !== terms) || (!known && transfers.incoming.get(id)))
-      throw new DuplicateIdError(`Another transfer was made under the id "${id}"`)
-    if (known) return known.sent && this.#orDisconnected(known.sent)
-    const { ilp = '' } = transfer
-    const record: TransferRecord = {
-      transfer: { ...copyOf(transfer), from: prefix + address, ledger: prefix, ilp },
-      terms,
-      state: 'sending',
-      cancelAfter
-    }
-    transfers.outgoing.add(record)
-    record.sent = outbox.send(record, tx)
-    return this.#orDisconnected(record.sent)
+    const { settings, transfers } = this.#connected()
+    const tx = toTransaction(transfer, settings.wallet.address, settings.prefix)
+    return this.#orDisconnected(transfers.send(transfer, tx))
   }
 
   /**
-   * Takes the money of an incoming transfer. Once more, with the same fulfillment, is no error and costs nothing. One
-   * that is not known is waited for until the next ledger.
+   * Collects an incoming transfer. The same fulfillment again costs nothing. A transfer that is not known is waited for
+   * until the next ledger.
    *
    * @param fulfillment - 32 bytes, base64url, whose hash is the transfer's condition
-   * @returns when the fulfillment is on the validated ledger
+   * @returns when the fulfillment is validated
    * @throws InvalidFieldsError, TransferNotFoundError, TransferNotConditionalError, AlreadyFulfilledError,
    *   AlreadyRolledBackError, NotAcceptedError
-   * @throws UnreachableError if the plugin is not connected, or is disconnected before the ledger has decided
+   * @throws UnreachableError while disconnected; with a code if the outcome is unknown
    */
   async fulfillCondition(id: string, fulfillment: string): Promise<void> {
-    const session = this.#connected()
+    const { transfers } = this.#connected()
     const preimage = parseBytes32(fulfillment)
     check(
       preimage,
       `The fulfillment "${fulfillment}" of transfer "${id}" is not 32 bytes of unpadded base64url`
     )
     const record = await this.#findIncoming(id)
-    const canonical = preimage.toString('base64url')
-    if (isRolledBack(record) || record.state === 'lost') throw rolledBack(record)
-    if (record.fulfillment === canonical) return
+    if (isRolledBack(record)) throw rolledBack(record)
+    if (record.fulfillment === preimage.toString('base64url')) return
     if (record.fulfillment) throw alreadyFulfilled(id)
-    if (conditionOf(preimage) !== record.transfer.executionCondition) {
+    const { executionCondition } = record.transfer
+    if (conditionOf(preimage) !== executionCondition)
       throw new NotAcceptedError(
-        `The fulfillment "${fulfillment}" does not hash to the condition "${record.transfer.executionCondition}" ` +
-          `of transfer "${id}"`
+        `The fulfillment "${fulfillment}" does not match the condition "${executionCondition}" of transfer "${id}"`
       )
-    }
-    record.fulfilling ??= session.transfers.finish(record, canonical).finally(() => {
-      record.fulfilling = undefined
-    })
-    return this.#orDisconnected(record.fulfilling)
+    return this.#orDisconnected(transfers.fulfill(record, preimage))
   }
 
   /**
-   * Refuses an incoming transfer. An escrow's receiver cannot send it back before it expires: until then the money
-   * stays locked. Once more is no error.
+   * Rejects an incoming transfer. Its money stays locked until it expires.
    *
-   * @param reason - told in the event `incoming_reject`, and to the payer with the option `sendRejections`
+   * @param reason - passed to the event `incoming_reject`, and with the option `sendRejections` to the payer
    * @throws InvalidFieldsError, TransferNotFoundError, TransferNotConditionalError, AlreadyFulfilledError
-   * @throws NotAcceptedError if it is this account's own transfer to another
+   * @throws NotAcceptedError if it is an outgoing transfer
    */
   async rejectIncomingTransfer(id: string, reason: RejectionMessage): Promise<void> {
     const { transfers } = this.#connected()
     check(toObject(reason), `There is no reason to reject transfer "${id}"`)
     const record = await this.#findIncoming(id)
     if (record.fulfilling || record.fulfillment) throw alreadyFulfilled(id)
-    if (!isRolledBack(record) && record.state !== 'lost') transfers.reject(record, copyOf(reason))
+    if (!isRolledBack(record) && record.state !== 'unknown') transfers.reject(record, copyOf(reason))
   }
 
   /**
-   * Sends a request to another account and waits for its answer.
+   * Sends a request to another account and waits for its response.
    *
    * @param message - its `timeout` in milliseconds is 20000 unless set; Infinity for no limit
    * @throws InvalidFieldsError, AccountNotFoundError, InsufficientBalanceError, NotAcceptedError,
    *   MaximumIlpDataSizeExceededError, MaximumCustomDataSizeExceededError
-   * @throws NoSubscriptionsError if no answer comes in time
+   * @throws NoSubscriptionsError if no response comes in time
    */
   async sendRequest(message: Message): Promise<Message> {
-    const { messages } = this.#connected()
-    return this.#orDisconnected(messages.request(copyOf(message)))
+    return this.#orDisconnected(this.#connected().messages.request(copyOf(message)))
   }
 
   /** @throws RequestHandlerAlreadyRegisteredError, InvalidFieldsError */
@@ -254,20 +258,45 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
   async #connect(timeout: unknown): Promise<void> {
     if (typeof timeout !== 'number')
       throw new TypeError(`The timeout "${timeout}" is not a number (of milliseconds)`)
-    this.#session ??= new Session(this.#options, {
-      requestHandler: () => this.#requestHandler,
-      tell: (event, ...args) => this.#tell(event, ...args)
-    })
-    if (!this.isConnected()) await this.#session.open(timeout > 0 ? timeout : defaultTimeoutMs)
+    this.#parts ??= this.#assemble()
+    if (!this.isConnected()) await this.#parts.follower.open(timeout > 0 ? timeout : defaultTimeoutMs)
   }
 
-  /**
-   * Tells the host, each of its listeners with a copy of its own. What one of them throws must not keep it from
-   * another, nor stop the plugin.
-   */
-  #tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void {
+  /** Makes the parts, and lets them know what the follower reads. */
+  #assemble(): Parts {
+    const settings = toSettings(this.#options)
+    const emit = this.#emit.bind(this)
+    const follower = new AccountFollower(settings)
+    const submitter = new Submitter(follower, settings)
+    const transfers = new Transfers(follower, submitter, settings, emit)
+    const messages = new Messages(submitter, settings, emit, () => this.#requestHandler)
+    follower.on('connect', () => {
+      submitter.onConnect()
+      emit('connect')
+    })
+    follower.on('disconnect', () => emit('disconnect'))
+    follower.on('refused', err => emit('error', err))
+    follower.on('ledger', () => submitter.onLedger())
+    follower.on('gap', gap => {
+      submitter.onGap(gap)
+      transfers.onGap(gap)
+    })
+    follower.on('transaction', transaction => {
+      submitter.onTransaction(transaction)
+      transfers.onTransaction(transaction)
+      messages.onTransaction(transaction)
+    })
+    follower.on('read', async ledger => {
+      transfers.onRead(ledger)
+      if (await submitter.review(ledger)) await transfers.resync(ledger)
+    })
+    return { settings, follower, submitter, transfers, messages }
+  }
+
+  /** Emits an event, to each listener with a copy of its own. What one of them throws does not affect the others. */
+  #emit<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void {
     const onHostError = (err: unknown) => {
-      if (event !== 'error' && this.listenerCount('error') > 0) this.#tell('error', err as Error)
+      if (event !== 'error' && this.listenerCount('error') > 0) this.#emit('error', err as Error)
       else process.emitWarning(err instanceof Error ? err : String(err))
     }
     for (const listener of this.rawListeners(event)) {
@@ -280,30 +309,41 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     }
   }
 
-  #connected(): Session {
-    if (this.#session?.connection.isUp) return this.#session
-    const { serverName } = this.#session?.settings ?? {}
+  #connected(): Parts {
+    if (this.#parts?.follower.isConnected) return this.#parts
+    const { serverName } = this.#parts?.settings ?? {}
     const where = serverName === undefined ? '' : ` to "${serverName}"`
     throw new UnreachableError(`The plugin is not connected${where}: call connect() first`)
   }
 
-  /** What the ledger decides, or an error at once when the plugin is disconnected before. */
+  /** The outcome of something that `disconnect` ends. */
   #orDisconnected<T>(outcome: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const settled = () => this.#waiting.delete(reject)
       this.#waiting.add(reject)
-      outcome.then(resolve, reject).finally(settled)
+      outcome.then(resolve, reject).finally(() => this.#waiting.delete(reject))
     })
   }
 
+  /** An incoming transfer, also one that only the next ledger brings: its payer may know of it a moment earlier. */
   async #findIncoming(id: string): Promise<TransferRecord> {
-    const session = this.#connected()
-    const isOwn = session.transfers.outgoing.get(id) && !session.transfers.incoming.get(id)
-    const record = isOwn ? undefined : await this.#orDisconnected(session.awaitIncoming(id))
-    if (record || !session.transfers.outgoing.get(id)) return conditional(id, record)
-    throw new NotAcceptedError(
-      `Transfer "${id}" is this account's own: only its receiver can decide about it`
-    )
+    const { follower, transfers } = this.#connected()
+    const isOwn = transfers.outgoing.get(id) !== undefined
+    if (!isOwn && !transfers.incoming.get(id)) await this.#orDisconnected(nextLedger(follower))
+    const record = transfers.incoming.get(id)
+    if (record || !isOwn) return conditional(id, record)
+    const who = 'only its receiver can fulfill or reject it'
+    throw new NotAcceptedError(`Transfer "${id}" is this account's own: ${who}`)
+  }
+}
+
+/** Waits until the next ledger was read, if that comes in time. */
+async function nextLedger(follower: AccountFollower): Promise<void> {
+  const { index } = follower.validated
+  const signal = AbortSignal.timeout(maxLedgerMs)
+  try {
+    while (follower.lastRead.index <= index) await once(follower, 'read', { signal })
+  } catch {
+    // Ledgers can stand still.
   }
 }
 

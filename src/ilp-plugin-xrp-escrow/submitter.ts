@@ -1,367 +1,453 @@
-import { UnreachableError } from './errors.ts'
-import { Job, ledgersToLive, type Order, type Version } from './job.ts'
-import type { Json } from './json.ts'
-import type { Wallet } from './keys.ts'
-import type { ClosedLedger } from './known-ledgers.ts'
-import type { LedgerConnection } from './ledger-connection.ts'
-import type { ValidatedTransaction } from './ledger-transaction.ts'
-import { LiveJobs } from './live-jobs.ts'
-import { NetworkFees } from './network-fees.ts'
-import { transactionFailed } from './refusals.ts'
-import { errorCode } from './server-socket.ts'
-import { type SignedTransaction, signer } from './sign.ts'
+import type { AccountFollower, ClosedLedger, Gap } from './account-follower.ts'
+import { type ErrorCode, errorCodeOf, NotAcceptedError, requestFailed, transactionFailed } from './errors.ts'
+import { type Json, toObject } from './json.ts'
+import type { Settings } from './options.ts'
+import { fulfillmentFeeUnits } from './transactions.ts'
+import type { ValidatedTransaction } from './validated-transaction.ts'
+import type { SignedTransaction } from './wallet.ts'
 
-// How often a transaction that can certainly not be applied any more is signed anew before its sender is told.
-const maxAttempts = 10
-// How many ledgers to wait for a place in them at a fee that the options allow.
+// A signed transaction may be validated in this many ledgers after the newest one, and never later.
+const ledgersToLive = 5
+// How often a transaction that was in none of these ledgers is signed anew, unless the network had no room for it.
+const maxFailedAttempts = 10
+// How many ledgers to wait for room in them at an acceptable fee.
 const maxBusyLedgers = 20
-// How many submissions may wait for their preliminary answers: a long way must not make a slow sender.
+// A fulfillment with fewer ledgers left than this pays up to `maxFeeDrops`.
+const urgentLedgers = 20
+// Everything else pays at most so many times the fee at rest: there is time to wait for a quieter ledger.
+const maxFeeFactor = 2
+// On top of what a busy network asks for, since others pay that too.
+const feeMarginPercent = 10
+// How many submissions may wait for their preliminary results, so that a slow connection does not slow down sending.
 const maxUnanswered = 64
+// A submission without an answer is repeated after so many ledgers.
+const ledgersBeforeRepeat = 2
+
+// Preliminary results of an attempt that has arrived, or has been overtaken: it need not be sent again.
+const accepted = /^(tes|tec|terQUEUED|tefALREADY|tefPAST_SEQ)/
+// The network has no room for it at its fee, or for one before it.
+const noRoom = /^(terQUEUED|terPRE_SEQ|telCAN_NOT_QUEUE|telINSUF_FEE_P)/
+// No other ledger will change these. They are no proof either: servers keep and retry what they refuse so.
+const permanent = /^(tem|tel|tefBAD_|tefMASTER_DISABLED|terINSUF_FEE_B|terNO_ACCOUNT)/
+
+/** A transaction to be submitted. */
+export interface SubmitRequest {
+  /** without Account, Sequence, Fee, LastLedgerSequence and signature */
+  tx: Json
+  /** names it in errors */
+  what: string
+  /** the id of the transfer that it is for */
+  transferId?: string
+  /** ledger time from which on it is not sent any more */
+  notAfter?: number
+  /** whether it has become pointless */
+  isDone?(): boolean
+}
+
+/** A transaction that is not final yet. */
+export interface PendingTransaction {
+  request: SubmitRequest
+  resolve(): void
+  reject(reason: Error): void
+  /** undefined while it waits to be signed */
+  attempt?: Attempt
+  failedAttempts: number
+  /** the ledger since which the network has had no room for it; 0 if it had */
+  busySince: number
+  /** whether it is not to be signed anew, because the host has disconnected */
+  isAbandoned: boolean
+}
+
+/** A transaction as it was signed. */
+interface Attempt extends SignedTransaction {
+  sequence: number
+  /** the newest validated ledger when it was signed, and when it was sent last */
+  signedIn: number
+  sentIn: number
+  lastLedger: number
+  sends: number
+  /** the last preliminary result, or the error in its place */
+  result?: string
+  message?: string
+}
 
 /**
- * Sends the transactions of one account, each until it is final: validated as a success, validated as a failure, or
- * certain never to be validated. That is certain when its last ledger has passed and the account has not used its
- * sequence, or when another transaction has used it; whatever a server says to a submission is no proof, except that
- * it could make nothing of it.
+ * Sends the transactions of the account, each until it is final: validated, or certain never to be. There is one signed
+ * attempt for each sequence at a time. It is dead, and its transaction signed anew, when a ledger after its last one
+ * shows that its sequence was not used, or another transaction has used it: preliminary results prove nothing.
  *
- * @see xrpl.org, "Reliable Transaction Submission"
+ * @see xrpl.org: Reliable Transaction Submission
  */
 export class Submitter {
-  readonly fees: NetworkFees
-  readonly #connection: LedgerConnection
-  readonly #address: string
-  readonly #sign: (tx: Record<string, unknown>) => SignedTransaction
+  readonly #follower: AccountFollower
+  readonly #settings: Settings
 
-  // To be signed, in the order in which they were asked for.
-  #queue: Job[] = []
-  readonly #live: LiveJobs
+  // The first is signed next.
+  #waiting: PendingTransaction[] = []
+  readonly #inFlight = new Map<number, PendingTransaction>()
+  // The sequences of attempts to be sent again, the lowest first.
+  #repeats: number[] = []
+  // Transactions whose outcome the server cannot know.
+  #unknown: PendingTransaction[] = []
 
-  // Nothing is sent before this ledger is validated.
-  #pausedUntil = 0
+  // The account's next sequence; undefined: ask the server.
+  #nextSequence: number | undefined
+  // The lowest sequence that no ledger is known to have used.
+  #lowestUnused = 0
+  // The newest ledger that could not be read.
+  #lastUnreadLedger = 0
+  // How many times the fee at rest the network asks for: as of a ledger, and the last answer.
+  #feeFactor: { ledger: number; answer: Promise<number> } | undefined
+  #lastFeeFactor = 1
+  // Whether a transaction was validated since the last review.
+  #hadRoom = false
   #unanswered = 0
-  #pumping = false
-  #reviewing = false
+  #isPumping = false
+  #needsPump = false
+  #isReviewing = false
 
-  constructor(connection: LedgerConnection, wallet: Wallet, maxFeeDrops: number) {
-    this.fees = new NetworkFees(connection, maxFeeDrops)
-    this.#connection = connection
-    this.#address = wallet.address
-    this.#sign = signer(wallet)
-    this.#live = new LiveJobs(connection, wallet.address)
+  constructor(follower: AccountFollower, settings: Settings) {
+    this.#follower = follower
+    this.#settings = settings
   }
 
   /**
-   * Sends a transaction; it does not wait for those sent before to be validated.
+   * Sends a transaction.
    *
-   * @returns the transaction as it was validated
+   * @returns when it is validated
    * @throws an error of the interface, see `transactionFailed`, when it is certain that it had no effect
-   * @throws UnreachableError when nobody can tell any more
+   * @throws UnreachableError when its outcome cannot be known
    */
-  submit(order: Order): Promise<ValidatedTransaction> {
+  submit(request: SubmitRequest): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#queue.push(new Job(order, resolve, reject))
+      const pending = { request, resolve, reject, failedAttempts: 0, busySince: 0, isAbandoned: false }
+      this.#waiting.push(pending)
       this.#pump()
     })
   }
 
   /**
-   * Goes on with a transaction that an earlier run of the program may have sent.
+   * What a fulfillment costs now, in drops. The server is asked once for each ledger.
    *
-   * @param versions - all that may still be applied, at least one
+   * @throws NotAcceptedError if that is more than `maxFeeDrops`
    */
-  resume(order: Order, versions: Version[]): Promise<ValidatedTransaction> {
-    return new Promise((resolve, reject) => {
-      const job = new Job(order, resolve, reject)
-      job.sequence = versions[0]?.sequence ?? 0
-      job.sends = 1
-      job.isDisputed = true
-      for (const version of versions) job.versions.set(version.hash, version)
-      this.#live.add(job)
-      this.#live.markLost([job])
-      this.#pump()
+  async fulfillmentFee(): Promise<number> {
+    const factor = await this.#networkFeeFactor().catch(err => {
+      throw requestFailed('The fee is unknown', err)
     })
+    const drops = Math.ceil(this.#follower.baseFee * fulfillmentFeeUnits * factor)
+    const { maxFeeDrops } = this.#settings
+    if (drops <= maxFeeDrops) return drops
+    const why = `A fulfillment costs ${drops} drops now, more than maxFeeDrops allows (${maxFeeDrops})`
+    throw new NotAcceptedError(why, { code: 'NETWORK_BUSY' })
   }
 
-  /** The connection is there again: whatever was on its way may be lost, or may have arrived. */
-  onUp(): void {
-    this.#live.doubtSequence()
-    this.#pausedUntil = 0
-    this.#live.markLost(this.#live.all())
+  /** The connection is back: everything in flight may have been lost, or have arrived. */
+  onConnect(): void {
+    this.#nextSequence = undefined
+    this.#repeat(() => true)
+    this.#pump()
+  }
+
+  /** A ledger has closed: the fee is asked for before our own transactions fill the next one. */
+  onLedger(): void {
+    if (this.#waiting.length > 0) this.#networkFeeFactor().catch(() => {})
     this.#pump()
   }
 
   /** A transaction was validated, of this account or another, sent from here or elsewhere. */
   onTransaction(transaction: ValidatedTransaction): void {
-    const { account, sequence, hash } = transaction
-    if (account !== this.#address || sequence === 0) return
-    this.#live.useSequence(sequence)
-    for (const job of this.#live.ofSequence(sequence)) {
-      if (job.versions.has(hash)) this.#settle(job, transaction)
-      // Another took the sequence: ours can never be applied with it.
-      else this.#tryAnew(job)
+    const { account, sequence, hash, result, ledgerIndex, fee } = transaction
+    if (account !== this.#settings.wallet.address || sequence === 0) return
+    this.#lowestUnused = Math.max(this.#lowestUnused, sequence + 1)
+    const pending = this.#inFlight.get(sequence)
+    if (!pending) return
+    this.#inFlight.delete(sequence)
+    if (pending.attempt?.hash === hash) {
+      this.#hadRoom = true
+      const message = `Ledger ${ledgerIndex} has it as a failure`
+      if (result === 'tesSUCCESS') pending.resolve()
+      else pending.reject(transactionFailed(pending.request.what, result, message, { fee }))
+    } else {
+      // Another program of the account was faster.
+      this.#nextSequence = undefined
+      this.#signAnew(pending)
     }
     this.#pump()
   }
 
-  /** A ledger was validated. */
-  onLedger({ index }: ClosedLedger): void {
-    this.fees.onLedger()
-    this.#live.markStale(index)
-    this.#pump()
-  }
-
-  /** Nobody told what was in the ledgers up to this one. */
-  onMissed(lastLedger: number): void {
-    this.#live.onMissed(lastLedger)
-  }
-
-  /** Everything up to a ledger is known: what had to be in one by then and is not, never will be. */
-  async onRead({ index }: ClosedLedger): Promise<void> {
-    if (this.#reviewing) return
-    this.#reviewing = true
-    try {
-      for await (const [job, fate] of this.#live.fates(index)) {
-        if (fate === 'dead') this.#tryAnew(job)
-        else if (fate === 'unknown') this.#end(job, new UnreachableError(`${job.order.what}: ${nobodyTells}`))
-        else this.#settle(job, fate)
-      }
-    } catch {
-      // The next ledger is as good.
-    } finally {
-      this.#reviewing = false
-    }
-    this.#pump()
+  /** Some ledgers cannot be read, or the ledger is another one. */
+  onGap({ code, lastLedger }: Gap): void {
+    this.#nextSequence = undefined
+    this.#lastUnreadLedger = lastLedger
+    if (code !== 'LEDGER_RESET') return
+    this.#lowestUnused = 0
+    this.#unknown = [...this.#unknown, ...this.#inFlight.values(), ...this.#waiting]
+    this.#inFlight.clear()
+    this.#waiting = []
   }
 
   /**
-   * Gives up what has not been sent, and signs nothing anew. What has been sent is followed until it is final.
+   * Everything up to a ledger was read: settles what that proves, and repeats what has not arrived.
    *
-   * @param reason - what those whose transactions are given up are told
+   * @returns whether all that can be settled as of that ledger is
    */
-  giveUpUnsent(reason: string): void {
-    for (const job of this.#live.all()) job.attempts = maxAttempts
-    const unsent = this.#queue
-    this.#queue = []
-    for (const job of unsent) this.#fail(job, 'notSent', reason)
+  async review(ledger: ClosedLedger): Promise<boolean> {
+    const newest = this.#follower.validated.index
+    this.#repeat(({ sentIn, result }) =>
+      isRefused(result) ? sentIn < newest : !result && sentIn + ledgersBeforeRepeat <= newest
+    )
+    this.#pump()
+    if (this.#isReviewing) return false
+    this.#isReviewing = true
+    const isFull = [...this.#inFlight.values()].some(({ attempt }) => noRoom.test(attempt?.result ?? ''))
+    // If the server does not say what it is asked, the next ledger is another chance.
+    const isSettled = await this.#settle(ledger.index).catch(() => false)
+    this.#isReviewing = false
+    this.#rejectWaiting(ledger.index, isFull)
+    this.#pump()
+    return isSettled
   }
 
-  /** Forgets everything: the ledger that it was for is gone. */
-  giveUp(reason: Error): void {
-    const all = [...this.#live.all(), ...this.#queue]
-    for (const job of all) this.#live.delete(job)
-    this.#queue = []
-    this.#live.onReset()
-    for (const job of all) job.reject(reason)
+  /** Takes over the transactions whose outcome the server cannot know: the caller settles them. */
+  takeUnknown(): PendingTransaction[] {
+    return this.#unknown.splice(0)
   }
 
-  get #mayGoOn(): boolean {
-    const { isUp, validated } = this.#connection
-    const mayAsk = this.#unanswered < maxUnanswered && !this.fees.isRaising
-    return isUp && mayAsk && validated.index >= this.#pausedUntil
+  /** Rejects what was not sent, and signs nothing anew. What was sent is followed until it is final. */
+  stop(reason: string): void {
+    for (const pending of this.#inFlight.values()) pending.isAbandoned = true
+    for (const pending of this.#waiting.splice(0)) this.#reject(pending, 'notSent', reason, 'DISCONNECTED')
   }
 
   /** Sends what there is to send, until it has to wait for an answer or for the next ledger. */
   async #pump(): Promise<void> {
-    if (this.#pumping) return
-    this.#pumping = true
-    try {
-      while (this.#mayGoOn) {
-        const lost = this.#live.takeLost()
-        const next = this.#queue[0]
-        if (lost) this.#resend(lost)
-        else if (next) await this.#send(next)
-        else break
+    this.#needsPump = true
+    if (this.#isPumping) return
+    this.#isPumping = true
+    while (this.#needsPump) {
+      this.#needsPump = false
+      let isProgress = true
+      while (isProgress && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
+        const repeat = this.#inFlight.get(this.#repeats.shift() ?? 0)
+        if (repeat) this.#send(repeat)
+        // If the server does not say which sequence is next, the next ledger is another chance.
+        else isProgress = await this.#signNext().catch(() => false)
       }
-    } finally {
-      this.#pumping = false
     }
+    this.#isPumping = false
   }
 
-  /** Sends again what is not final, as it is. */
-  #resend(job: Job): void {
-    const version = [...job.versions.values()].at(-1)
-    job.sentIn = this.#connection.validated.index
-    if (version && version.lastLedger > job.sentIn) this.#ask(job, version)
-  }
-
-  /** Signs and sends the first transaction of the queue. */
-  async #send(job: Job): Promise<void> {
-    if (this.#dropPointless(job)) return
-    const { index } = this.#connection.validated
-    const fee = this.fees.drops(job.order.feeUnits)
-    const tooDear = this.fees.tooDear('The network asks for a fee of', fee)
-    if (tooDear) {
-      job.busySince ||= index
-      if (index - job.busySince < maxBusyLedgers) this.#pausedUntil = index + 1
-      else this.#fail(job, 'telINSUF_FEE_P', tooDear)
-      return
-    }
-    let sequence: number
-    try {
-      sequence = await this.#live.nextSequence()
-    } catch {
-      this.#pausedUntil = index + 1
-      return
-    }
-    if (this.#queue[0] !== job || !this.#mayGoOn || this.#dropPointless(job)) return
-    this.#queue.shift()
-    await this.#sendVersion(job, sequence, fee)
-  }
-
-  /** Takes a transaction out of the queue that nobody needs any more. */
-  #dropPointless(job: Job): boolean {
-    if (!this.#isPointless(job)) return false
-    this.#fail(job, 'expired', 'its time was over before it could be sent')
+  /** Signs and sends a transaction, if the next sequence may be used and one can be paid for. */
+  async #signNext(): Promise<boolean> {
+    if (this.#waiting.length === 0) return false
+    const factor = await this.#networkFeeFactor().catch(() => 1)
+    this.#nextSequence ??= await this.#follower.ask(server => server.accountSequence('current'))
+    let sequence = Math.max(this.#nextSequence, this.#lowestUnused)
+    while (this.#inFlight.has(sequence)) sequence++
+    // Behind a refused attempt everything else would be refused as well.
+    for (const [used, { attempt }] of this.#inFlight)
+      if (used < sequence && isRefused(attempt?.result)) return false
+    const at = this.#waiting.findIndex(({ request }) => this.#feeOf(request, factor) !== undefined)
+    if (at < 0 || !this.#follower.isConnected) return false
+    const [pending] = this.#waiting.splice(at, 1) as [PendingTransaction]
+    if (this.#isExpired(pending.request)) this.#reject(pending, 'expired', tooLate)
+    else this.#sign(pending, sequence, this.#feeOf(pending.request, factor) as number)
     return true
   }
 
-  #isPointless({ order }: Job): boolean {
-    const { pointlessAfter = Number.POSITIVE_INFINITY, isDone } = order
-    return pointlessAfter <= this.#connection.validated.closeTime || isDone?.() === true
-  }
-
-  /** Signs another version of a transaction, and sends it once that has been noted. */
-  async #sendVersion(job: Job, sequence: number, fee: number): Promise<void> {
-    let hash = ''
-    try {
-      const version = this.#signVersion(job, sequence, fee)
-      hash = version.hash
-      if (job.order.note) await job.order.note([...job.versions.values()])
-      if (job.versions.has(hash)) this.#ask(job, version)
-    } catch (err) {
-      job.versions.delete(hash)
-      if (job.versions.size > 0) this.#sendLater(job)
-      else this.#fail(job, 'notSent', `it could not be signed or noted (${(err as Error).message})`)
-    }
-  }
-
-  #signVersion(job: Job, sequence: number, fee: number): Version {
-    const { validated, networkId } = this.#connection
+  #sign(pending: PendingTransaction, sequence: number, fee: number): void {
+    const { validated, networkId } = this.#follower
+    const { wallet } = this.#settings
     const lastLedger = validated.index + ledgersToLive
-    const { blob, hash } = this.#sign({
-      ...job.order.tx,
-      Account: this.#address,
-      Sequence: sequence,
-      Fee: String(fee),
-      LastLedgerSequence: lastLedger,
-      ...(networkId === undefined ? {} : { NetworkID: networkId })
-    })
-    const version = { hash, blob, sequence, lastLedger }
-    job.feeFactor = this.fees.factor
-    job.sentIn = validated.index
-    if (job.versions.size === 0) {
-      job.sequence = sequence
-      job.firstSentIn = validated.index
-      this.#live.add(job)
-    }
-    job.versions.set(hash, version)
-    return version
-  }
-
-  /** Submits a version. */
-  async #ask(job: Job, { hash, blob }: Version): Promise<void> {
-    this.#unanswered++
-    job.sends++
+    let signed: SignedTransaction
     try {
-      const answer = await this.#connection.request({ command: 'submit', tx_blob: blob })
-      // It may have been validated, or displaced, before its preliminary answer came.
-      if (job.versions.has(hash)) this.#onAnswer(job, hash, answer)
+      signed = wallet.sign({
+        ...pending.request.tx,
+        Account: wallet.address,
+        Sequence: sequence,
+        Fee: String(fee),
+        LastLedgerSequence: lastLedger,
+        ...(networkId !== undefined && { NetworkID: networkId })
+      })
     } catch (err) {
-      const code = errorCode(err) ?? ''
-      const isUnreadable = unreadable.has(code) && job.sends === 1
-      if (isUnreadable && job.versions.has(hash)) this.#fail(job, code, (err as Error).message)
-      else this.#sendLater(job)
-    } finally {
-      this.#unanswered--
-      this.#pump()
-    }
-  }
-
-  /** Acts on a preliminary result. A server keeps what it refuses, and may apply it to a later ledger. */
-  #onAnswer(job: Job, hash: string, { engine_result, engine_result_message }: Json): void {
-    if (typeof engine_result !== 'string') {
-      this.#sendLater(job)
+      this.#reject(pending, 'notSent', `It could not be signed (${(err as Error).message})`)
       return
     }
-    job.engineResult = engine_result
-    job.engineMessage = String(engine_result_message)
-    if (engine_result === 'tefPAST_SEQ') {
-      this.#live.doubtSequence()
-      job.isDisputed = true
-    } else if (engine_result === 'terPRE_SEQ') {
-      // An earlier one is missing: one of ours that got lost, or a sequence that was never used after all.
-      this.#live.doubtSequence()
-      this.#live.markEarlier(job, this.#connection.validated.index)
-    } else if (engine_result === 'telINSUF_FEE_P' || engine_result === 'telCAN_NOT_QUEUE_FEE') {
-      this.#payMore(job, hash)
-    } else if (isJudgement(engine_result) && job.sends === 1) {
-      this.#fail(job, engine_result, job.engineMessage)
-    } else if (engine_result.startsWith('tel')) {
-      this.#sendLater(job)
+    pending.attempt = { ...signed, sequence, signedIn: validated.index, sentIn: 0, lastLedger, sends: 0 }
+    this.#inFlight.set(sequence, pending)
+    this.#send(pending)
+  }
+
+  async #send(pending: PendingTransaction): Promise<void> {
+    const { attempt } = pending
+    const newest = this.#follower.validated.index
+    if (!attempt || this.#inFlight.get(attempt.sequence) !== pending || attempt.lastLedger <= newest) return
+    attempt.sends++
+    attempt.sentIn = newest
+    this.#unanswered++
+    try {
+      const answer = await this.#follower.ask(server =>
+        server.request({ command: 'submit', tx_blob: attempt.blob })
+      )
+      attempt.result = String(answer.engine_result)
+      attempt.message = String(answer.engine_result_message)
+    } catch (err) {
+      attempt.result = errorCodeOf(err)
+      attempt.message = (err as Error).message
+    } finally {
+      this.#unanswered--
     }
-  }
-
-  /** Nothing more is sent before the next ledger, and then this is sent again. */
-  #sendLater(job: Job): void {
-    this.#pausedUntil = this.#connection.validated.index + 1
-    if (job.versions.size > 0) this.#live.markLost([job])
-  }
-
-  /** Signs anew at what the network asks for just now; if that is too much, it may ask for less a ledger later. */
-  async #payMore(job: Job, hash: string): Promise<void> {
-    await this.fees.raiseAbove(job.feeFactor)
-    if (!job.versions.has(hash)) return
-    const fee = this.fees.drops(job.order.feeUnits)
-    const tooDear = this.fees.tooDear('The network asks for a fee of', fee)
-    if (tooDear) job.engineMessage = tooDear
-    if (tooDear || this.#isPointless(job) || this.fees.factor <= job.feeFactor) this.#sendLater(job)
-    else await this.#sendVersion(job, job.sequence, fee)
+    // It may have been settled before its preliminary result came.
+    if (pending.attempt === attempt && this.#inFlight.get(attempt.sequence) === pending)
+      this.#onResult(pending, attempt)
     this.#pump()
   }
 
-  #settle(job: Job, transaction: ValidatedTransaction): void {
-    const { result, ledgerIndex, fee } = transaction
-    this.#live.delete(job)
-    if (result === 'tesSUCCESS') job.resolve(transaction)
-    else
-      job.reject(transactionFailed(job.order.what, result, `Ledger ${ledgerIndex} has it as a failure`, fee))
+  #onResult(pending: PendingTransaction, { result = '', message = '', sends, sequence }: Attempt): void {
+    // The sequence may be wrong, or an earlier one be missing.
+    if (result === 'tefPAST_SEQ' || result === 'terPRE_SEQ') this.#nextSequence = undefined
+    // What no server can read or accept as well-formed is final, unless it was sent before.
+    const isMalformed = result.startsWith('tem') || ['invalidParams', 'invalidTransaction'].includes(result)
+    if (!isMalformed || sends > 1) return
+    this.#nextSequence = undefined
+    this.#inFlight.delete(sequence)
+    this.#reject(pending, result, message)
   }
 
-  #fail(job: Job, engineResult: string, message: string): void {
-    const queued = this.#queue.indexOf(job)
-    if (queued >= 0) this.#queue.splice(queued, 1)
-    // The next one can have its sequence.
-    if (job.versions.size > 0) this.#live.doubtSequence()
-    this.#end(job, transactionFailed(job.order.what, engineResult, message))
+  /** Settles attempts that can be in no ledger any more, or may be in one that was not read. */
+  async #settle(lastRead: number): Promise<boolean> {
+    const doubtful = [...this.#inFlight.values()].filter(({ attempt }) => {
+      const { lastLedger = 0, signedIn = 0, result } = attempt ?? {}
+      return lastLedger <= lastRead || signedIn < this.#lastUnreadLedger || result === 'tefPAST_SEQ'
+    })
+    if (doubtful.length === 0) return true
+    const nextSequence = await this.#follower.ask(server => server.accountSequence(lastRead))
+    this.#lowestUnused = Math.max(this.#lowestUnused, nextSequence)
+    // The last first: each goes to the front of those that wait.
+    for (const pending of doubtful.reverse()) {
+      const { attempt } = pending
+      if (!attempt || this.#inFlight.get(attempt.sequence) !== pending) continue
+      const isUsed = attempt.sequence < nextSequence
+      if (isUsed && attempt.signedIn < this.#lastUnreadLedger) await this.#lookUp(pending, attempt)
+      else if (isUsed || attempt.lastLedger <= lastRead) this.#onDead(pending)
+    }
+    return true
   }
 
-  #end(job: Job, reason: Error): void {
-    this.#live.delete(job)
-    job.reject(reason)
+  /** Looks for an attempt whose sequence was used in a ledger that was not read. */
+  async #lookUp(pending: PendingTransaction, { hash, sequence }: Attempt): Promise<void> {
+    const found = await this.#follower.ask(server => server.transaction(hash))
+    if (found) this.#follower.emit('transaction', found)
+    if (this.#inFlight.get(sequence) !== pending) return
+    this.#inFlight.delete(sequence)
+    this.#unknown.push(pending)
   }
 
-  /** Puts a transaction, of which no version can be applied any more, back into the queue, if there is a point in it. */
-  #tryAnew(job: Job): void {
-    job.attempts++
-    this.#live.doubtSequence()
-    this.#live.delete(job)
-    const { engineResult, engineMessage } = job
-    // No other ledger will make these good.
-    const isRefused = /^(tel|terINSUF_FEE_B|terNO_ACCOUNT)/.test(engineResult)
-    const isHopeless = job.attempts >= maxAttempts || isRefused
-    if (!this.#isPointless(job) && !isHopeless) this.#queue.unshift(job)
-    else if (/^te[lr]/.test(engineResult) && isHopeless) this.#fail(job, engineResult, engineMessage)
-    else this.#fail(job, 'tefMAX_LEDGER', 'It was in none of the ledgers that it could have been in')
+  /** An attempt can never be validated any more. */
+  #onDead(pending: PendingTransaction): void {
+    const { sequence, result = '', message = '' } = pending.attempt as Attempt
+    this.#inFlight.delete(sequence)
+    this.#nextSequence = undefined
+    const hadNoRoom = noRoom.test(result)
+    if (!hadNoRoom) pending.failedAttempts++
+    if (!hadNoRoom && permanent.test(result)) this.#reject(pending, result, message)
+    else if (pending.failedAttempts >= maxFailedAttempts && !isFulfillment(pending.request))
+      this.#reject(pending, 'tefMAX_LEDGER', 'It was in no ledger up to its LastLedgerSequence')
+    else this.#signAnew(pending)
+  }
+
+  #signAnew(pending: PendingTransaction): void {
+    delete pending.attempt
+    if (pending.isAbandoned)
+      this.#reject(pending, 'notSent', 'The plugin was disconnected meanwhile', 'DISCONNECTED')
+    else this.#waiting.unshift(pending)
+  }
+
+  #reject({ request, reject }: PendingTransaction, result: string, message: string, code?: ErrorCode): void {
+    reject(transactionFailed(request.what, result, message, code && { code }))
+  }
+
+  /** Rejects what has expired, or has waited for room in a ledger for too long. */
+  #rejectWaiting(ledger: number, isFull: boolean): void {
+    const hasNoRoom = isFull && !this.#hadRoom
+    this.#hadRoom = false
+    for (const pending of [...this.#waiting, ...this.#inFlight.values()]) {
+      const isTooExpensive = !pending.attempt && !this.#feeOf(pending.request, this.#lastFeeFactor)
+      pending.busySince = hasNoRoom || isTooExpensive ? pending.busySince || ledger : 0
+    }
+    this.#waiting = this.#waiting.filter(pending => {
+      const { request, busySince } = pending
+      const isBusy = busySince > 0 && ledger - busySince >= maxBusyLedgers && !isFulfillment(request)
+      const isExpired = this.#isExpired(request)
+      if (isExpired) this.#reject(pending, 'expired', tooLate)
+      else if (isBusy) this.#reject(pending, 'telINSUF_FEE_P', this.#whyBusy(request), 'NETWORK_BUSY')
+      return !isExpired && !isBusy
+    })
+  }
+
+  #whyBusy(request: SubmitRequest): string {
+    const drops = Math.ceil(this.#follower.baseFee * feeUnitsOf(request) * this.#lastFeeFactor)
+    const fee = `${drops} drops, and maxFeeDrops is ${this.#settings.maxFeeDrops}`
+    return `The network had no room for it in ${maxBusyLedgers} ledgers; its fee is now ${fee}`
+  }
+
+  #isExpired({ notAfter = Number.POSITIVE_INFINITY, isDone }: SubmitRequest): boolean {
+    return notAfter <= this.#follower.validated.closeTime || isDone?.() === true
+  }
+
+  /** Marks attempts to be sent again. */
+  #repeat(isLost: (attempt: Attempt) => boolean): void {
+    const lost = [...this.#inFlight].filter(([, { attempt }]) => attempt && isLost(attempt))
+    const sequences = new Set([...this.#repeats, ...lost.map(([sequence]) => sequence)])
+    this.#repeats = [...sequences].sort((a, b) => a - b)
+  }
+
+  /** The fee for a transaction, drops; undefined while it should wait for a quieter ledger. */
+  #feeOf(request: SubmitRequest, factor: number): number | undefined {
+    const { maxFeeDrops } = this.#settings
+    const { baseFee, validated, ledgerSeconds } = this.#follower
+    const { tx, notAfter = Number.POSITIVE_INFINITY } = request
+    const atRest = baseFee * feeUnitsOf(request)
+    const ledgersLeft = (notAfter - validated.closeTime) / ledgerSeconds
+    const isUrgent = isFulfillment(request) && ledgersLeft < urgentLedgers
+    const max = isUrgent ? maxFeeDrops : Math.min(maxFeeDrops, maxFeeFactor * atRest)
+    const asked = Math.ceil(atRest * factor)
+    if (asked > max) return undefined
+    if (factor === 1) return atRest
+    // No transfer is prepared that nobody could afford to fulfill now.
+    if (tx.TransactionType === 'EscrowCreate' && baseFee * fulfillmentFeeUnits * factor > maxFeeDrops)
+      return undefined
+    return Math.min(max, Math.ceil((asked * (100 + feeMarginPercent)) / 100))
+  }
+
+  /** How many times the fee at rest the network asks for: asked once for each ledger. */
+  #networkFeeFactor(): Promise<number> {
+    const ledger = this.#follower.validated.index
+    if (this.#feeFactor?.ledger !== ledger) this.#feeFactor = { ledger, answer: this.#askFeeFactor() }
+    return this.#feeFactor.answer
+  }
+
+  async #askFeeFactor(): Promise<number> {
+    const { drops } = await this.#follower.ask(server => server.request({ command: 'fee' }))
+    const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
+    this.#lastFeeFactor = Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
+    return this.#lastFeeFactor
   }
 }
 
-const nobodyTells = 'the server does not have the ledgers that tell whether it was carried out'
+const tooLate = 'It expired before it could be sent'
 
-// What proves that a server could make nothing of a submission (xrpl.org: submit).
-const unreadable = new Set(['invalidParams', 'invalidTransaction'])
+function isFulfillment({ tx }: SubmitRequest): boolean {
+  return tx.TransactionType === 'EscrowFinish'
+}
 
-// Results that judge the transaction itself: malformed, signed by the wrong key, or meant for another network. A
-// server neither applies nor keeps nor passes on what it finds so, and of a first submission no other server knows.
-function isJudgement(engineResult: string): boolean {
-  return /^(tem|tefBAD_|tefMASTER_DISABLED|telWRONG_NETWORK|tel.*NETWORK_ID)/.test(engineResult)
+/** What a transaction costs, in multiples of the reference transaction's cost. */
+function feeUnitsOf(request: SubmitRequest): number {
+  return isFulfillment(request) ? fulfillmentFeeUnits : 1
+}
+
+/** Whether a preliminary result says that an attempt has to be sent again, and that nothing can be applied after it. */
+function isRefused(result: string | undefined): boolean {
+  return result !== undefined && !accepted.test(result)
 }

@@ -1,110 +1,87 @@
-import { type Escrow, nameOf } from './ledger-transaction.ts'
+import { AlreadyFulfilledError, AlreadyRolledBackError, type UnreachableError } from './errors.ts'
+import type { Escrow } from './transactions.ts'
 import type { LedgerTransfer } from './types.ts'
 
-/** What is known of a transfer, in one of its two directions. */
+/** All that is known of a transfer, in one of its two directions. */
 export interface TransferRecord {
   transfer: LedgerTransfer
-  /** what the ledger keeps of it, see `termsOf` */
-  terms: string
-  /** lost: it is over, in ledgers that no server told of */
-  state: 'sending' | 'prepared' | 'executed' | 'fulfilled' | 'cancelled' | 'rejected' | 'failed' | 'lost'
-  /** of the transaction that made it, and where that is, once it is on the ledger */
+  /** see `fingerprintOf` */
+  fingerprint: string
+  state: 'sending' | 'prepared' | 'executed' | 'fulfilled' | 'canceled' | 'rejected' | 'failed' | 'unknown'
+  /** of the transaction that made it, once that is validated */
   hash?: string
   ledgerIndex?: number
   escrow?: Escrow
-  /** ledger time after which only a cancel is possible */
+  /** ledger time from which on it can only be canceled */
   cancelAfter: number
-  /** whether an earlier run of the program has made another transfer under its id */
-  hasDouble?: boolean
+  nextCancelIn?: number
   /** base64url */
   fulfillment?: string
-  /** the outcome of sending it */
+  /** the outcome of sending it, and of fulfilling it */
   sent?: Promise<void>
-  /** the outcome of fulfilling it, while that is under way */
   fulfilling?: Promise<void>
-  /** how often sending it back has failed, and in which ledger that may be tried (again) */
-  cancelsFailed?: number
-  cancelAgainIn?: number
-  /** whether its receiver has sent word that it will not take it */
-  isRefused?: boolean
+  /** whether its receiver has sent a rejection */
+  isRejected?: boolean
+  /** why its outcome is unknown */
+  problem?: UnreachableError
 }
 
-/** The transfers of one direction: all that are under way, and the last of those that are over. */
+/** The transfers of one direction: all that are under way, and the last of those that are finished. */
 export class TransferLog {
   readonly direction: 'outgoing' | 'incoming'
-  readonly #remembered: number
+  readonly #maxFinished: number
   readonly #byId = new Map<string, TransferRecord>()
-  readonly #byEscrow = new Map<string, TransferRecord>()
-  readonly #over = new Set<TransferRecord>()
-  // Those that hold money though their time is over, and a time before which no other's is.
-  readonly #expired = new Set<TransferRecord>()
-  #nextExpiry = Number.POSITIVE_INFINITY
+  readonly #open = new Map<string, TransferRecord>()
+  readonly #finished = new Set<TransferRecord>()
 
-  /** @param remembered - how many of those that are over to remember, for those who ask for their outcome */
-  constructor(direction: TransferLog['direction'], remembered: number) {
+  constructor(direction: TransferLog['direction'], maxFinished: number) {
     this.direction = direction
-    this.#remembered = remembered
+    this.#maxFinished = maxFinished
   }
 
   get(id: string): TransferRecord | undefined {
     return this.#byId.get(id)
   }
 
-  /** The transfer in an escrow that is open. */
-  ofEscrow(name: string): TransferRecord | undefined {
-    return this.#byEscrow.get(name)
+  /** The transfer in an open escrow. */
+  inEscrow(index: string): TransferRecord | undefined {
+    return this.#open.get(index)
   }
 
-  /** The transfers that hold money on the ledger. */
   open(): TransferRecord[] {
-    return [...this.#byEscrow.values()]
-  }
-
-  /**
-   * The transfers that hold money on the ledger though their time is over. A ledger that none of them expires in looks
-   * at none of the others.
-   *
-   * @param closeTime - the ledger's
-   */
-  expired(closeTime: number): TransferRecord[] {
-    if (closeTime > this.#nextExpiry) {
-      this.#nextExpiry = Number.POSITIVE_INFINITY
-      for (const record of this.#byEscrow.values()) {
-        if (record.cancelAfter < closeTime) this.#expired.add(record)
-        else this.#nextExpiry = Math.min(this.#nextExpiry, record.cancelAfter)
-      }
-    }
-    return [...this.#expired]
+    return [...this.#open.values()]
   }
 
   add(record: TransferRecord): void {
     this.#byId.set(record.transfer.id, record)
-    this.#over.delete(record)
-    if (!record.escrow) return
-    this.#byEscrow.set(nameOf(record.escrow), record)
-    this.#nextExpiry = Math.min(this.#nextExpiry, record.cancelAfter)
+    this.#finished.delete(record)
+    if (record.escrow) this.#open.set(record.escrow.index, record)
   }
 
-  /** The transfer is over, and remembered for a while. */
-  close(record: TransferRecord, state: TransferRecord['state']): void {
+  finish(record: TransferRecord, state: TransferRecord['state']): void {
     record.state = state
-    if (record.escrow) this.#byEscrow.delete(nameOf(record.escrow))
-    this.#expired.delete(record)
-    this.#over.add(record)
-    const [oldest] = this.#over
-    if (oldest && this.#over.size > this.#remembered) this.forget(oldest)
+    if (record.escrow) this.#open.delete(record.escrow.index)
+    this.#finished.add(record)
+    const [oldest] = this.#finished
+    if (oldest && this.#finished.size > this.#maxFinished) this.forget(oldest)
   }
 
-  /** As if the transfer had never been. */
   forget(record: TransferRecord): void {
     this.#byId.delete(record.transfer.id)
-    this.#over.delete(record)
+    this.#finished.delete(record)
   }
+}
 
-  clear(): void {
-    this.#byId.clear()
-    this.#byEscrow.clear()
-    this.#expired.clear()
-    this.#over.clear()
-  }
+export function isRolledBack({ state }: TransferRecord): boolean {
+  return state === 'canceled' || state === 'rejected' || state === 'failed'
+}
+
+export function rolledBack(record: TransferRecord, cause?: unknown): AlreadyRolledBackError {
+  const { id, expiresAt } = record.transfer
+  const how = isRolledBack(record) ? `was ${record.state}` : `expired at "${expiresAt}"`
+  return new AlreadyRolledBackError(`Transfer "${id}" is over: it ${how}`, { cause })
+}
+
+export function alreadyFulfilled(id: string): AlreadyFulfilledError {
+  return new AlreadyFulfilledError(`Transfer "${id}" has been fulfilled already`)
 }

@@ -1,319 +1,462 @@
-import { parseBytes32, toXrplCondition, toXrplFulfillment } from './condition.ts'
-import { UnreachableError } from './errors.ts'
-import type { Order } from './job.ts'
-import type { ClosedLedger } from './known-ledgers.ts'
+import type { AccountFollower, ClosedLedger, Gap } from './account-follower.ts'
+import { check, DuplicateIdError, failureOf, type LedgerPluginError, UnreachableError } from './errors.ts'
+import { copyOf, type Json } from './json.ts'
+import type { Settings } from './options.ts'
+import type { EscrowEntry } from './server-connection.ts'
+import type { Submitter } from './submitter.ts'
 import {
+  conditionOf,
   type Escrow,
+  memoTypes,
+  parseBytes32,
+  toClassicAddress,
+  toEscrow,
+  toEscrowCancel,
+  toEscrowFinish,
+  toMemos,
+  toRippleTime,
+  toUnixMs
+} from './transactions.ts'
+import { isRolledBack, rolledBack, TransferLog, type TransferRecord } from './transfer-log.ts'
+import type { Emit, RejectionMessage, Transfer } from './types.ts'
+import {
+  fingerprintOf,
   isOwnId,
-  nameOf,
   ownId,
   type Rejection,
-  type TransferContent,
+  type TransferEffect,
   type ValidatedTransaction
-} from './ledger-transaction.ts'
-import { memoTypes, toMemos } from './memos.ts'
-import { finishFeeUnits } from './network-fees.ts'
-import { feeOf, hasResult, isRolledBack, rolledBack } from './refusals.ts'
-import { toClassicAddress } from './transfer.ts'
-import { TransferLog, type TransferRecord } from './transfer-log.ts'
-import type { PluginEvents, RejectionMessage } from './types.ts'
+} from './validated-transaction.ts'
 
-const maxLedgersToWait = 64
-// How many closed escrows to keep in mind while a server cannot tell of others.
-const maxNoted = 10_000
+// Before a cancel that failed is repeated, or the search for escrows whose history the server lacks.
+const ledgersBeforeCancel = 16
+const ledgersBeforeResync = 256
 
-/** What the transfers need of their plugin. */
-interface TransfersHost {
-  prefix: string
-  address: string
-  /** how many transfers that are over are remembered, for each direction */
-  remembered: number
-  /** whether a payer is told why its transfer is refused */
-  sendRejections: boolean
-  /** ledger time of the newest ledger */
-  closeTime(): number
-  /** sends a transaction and waits until it is validated */
-  submit(order: Order): Promise<ValidatedTransaction>
-  /** what the host has noted of an outgoing transfer */
-  noteToSelf(id: string): unknown
-  tell<E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]): void
-}
+/** What has to be known of the transaction that made a transfer. */
+type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
 
 /**
- * The life of each transfer of an account, from "seen on the ledger" to "over". Inside the plugin a transfer is its
- * escrow: its id is its sender's word, which others may repeat.
+ * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
+ * ledger is its escrow, by the index of its entry: its id is chosen by its sender, and others may repeat it.
  */
 export class Transfers {
-  readonly #host: TransfersHost
+  readonly #follower: AccountFollower
+  readonly #submitter: Submitter
+  readonly #settings: Settings
+  readonly #emit: Emit
   readonly outgoing: TransferLog
   readonly incoming: TransferLog
-  // Escrows that were closed while others are still being taken up from before; undefined: there are none.
-  #closedMeanwhile: Set<string> | undefined
+  // Why the open escrows have to be compared with the ledger's, and from which ledger on.
+  #resyncFor: Gap | 'start' | undefined = 'start'
+  #resyncFrom = 0
+  #isResyncing = false
 
-  constructor(host: TransfersHost) {
-    this.#host = host
-    this.outgoing = new TransferLog('outgoing', host.remembered)
-    this.incoming = new TransferLog('incoming', host.remembered)
+  constructor(follower: AccountFollower, submitter: Submitter, settings: Settings, emit: Emit) {
+    this.#follower = follower
+    this.#submitter = submitter
+    this.#settings = settings
+    this.#emit = emit
+    this.outgoing = new TransferLog('outgoing', settings.maxCachedTransfers)
+    this.incoming = new TransferLog('incoming', settings.maxCachedTransfers)
+  }
+
+  /**
+   * Sends a transfer. The same one again gets the outcome of the first.
+   *
+   * @param tx - the transaction that makes it
+   */
+  send(transfer: Transfer, tx: Json): Promise<void> {
+    const { prefix, wallet } = this.#settings
+    const { id, ilp = '', expiresAt } = transfer
+    const fingerprint = fingerprintOf(tx)
+    const known = this.outgoing.get(id)
+    if (known ? known.fingerprint !== fingerprint : this.incoming.get(id))
+      throw new DuplicateIdError(`Another transfer was made under the id "${id}"`)
+    if (known) return known.sent ?? Promise.resolve()
+    const cancelAfter = expiresAt === undefined ? Number.POSITIVE_INFINITY : toRippleTime(expiresAt)
+    const { closeTime } = this.#follower.validated
+    const now = new Date(toUnixMs(closeTime)).toISOString()
+    check(
+      cancelAfter > closeTime,
+      `The expiry "${expiresAt}" of transfer "${id}" is in the past: the ledger's time is "${now}"`
+    )
+    const record: TransferRecord = {
+      transfer: { ...copyOf(transfer), from: prefix + wallet.address, ledger: prefix, ilp },
+      fingerprint,
+      state: 'sending',
+      cancelAfter
+    }
+    this.outgoing.add(record)
+    record.sent = this.#send(record, tx)
+    return record.sent
+  }
+
+  /**
+   * Collects an incoming transfer.
+   *
+   * @param fulfillment - 32 bytes that hash to its condition
+   */
+  fulfill(record: TransferRecord, fulfillment: Buffer): Promise<void> {
+    record.fulfilling ??= this.#fulfill(record, fulfillment).finally(() => {
+      delete record.fulfilling
+    })
+    return record.fulfilling
+  }
+
+  /** Rejects an incoming transfer: its escrow stays open until it expires. */
+  reject(record: TransferRecord, reason: RejectionMessage): void {
+    record.state = 'rejected'
+    this.#emit('incoming_reject', record.transfer, reason)
+    if (this.#settings.sendRejections) this.#sendRejection(record, reason)
+  }
+
+  /** A transfer as the account's history has it: the first of that id, and an own one before another's. */
+  async findInHistory(id: string): Promise<TransferRecord | undefined> {
+    const { address } = this.#settings.wallet
+    let found: TransferRecord | undefined
+    for await (const { account, hash, effect } of this.#follower.history()) {
+      if (effect?.kind === 'transfer') {
+        const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
+        if (isNext && (effect.transfer.id === id || ownId(hash) === id))
+          found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
+      } else if (found && effect?.kind !== 'message' && effect?.index === found.escrow?.index) {
+        found.state = effect?.kind === 'cancel' ? 'canceled' : 'fulfilled'
+        if (effect?.kind === 'finish' && effect.fulfillment) found.fulfillment = effect.fulfillment
+      }
+    }
+    return found
   }
 
   /** A transaction was validated. */
   onTransaction(transaction: ValidatedTransaction): void {
-    const { account, content } = transaction
-    if (content?.kind === 'transfer') this.#onTransfer(transaction, content, true)
-    if (content?.kind === 'finish') this.#onFinish(transaction, content.escrow, content.fulfillment)
-    if (content?.kind === 'cancel') this.#onCancel(transaction, content.escrow)
-    if (content?.kind === 'payment' && content.rejection && content.payee === this.#host.address)
-      this.#onRejection(account, content.rejection)
+    const { account, effect } = transaction
+    if (effect?.kind === 'transfer') this.#onTransfer(transaction, effect)
+    if (effect?.kind === 'finish') this.#onFinish(effect.index, effect.fulfillment, transaction)
+    if (effect?.kind === 'cancel') this.#onCancel(effect.index, transaction)
+    if (effect?.kind === 'message' && effect.rejection && effect.payee === this.#settings.wallet.address)
+      this.#onRejection(account, effect.rejection)
   }
 
-  /** Everything up to a ledger is known: what has expired by then is over, or is fetched back. */
+  /** Everything up to a ledger was read: what had expired by then is over, or is canceled. */
   onRead({ index, closeTime }: ClosedLedger): void {
-    for (const record of this.outgoing.expired(closeTime)) {
-      if ((record.cancelAgainIn ?? 0) <= index) this.#cancel(record, index)
-    }
-    for (const record of this.incoming.expired(closeTime)) this.#expire(this.incoming, record)
+    const isExpired = ({ cancelAfter }: TransferRecord) => cancelAfter < closeTime
+    for (const record of this.outgoing.open().filter(isExpired))
+      if ((record.nextCancelIn ?? 0) <= index) this.#cancel(record, index)
+    for (const record of this.incoming.open().filter(isExpired)) this.#expire(this.incoming, record)
   }
 
-  /** The ledger is gone, and with it all that it held. */
-  onReset(message: string): void {
-    for (const log of this.#logs) {
-      const open = log.open()
-      log.clear()
-      for (const { transfer } of open)
-        this.#host.tell(`${log.direction}_cancel`, transfer, this.#reason(message))
-    }
-  }
-
-  /** From now on it matters what is closed: older escrows are about to be taken up. */
-  beginTakingUp(): void {
-    this.#closedMeanwhile ??= new Set()
-  }
-
-  endTakingUp(): void {
-    this.#closedMeanwhile = undefined
-  }
-
-  /** Takes up an escrow that was open in some ledger since `beginTakingUp`, unless it is known. */
-  takeUp(transaction: ValidatedTransaction): void {
-    const { account, content } = transaction
-    if (content?.kind !== 'transfer' || !content.escrow) return
-    if (this.#closedMeanwhile?.has(nameOf(content.escrow))) return
-    const known = account === this.#host.address ? this.outgoing.get(content.transfer.id) : undefined
-    if (known?.state === 'sending') known.hasDouble = known.terms !== content.terms
-    this.#onTransfer(transaction, content, false)
+  /** Transactions before the next ones cannot be read. */
+  onGap(gap: Gap): void {
+    const isReset = gap.code === 'LEDGER_RESET'
+    // What the ledger before a reset held is older than all that the new one holds.
+    if (isReset) for (const log of this.#logs) for (const record of log.open()) record.ledgerIndex = 0
+    const before = this.#resyncFor
+    if (isReset || typeof before !== 'object' || before.code !== 'LEDGER_RESET') this.#resyncFor = gap
+    this.#resyncFrom = 0
   }
 
   /**
-   * Compares what is open here with what was open on the ledger: what is not there is over, and nobody tells how.
+   * After a start, a gap or a reset: takes from the ledger what is still open. The outcome of what is not is unknown.
    *
-   * @param hashes - of the transactions that have made the escrows that are open as of the ledger
-   * @returns those that are known
+   * @param ledger - one up to which everything was read
    */
-  compare(hashes: Set<string>, { index }: ClosedLedger): Set<string> {
-    const known = new Set<string>()
-    for (const log of this.#logs) {
-      for (const record of log.open()) {
-        const { hash = '', ledgerIndex = Number.POSITIVE_INFINITY } = record
-        known.add(hash)
-        if (ledgerIndex <= index && !hashes.has(hash)) this.#lose(log, record)
-      }
-    }
-    return known
-  }
-
-  /** Takes an incoming transfer's money, or tells why not with an error of the interface. */
-  async finish(record: TransferRecord, fulfillment: string): Promise<void> {
-    const { transfer, cancelAfter } = record
-    const { owner, sequence } = record.escrow as Escrow
-    if (cancelAfter <= this.#host.closeTime()) throw rolledBack(record)
-    const tx = {
-      TransactionType: 'EscrowFinish',
-      Owner: owner,
-      OfferSequence: sequence,
-      Condition: toXrplCondition(parseBytes32(transfer.executionCondition) as Buffer),
-      Fulfillment: toXrplFulfillment(parseBytes32(fulfillment) as Buffer)
-    }
+  async resync(ledger: ClosedLedger): Promise<void> {
+    const reason = this.#resyncFor
+    if (!reason || this.#isResyncing || ledger.index < this.#resyncFrom) return
+    this.#isResyncing = true
     try {
-      const what = `The fulfillment of transfer "${transfer.id}"`
-      await this.#host.submit({ tx, what, feeUnits: finishFeeUnits, pointlessAfter: cancelAfter })
-    } catch (err) {
-      const fee = feeOf(err)
-      if (fee > 0n) this.#host.tell('wasted_fee', transfer, String(fee))
-      // The right fulfillment may have been published by someone else, or the transfer have expired meanwhile.
-      if (record.fulfillment) return
-      const isOver = cancelAfter < this.#host.closeTime() || hasResult(err, 'expired')
-      if (isRolledBack(record) || isOver) throw rolledBack(record, err)
-      if (!hasResult(err, 'tecNO_TARGET')) throw err
-      // Before it expires, nothing but its fulfillment closes an escrow.
-      this.#onFinish(undefined, nameOf({ owner, sequence }), fulfillment)
+      const isWanted = (index: string) => this.incoming.inEscrow(index) !== undefined
+      const open = await this.#follower.ask(server => server.openEscrows(ledger.index, isWanted))
+      if (this.#resyncFor !== reason) return
+      this.#resyncFor = undefined
+      if (reason !== 'start') this.#settleGap(reason, ledger, open)
+      const own = [...open.values()].filter(({ index, isOwn }) => isOwn && !this.outgoing.inEscrow(index))
+      if (await this.#adopt(own)) return
+      this.#resyncFor ??= 'start'
+      this.#resyncFrom = ledger.index + ledgersBeforeResync
+    } catch {
+      // Without a connection or without that ledger: the next one is another chance.
+      this.#resyncFor ??= 'start'
+    } finally {
+      this.#isResyncing = false
     }
-  }
-
-  /** Refuses an incoming transfer: it stays where it is until it expires. */
-  reject(record: TransferRecord, reason: RejectionMessage): void {
-    record.state = 'rejected'
-    this.#host.tell('incoming_reject', record.transfer, reason)
-    if (this.#host.sendRejections) this.#sendRejection(record, reason)
   }
 
   get #logs(): TransferLog[] {
     return [this.outgoing, this.incoming]
   }
 
-  /** The transfers, one in each direction at most, in an escrow that is closed by now. */
-  *#closed(escrow: string): Generator<[TransferLog, TransferRecord]> {
-    const closed = this.#closedMeanwhile
-    closed?.add(escrow)
-    const [oldest] = closed ?? []
-    if (oldest !== undefined && (closed?.size ?? 0) > maxNoted) closed?.delete(oldest)
-    for (const log of this.#logs) {
-      const record = log.ofEscrow(escrow)
-      if (record) yield [log, record]
+  async #send(record: TransferRecord, tx: Json): Promise<void> {
+    const { transfer, cancelAfter } = record
+    const what = `Transfer "${transfer.id}" of ${transfer.amount} drops to "${transfer.to}"`
+    try {
+      await this.#submitter.submit({ tx, what, transferId: transfer.id, notAfter: cancelAfter })
+    } catch (err) {
+      const { engineResult = '' } = failureOf(err) ?? {}
+      const isBusy = (err as LedgerPluginError).code === 'NETWORK_BUSY'
+      if (record.state === 'sending') {
+        if (isBusy || ['notSent', 'expired'].includes(engineResult)) this.outgoing.forget(record)
+        else this.outgoing.finish(record, 'failed')
+      }
+      throw err
     }
   }
 
-  /** Takes up a transfer that is on the ledger and unknown here. */
-  #add(log: TransferLog, { hash, ledgerIndex }: ValidatedTransaction, content: TransferContent) {
-    const { transfer, terms, escrow, cancelAfter } = content
+  async #fulfill(record: TransferRecord, fulfillment: Buffer): Promise<void> {
+    const { transfer, cancelAfter, problem } = record
+    const escrow = record.escrow as Escrow
+    const isExpired = () => cancelAfter <= this.#follower.validated.closeTime
+    const isUncertain = problem !== undefined || typeof this.#resyncFor === 'object'
+    const isGone = isUncertain && !(await this.#follower.ask(server => server.hasEntry(escrow.index)))
+    if (isGone && (isExpired() || problem?.code === 'LEDGER_RESET'))
+      throw problem ?? new UnreachableError(`The outcome of transfer "${transfer.id}" is unknown`)
+    if (isExpired()) throw rolledBack(record)
+    if (problem) this.#reopen(record)
+    // Before it expires, only its fulfillment closes an escrow.
+    if (isGone) return this.#onFinish(escrow.index, fulfillment.toString('base64url'))
+    try {
+      const what = `The fulfillment of transfer "${transfer.id}"`
+      await this.#submitter.submit({ tx: toEscrowFinish(escrow, fulfillment), what, notAfter: cancelAfter })
+    } catch (err) {
+      const { engineResult = '', fee = 0n } = failureOf(err) ?? {}
+      if (fee > 0n) this.#emit('fulfill_failed', transfer, String(fee))
+      // Someone else may have fulfilled it, or it may have expired meanwhile.
+      if (record.fulfillment) return
+      const isTooLate = engineResult === 'expired' || (engineResult !== 'notSent' && isExpired())
+      if (isRolledBack(record) || (engineResult && isTooLate)) throw rolledBack(record, err)
+      if (engineResult !== 'tecNO_TARGET') throw err
+      this.#onFinish(escrow.index, fulfillment.toString('base64url'))
+    }
+  }
+
+  #reopen(record: TransferRecord): void {
+    record.state = 'prepared'
+    delete record.problem
+    this.incoming.add(record)
+  }
+
+  #onTransfer(transaction: ValidatedTransaction, effect: TransferEffect): void {
+    const { address } = this.#settings.wallet
+    if (transaction.account === address) {
+      const record = this.#sentRecord(transaction, effect) ?? this.#add(this.outgoing, transaction, effect)
+      if (record) this.#onMade(this.outgoing, record)
+    }
+    const received = effect.payee === address && this.#add(this.incoming, transaction, effect)
+    if (received) this.#onMade(this.incoming, received)
+  }
+
+  /** The transfer that is being sent, if this is it. */
+  #sentRecord(transaction: Creation, effect: TransferEffect): TransferRecord | undefined {
+    const record = this.outgoing.get(effect.transfer.id)
+    if (record?.fingerprint !== effect.fingerprint || record.hash || record.state === 'failed')
+      return undefined
+    const { hash, ledgerIndex } = transaction
+    Object.assign(
+      record,
+      { hash, ledgerIndex, state: 'prepared' },
+      effect.escrow && { escrow: effect.escrow }
+    )
+    this.#addFee(record, transaction)
+    this.outgoing.add(record)
+    return record
+  }
+
+  /** Adds a transfer that is on the ledger and not known. */
+  #add(log: TransferLog, transaction: Creation, effect: TransferEffect): TransferRecord | undefined {
+    const { transfer, fingerprint, escrow, cancelAfter } = effect
+    const { hash, ledgerIndex } = transaction
     const own = ownId(hash)
-    if (escrow && log.ofEscrow(nameOf(escrow))) return undefined
+    if (escrow && log.inEscrow(escrow.index)) return undefined
     if (log.get(transfer.id)?.hash === hash || log.get(own)) return undefined
-    const isOutgoing = log === this.outgoing
-    // An id is the sender's word: whoever uses another's must not come between the two.
-    const isTaken = log.get(transfer.id) !== undefined || (isOwnId(transfer.id) && !isOutgoing)
-    const noteToSelf = isOutgoing ? this.#host.noteToSelf(transfer.id) : undefined
+    // Nobody can make a transfer look like another by using its id, or one that is derived from its hash.
+    const isTaken = log.get(transfer.id) !== undefined || (log === this.incoming && isOwnId(transfer.id))
     const record: TransferRecord = {
-      transfer: {
-        ...transfer,
-        ...(isTaken && { id: own }),
-        ...(noteToSelf !== undefined && { noteToSelf })
-      },
-      terms,
+      transfer: { ...transfer, ...(isTaken && { id: own }) },
+      fingerprint,
       state: 'prepared',
       hash,
       ledgerIndex,
       cancelAfter,
       ...(escrow && { escrow })
     }
+    if (log === this.outgoing) this.#addFee(record, transaction)
     log.add(record)
     return record
   }
 
-  /** @param isNews - whether to tell of the account's own, also if this run of the program has not sent it */
-  #onTransfer(transaction: ValidatedTransaction, content: TransferContent, isNews: boolean): void {
-    const { address } = this.#host
-    if (transaction.account === address) {
-      const sent = this.#sent(transaction, content)
-      const record = sent ?? this.#add(this.outgoing, transaction, content)
-      if (record) this.#addFee(record, transaction)
-      if (record && (sent || isNews)) this.#tellOf(this.outgoing, record)
-    }
-    if (content.payee !== address) return
-    const record = this.#add(this.incoming, transaction, content)
-    if (record) this.#tellOf(this.incoming, record)
+  #onMade(log: TransferLog, record: TransferRecord): void {
+    if (!record.escrow) log.finish(record, 'executed')
+    this.#emit(`${log.direction}_${record.escrow ? 'prepare' : 'transfer'}`, record.transfer)
   }
 
-  /** The transfer that was on its way, if this is it. */
-  #sent({ hash, ledgerIndex }: ValidatedTransaction, content: TransferContent): TransferRecord | undefined {
-    const { transfer, terms, escrow } = content
-    const record = this.outgoing.get(transfer.id)
-    // Also one that is lost, if nobody has told of it.
-    if (record?.terms !== terms || record.hash !== undefined || record.state === 'failed') return undefined
-    Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
-    this.outgoing.add(record)
-    return record
-  }
-
-  #tellOf(log: TransferLog, record: TransferRecord): void {
-    if (!record.escrow) log.close(record, 'executed')
-    this.#host.tell(`${log.direction}_${record.escrow ? 'prepare' : 'transfer'}`, record.transfer)
-  }
-
-  /** Takes a receiver's word, from no other than the receiver, and once: it binds nobody, the money stays locked. */
-  #onRejection(receiver: string, { sequence, reason }: Rejection): void {
-    const { address, prefix } = this.#host
-    const record = this.outgoing.ofEscrow(nameOf({ owner: address, sequence }))
-    if (!record || record.isRefused || toClassicAddress(record.transfer.to, prefix) !== receiver) return
-    record.isRefused = true
-    this.#host.tell('outgoing_reject', record.transfer, reason)
-  }
-
-  /** Adds what a transaction has cost this account, if it was its own. */
-  #addFee({ transfer }: TransferRecord, transaction: ValidatedTransaction | undefined): void {
-    if (transaction?.account !== this.#host.address) return
-    transfer.feeDrops = String(BigInt(transfer.feeDrops ?? 0) + transaction.fee)
-  }
-
-  /** @param transaction - none if it was not seen */
-  #onFinish(transaction: ValidatedTransaction | undefined, escrow: string, fulfillment: string): void {
-    for (const [log, record] of this.#closed(escrow)) {
-      record.fulfillment = fulfillment
+  /** @param transaction - undefined if it was not seen */
+  #onFinish(index: string, fulfillment: string | undefined, transaction?: ValidatedTransaction): void {
+    for (const log of this.#logs) {
+      const record = log.inEscrow(index)
+      if (!record) continue
+      const preimage = parseBytes32(fulfillment)
+      if (!preimage || conditionOf(preimage) !== record.transfer.executionCondition) {
+        const which = `a fulfillment of transfer "${record.transfer.id}" that does not match its condition`
+        const why = `The server "${this.#settings.serverName}" reports ${which}: use another server`
+        this.#emit('error', new UnreachableError(why))
+        continue
+      }
+      record.fulfillment = preimage.toString('base64url')
       if (log === this.incoming) this.#addFee(record, transaction)
-      log.close(record, 'fulfilled')
-      this.#host.tell(`${log.direction}_fulfill`, record.transfer, fulfillment)
+      log.finish(record, 'fulfilled')
+      this.#emit(`${log.direction}_fulfill`, record.transfer, record.fulfillment)
     }
   }
 
-  #onCancel(transaction: ValidatedTransaction, escrow: string): void {
-    for (const [log, record] of this.#closed(escrow)) {
+  #onCancel(index: string, transaction: ValidatedTransaction): void {
+    for (const log of this.#logs) {
+      const record = log.inEscrow(index)
+      if (!record) continue
       if (log === this.outgoing) this.#addFee(record, transaction)
       this.#expire(log, record)
     }
   }
 
-  /** Sends an expired transfer's money back to its payer. What came of it, its event tells. */
+  #expire(log: TransferLog, record: TransferRecord): void {
+    const { transfer, state } = record
+    // A rejected transfer is over for the host.
+    log.finish(record, state === 'rejected' ? state : 'canceled')
+    if (state === 'rejected') return
+    this.#emit(`${log.direction}_cancel`, transfer, {
+      code: 'R00',
+      name: 'Transfer Timed Out',
+      message: `The transfer expired at ${transfer.expiresAt}`,
+      triggered_by: this.#settings.prefix + this.#settings.wallet.address,
+      triggered_at: new Date().toISOString(),
+      forwarded_by: [],
+      additional_info: {}
+    })
+  }
+
+  /** Cancels an expired transfer: the money comes back with the event that follows. */
   async #cancel(record: TransferRecord, ledgerIndex: number): Promise<void> {
-    const { owner, sequence } = record.escrow as Escrow
-    const tx = { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
-    record.cancelAgainIn = Number.POSITIVE_INFINITY
+    const escrow = record.escrow as Escrow
+    record.nextCancelIn = Number.POSITIVE_INFINITY
     try {
-      await this.#host.submit({ tx, what: `The return of transfer "${record.transfer.id}"` })
+      const what = `The cancellation of transfer "${record.transfer.id}"`
+      await this.#submitter.submit({ tx: toEscrowCancel(escrow), what })
     } catch (err) {
-      // Someone else was faster; or it is gone without a word; or it is tried again, ever less often.
-      if (hasResult(err, 'tecNO_TARGET')) this.#lose(this.outgoing, record)
-      record.cancelsFailed = (record.cancelsFailed ?? 0) + 1
-      record.cancelAgainIn = ledgerIndex + Math.min(2 ** record.cancelsFailed, maxLedgersToWait)
+      record.nextCancelIn = ledgerIndex + ledgersBeforeCancel
+      const isGone = failureOf(err)?.engineResult === 'tecNO_TARGET'
+      if (isGone && this.outgoing.inEscrow(escrow.index) === record)
+        this.#lose([record], 'HISTORY_GAP', `The server "${this.#settings.serverName}" lacks ledgers`)
     }
   }
 
-  /** An escrow is not there any more, and how it ended stood in ledgers that no server told of. */
-  #lose(log: TransferLog, record: TransferRecord): void {
-    if (!record.escrow || log.ofEscrow(nameOf(record.escrow)) !== record) return
-    log.close(record, record.state === 'rejected' ? record.state : 'lost')
-    const { id } = record.transfer
-    const why = `Transfer "${id}" is over, but the server does not have the ledger that tells how it ended`
-    this.#host.tell('error', new UnreachableError(why))
+  /** Only its receiver can reject a transfer, and once; its money stays locked all the same. */
+  #onRejection(receiver: string, { sequence, reason }: Rejection): void {
+    const { prefix, wallet } = this.#settings
+    const record = this.outgoing.inEscrow(toEscrow(wallet.address, sequence).index)
+    if (!record || record.isRejected || toClassicAddress(record.transfer.to, prefix) !== receiver) return
+    record.isRejected = true
+    this.#emit('outgoing_reject', record.transfer, reason)
   }
 
-  #expire(log: TransferLog, record: TransferRecord): void {
-    const isRejected = record.state === 'rejected'
-    log.close(record, isRejected ? 'rejected' : 'cancelled')
-    const reason = this.#reason(`The transfer expired at ${record.transfer.expiresAt}`)
-    // Of a rejected one has been told already.
-    if (!isRejected) this.#host.tell(`${log.direction}_cancel`, record.transfer, reason)
-  }
-
-  /** Tells the payer why a transfer is not taken: by the escrow's name, since ids are ambiguous. */
+  /** Sends the reason of a rejection to the payer, with its escrow's sequence, since ids are ambiguous. */
   async #sendRejection({ transfer, escrow }: TransferRecord, reason: RejectionMessage): Promise<void> {
     const { owner, sequence } = escrow as Escrow
     const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
     const tx = { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
     try {
-      await this.#host.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
+      await this.#submitter.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
     } catch (err) {
-      this.#host.tell('error', err as Error)
+      this.#emit('error', err as Error)
     }
   }
 
-  #reason(message: string): RejectionMessage {
-    return {
-      code: 'R00',
-      name: 'Transfer Timed Out',
-      message,
-      triggered_by: this.#host.prefix + this.#host.address,
-      triggered_at: new Date().toISOString(),
-      forwarded_by: [],
-      additional_info: {}
+  /**
+   * Settles what happened in ledgers that nobody can read, by what was open afterwards.
+   *
+   * @param open - the escrows that were open as of the ledger
+   */
+  #settleGap(gap: Gap, ledger: ClosedLedger, open: Map<string, EscrowEntry>): void {
+    const unknown = this.#submitter.takeUnknown()
+    const lost: TransferRecord[] = []
+    for (const { request, attempt, resolve } of unknown) {
+      const record = this.outgoing.get(request.transferId ?? '')
+      if (record?.state !== 'sending') continue
+      const escrow = attempt && toEscrow(this.#settings.wallet.address, attempt.sequence)
+      const { previousTxnId, effect } = open.get(escrow?.index ?? '') ?? {}
+      const isSame = effect?.transfer.executionCondition === record.transfer.executionCondition
+      if (escrow && previousTxnId && (previousTxnId === attempt.hash || isSame)) {
+        Object.assign(record, { hash: attempt.hash, ledgerIndex: ledger.index, escrow, state: 'prepared' })
+        this.outgoing.add(record)
+        this.#onMade(this.outgoing, record)
+        resolve()
+      } else lost.push(record)
     }
+    for (const log of this.#logs)
+      for (const record of log.open()) {
+        const { escrow, ledgerIndex = Number.POSITIVE_INFINITY } = record
+        if (ledgerIndex <= ledger.index && !open.has((escrow as Escrow).index)) lost.push(record)
+      }
+    const error = this.#lose(lost, gap.code, gap.message)
+    // Whoever fulfills once more asks for the escrow first.
+    for (const { reject } of unknown) reject(error)
+  }
+
+  /** The outcome of some transfers is unknown. Their ids stay taken, so that nothing is paid twice. */
+  #lose(records: TransferRecord[], code: Gap['code'], message: string): UnreachableError {
+    const transferIds = records.filter(({ state }) => state !== 'rejected').map(({ transfer }) => transfer.id)
+    const which =
+      transferIds.length === 1 ? `transfer "${transferIds[0]}"` : `${transferIds.length} transfers`
+    const error = new UnreachableError(`${message}. The outcome of ${which} is unknown`, {
+      code,
+      transferIds
+    })
+    for (const record of records) {
+      const log = this.#logs.find(log => log.get(record.transfer.id) === record) as TransferLog
+      log.finish(record, record.state === 'rejected' ? 'rejected' : 'unknown')
+      record.problem = error
+    }
+    this.#emit('error', error)
+    return error
+  }
+
+  /**
+   * Adds own escrows that another run of the program has made, so that they are canceled when they expire.
+   *
+   * @returns whether the `EscrowCreate` of each was found
+   */
+  async #adopt(entries: EscrowEntry[]): Promise<boolean> {
+    const missing = new Map<string, EscrowEntry>()
+    for (const entry of entries) {
+      const found = await this.#follower.ask(server => server.transaction(entry.previousTxnId))
+      if (found?.type === 'EscrowCreate') await this.#adoptOne(entry.index, found)
+      else missing.set(entry.index, entry)
+    }
+    // Since it was made, an escrow may have been changed by another transaction (XLS-68).
+    if (missing.size > 0) {
+      for await (const transaction of this.#follower.history()) {
+        const { effect } = transaction
+        const index = effect?.kind === 'transfer' && effect.escrow?.index
+        if (index && missing.delete(index)) await this.#adoptOne(index, transaction)
+        if (missing.size === 0) break
+      }
+    }
+    // Even without its history the money can come back, if the entry says the sequence.
+    for (const { index, effect } of missing.values())
+      if (effect && effect.cancelAfter < this.#follower.validated.closeTime && missing.delete(index))
+        await this.#adoptOne(index, { hash: index, ledgerIndex: 0, fee: 0n, feePayer: '', effect })
+    return missing.size === 0
+  }
+
+  async #adoptOne(index: string, transaction: Creation): Promise<void> {
+    const { effect } = transaction
+    if (effect?.kind !== 'transfer' || effect.escrow?.index !== index) return
+    // It may have been closed since it was listed.
+    if (await this.#follower.ask(server => server.hasEntry(index)))
+      this.#add(this.outgoing, transaction, effect)
+  }
+
+  /** Adds what a transaction has cost this account. */
+  #addFee({ transfer }: TransferRecord, transaction: Creation | undefined): void {
+    if (transaction?.feePayer !== this.#settings.wallet.address) return
+    transfer.feeDrops = String(BigInt(transfer.feeDrops ?? 0) + transaction.fee)
   }
 }

@@ -1,4 +1,4 @@
-/** What `getInfo()` tells of the ledger. */
+/** What `getInfo()` returns. */
 export interface LedgerInfo {
   /** ILP address prefix of the ledger, with its closing dot */
   prefix: string
@@ -23,7 +23,7 @@ export interface Transfer {
   amount: string
   /** ILP packet, base64url without padding */
   ilp?: string
-  /** kept by the sending plugin and given back in its events; never sent */
+  /** kept by the sending plugin and passed to its events; never sent */
   noteToSelf?: unknown
   /** SHA-256 hash of the fulfillment: 32 bytes, base64url without padding (43 characters) */
   executionCondition?: string
@@ -73,16 +73,14 @@ export interface Message {
 
 export type RequestHandler = (request: Message) => Promise<Message>
 
-/** Events of the plugin, with the arguments of their listeners. */
+/** Events of the plugin, and the arguments of their listeners. */
 export interface PluginEvents {
   connect: []
   disconnect: []
   error: [error: Error]
   info_change: [info: LedgerInfo]
-  /** beyond the interface: how many open escrows of earlier there are, and how many of them have been read by now */
-  reading: [progress: { escrows: number; read: number }]
-  /** beyond the interface: what a fulfillment has cost that the ledger has as a failure, drops */
-  wasted_fee: [transfer: LedgerTransfer, feeDrops: string]
+  /** beyond the interface: a fulfillment failed on the ledger, and cost so many drops */
+  fulfill_failed: [transfer: LedgerTransfer, feeDrops: string]
   incoming_transfer: [transfer: LedgerTransfer]
   incoming_prepare: [transfer: LedgerTransfer]
   /** the fulfillment is base64url */
@@ -101,7 +99,7 @@ export interface PluginEvents {
   outgoing_response: [message: Message]
 }
 
-/** What the plugin is made with. */
+/** Options of the plugin. */
 export interface PluginOptions {
   /** family seed of the account (`s…`): whoever knows it can spend the account's money */
   secret: string
@@ -113,22 +111,18 @@ export interface PluginOptions {
   account?: string
   /** ILP address prefix of the ledger, default `test.crypto.xrp.` */
   prefix?: string
-  /** the most drops that one transaction may cost when the ledger is busy, default 10000 */
+  /** the most drops that one transaction may cost when the network is busy, default 10000 */
   maxFeeDrops?: number
   /**
    * whether the reason of a rejection is sent to the payer, as a payment of 1 drop, default false: a stranger
    * could make this account spend 11 drops for each escrow that it refuses
    */
   sendRejections?: boolean
-  /** how many transfers that are over are remembered, for each direction, default 1000 */
-  rememberedTransfers?: number
-  /** where to note each transfer before it is sent, so that no later run of the program sends it again */
-  _store?: Store
+  /** how many finished transfers are kept in memory, for each direction, default 1000 */
+  maxCachedTransfers?: number
+  /** accepted and ignored: hosts of the interface pass one */
+  _store?: unknown
 }
 
-/** What keeps texts for a host, by their names: the plugins of the interface share it. */
-export interface Store {
-  get(key: string): Promise<string | undefined>
-  put(key: string, value: string): Promise<unknown>
-  del(key: string): Promise<unknown>
-}
+/** Emits an event of the plugin. */
+export type Emit = <E extends keyof PluginEvents>(event: E, ...args: PluginEvents[E]) => void

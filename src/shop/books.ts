@@ -37,7 +37,7 @@ export class Books {
     plugin.on('incoming_fulfill', ({ id, feeDrops = feeUntold }) => {
       if (this.#accepted.delete(id)) this.#feeDrops += Number(feeDrops)
     })
-    plugin.on('wasted_fee', (_transfer, feeDrops) => {
+    plugin.on('fulfill_failed', (_transfer, feeDrops) => {
       this.#feeDrops += Number(feeDrops)
     })
     plugin.on('connect', () => {

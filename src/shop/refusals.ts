@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
 import { count } from '../terminal/count.ts'
 import { printable } from '../terminal/printable.ts'
@@ -27,7 +28,10 @@ export class Refusals {
   /** @param plugin - not connected yet, so that nothing goes unseen */
   constructor(plugin: PluginXrpEscrow) {
     this.#plugin = plugin
-    plugin.on('reading', progress => this.#onReading(progress))
+    // Plugins of others may announce open transfers of earlier runs.
+    ;(plugin as EventEmitter).on('reading', (progress: { escrows: number; read: number }) =>
+      this.#onReading(progress)
+    )
     plugin.on('incoming_prepare', () => {
       if (this.#isReading) this.#earlier++
     })

@@ -3,7 +3,7 @@
 import base64url from 'base64url'
 import { serializeIlpPayment } from 'ilp-packet'
 import { Wallet } from 'xrpl'
-import { signer } from '../../src/ilp-plugin-xrp-escrow/sign.ts'
+import { walletOf } from '../../src/ilp-plugin-xrp-escrow/wallet.ts'
 import { accounts } from '../../src/xrpl-sandbox/index.ts'
 
 const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
@@ -41,7 +41,7 @@ const letter = {
   }
 }
 const tx = role === 'shop' ? letter.shop : letter.client
-const sign = signer(role === 'shop' ? shop : customer)
+const { sign } = walletOf(role === 'shop' ? accounts.shop.secret : accounts.customer.secret)
 
 let done = 0
 setInterval(() => {

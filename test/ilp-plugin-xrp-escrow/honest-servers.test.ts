@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto'
 import fc from 'fast-check'
-import PluginXrpEscrow, { type PluginOptions, type Transfer } from 'ilp-plugin-xrp-escrow'
+import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/xrpl-sandbox/connection.ts'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
@@ -136,22 +136,6 @@ const plans = fc.record({
 })
 type Plan = typeof plans extends fc.Arbitrary<infer P> ? P : never
 
-/** What a crash leaves: the plugin's `_store`, until then. */
-class Disk {
-  readonly #values = new Map<string, string>()
-
-  /** A view of it that ends with the process. */
-  store(isAlive: () => boolean) {
-    const whenAlive = <Value>(act: () => Value): Promise<Value> =>
-      isAlive() ? Promise.resolve(act()) : new Promise(() => {})
-    return {
-      get: (key: string) => whenAlive(() => this.#values.get(key)),
-      put: (key: string, value: string) => whenAlive(() => void this.#values.set(key, value)),
-      del: (key: string) => whenAlive(() => void this.#values.delete(key))
-    }
-  }
-}
-
 /** A process with a plugin in it, and the server that it reaches. */
 class Process {
   readonly plugin: PluginXrpEscrow
@@ -166,25 +150,18 @@ class Process {
   lacksHistory = false
   #insisted = 0
 
-  private constructor(server: distort.DistortingServer, options: Partial<PluginOptions>, disk: Disk) {
+  private constructor(server: distort.DistortingServer, secret: string) {
     this.server = server
-    const _store = disk.store(() => this.isAlive)
-    this.plugin = new PluginXrpEscrow({ server: server.url, _store, ...options } as PluginOptions)
+    this.plugin = new PluginXrpEscrow({ server: server.url, secret })
     this.plugin.setMaxListeners(0)
     this.told = record(this.plugin)
     // Both answer whatever they are asked, so that an answer that is taken for a request has no end.
     this.plugin.registerRequestHandler(async ({ from = '' }) => ({ to: from, custom: { answer: 2 } }))
   }
 
-  static async start(
-    sandbox: SandboxLedger,
-    secret: string,
-    kinds: Kind[],
-    seed: number,
-    disk: Disk
-  ): Promise<Process> {
+  static async start(sandbox: SandboxLedger, secret: string, kinds: Kind[], seed: number): Promise<Process> {
     const server = await distort.DistortingServer.start(sandbox.ledger)
-    const started = new Process(server, { secret }, disk)
+    const started = new Process(server, secret)
     started.distort(kinds, seed)
     return started
   }
@@ -215,9 +192,9 @@ class Process {
           await act()
           return 'done'
         } catch (err) {
-          const { name, message } = err as Error
+          const { name, code } = err as Error & { code?: string }
           if (name !== 'UnreachableError' || !this.isAlive) return name
-          if (this.lacksHistory && message.includes('does not have')) return 'nobody can tell'
+          if (this.lacksHistory && code === 'HISTORY_GAP') return 'nobody can tell'
           await later(2)
         }
       }
@@ -260,7 +237,6 @@ async function run(plan: Plan): Promise<void> {
   const { ledger } = sandbox
   // A past, so that a server can be behind by more ledgers than a transaction lives.
   for (let past = 0; past < 40; past++) ledger.close()
-  const disks = { payer: new Disk(), payee: new Disk() }
   const secrets = { payer: accounts.customer.secret, payee: accounts.shop.secret }
   const processes: { who: 'payer' | 'payee'; process: Process }[] = []
   const sent = new Map<string, Sent>()
@@ -275,13 +251,7 @@ async function run(plan: Plan): Promise<void> {
     Math.max(0, Math.min(ledgers, ledger.closedHeader.ledgerIndex - 4))
 
   const start = async (who: 'payer' | 'payee', ledgersBehind = 0) => {
-    const process = await Process.start(
-      sandbox,
-      secrets[who],
-      isHonest ? [] : plan[who],
-      plan.seed,
-      disks[who]
-    )
+    const process = await Process.start(sandbox, secrets[who], isHonest ? [] : plan[who], plan.seed)
     process.server.behind = isHonest ? 0 : behindAtMost(ledgersBehind)
     process.isFirst = now[who] === undefined
     now[who] = process
@@ -292,9 +262,8 @@ async function run(plan: Plan): Promise<void> {
 
   const open = async (who: 'payer' | 'payee', process: Process) => {
     await process.connect(sandbox)
-    if (who === 'payer') for (const transfer of sent.values()) pay(process, transfer)
-    // What a host remembers of what it was told before it crashed, it does again.
-    else for (const transfer of sent.values()) take(process, transfer)
+    // A payer that has crashed cannot know whether it has paid. What a payee remembers, it does again.
+    if (who === 'payee') for (const transfer of sent.values()) take(process, transfer)
   }
 
   const pay = async (process: Process, transfer: Sent) => {
@@ -354,6 +323,7 @@ async function run(plan: Plan): Promise<void> {
     }
     if (what === 'crashes') {
       process.crash()
+      if (who === 'payer') for (const transfer of sent.values()) transfer.outcome ??= 'nobody can tell'
       // Half of those who come back find a server that is behind.
       await start(who, 2 * ledgersBehind - 40)
     }
@@ -555,8 +525,8 @@ function check(
     }
     const errors = process.told
       .filter(([event]) => event === 'error')
-      .map(([, err]) => err as Error)
-      .filter(({ message }) => !(process.lacksHistory && message.includes('does not have')))
+      .map(([, err]) => err as Error & { code?: string })
+      .filter(({ code }) => !(process.lacksHistory && code === 'HISTORY_GAP'))
       // An answer to a request that nobody waits to be sent: the host disconnects meanwhile, or the connection is down.
       .filter(
         ({ name, message }) => requests === 0 || !`${name} ${message}`.match(/Unreachable|disconnected/)

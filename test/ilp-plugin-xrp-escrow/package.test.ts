@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 // Another Node.js than the one that runs the tests may be named.
 const node = process.env.PACKAGE_NODE ?? process.execPath
 
-const dependencies = ['ripple-address-codec', 'ws', 'typescript', '@types', 'undici-types']
+const dependencies = ['ripple-address-codec', 'ripple-binary-codec', 'ws', 'typescript', '@types', 'undici-types']
 
 /** What a program does with the package; it ends by itself, once nothing is left to wait for. */
 const program = `

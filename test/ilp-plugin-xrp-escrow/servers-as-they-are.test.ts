@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { PluginOptions, Transfer } from 'ilp-plugin-xrp-escrow'
+import type { Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxLedger, SandboxOptions } from '../../src/xrpl-sandbox/index.ts'
 import { fieldsOf } from '../../src/xrpl-sandbox/ledger/history.ts'
@@ -8,8 +8,6 @@ import {
   DistortingServer,
   type Distortion,
   keepsLittleHistory,
-  type Line,
-  metadataComesLate,
   openErrors,
   publishesLate,
   submitTakesEffectUnsaid,
@@ -125,6 +123,7 @@ describe('a submission', () => {
     await sent
     await payer.sendTransfer(transfer)
     expect(validated(sandbox)).toHaveLength(1)
+    await until(payer, 'error')
     server.distortions = []
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
@@ -143,77 +142,6 @@ describe('a submission', () => {
     await expect.poll(() => unanswered).toBeGreaterThanOrEqual(16)
     await sent
     expect(validated(sandbox)).toHaveLength(20)
-  })
-
-  test('that another comes before while its sequence is asked for is not given up when that fails', async () => {
-    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
-    const payer = await usePlugin(server.url)
-    // What is held, to be answered later.
-    const held: { request: Json; line: Line }[] = []
-    let isFeeAsked = false
-    const answer = ({ request, line }: (typeof held)[number], outcome: Json) =>
-      line.sendNow({ id: request.id, type: 'response', status: 'success', ...outcome })
-    const isHeld = ({ command, ledger_index }: Json) =>
-      held.length < 2 ? command === 'submit' : command === 'account_info' && ledger_index === 'current'
-    server.distortions = [
-      {
-        request(request, line) {
-          if (held.length < 3 && isHeld(request)) {
-            held.push({ request, line })
-            return 'nothing'
-          }
-          if (request.command === 'fee') isFeeAsked = true
-          // The plugin has heard of the fee before it reads another ledger.
-          const [, , asked] = held
-          if (asked && request.command === 'account_tx') answer(asked, { status: 'error', error: 'internal' })
-          return undefined
-        }
-      }
-    ]
-    const [first, second, third] = [someTransfer(), someTransfer(), someTransfer()]
-    const sent = [payer.sendTransfer(first), payer.sendTransfer(second)]
-    await expect.poll(() => held.length).toBe(2)
-    answer(held[0] as (typeof held)[number], { result: { engine_result: 'terPRE_SEQ' } })
-    // Once that has been heard, which the answer to this comes after, the sequence is in doubt.
-    await payer.getBalance()
-    sent.push(payer.sendTransfer(third))
-    await expect.poll(() => held.length).toBe(3)
-    answer(held[1] as (typeof held)[number], { result: { engine_result: 'telINSUF_FEE_P' } })
-    await expect.poll(() => isFeeAsked).toBe(true)
-    const close = setInterval(() => sandbox.ledger.close(), 20)
-    onTestFinished(() => clearInterval(close))
-    await Promise.all(sent)
-    expect(validated(sandbox)).toHaveLength(3)
-  })
-
-  test('that has waited for a place is given as long for the next one', async () => {
-    let isDear = true
-    const blobs: unknown[] = []
-    const { sandbox, server } = await useDistortedLedger([
-      {
-        stream: message =>
-          message.type === 'ledgerClosed' && isDear ? [{ ...message, fee_base: 1_000_000 }] : undefined,
-        // The first is held for ever.
-        request({ id, command, tx_blob }) {
-          if (command !== 'submit') return undefined
-          blobs.push(tx_blob)
-          if (tx_blob !== blobs[0]) return undefined
-          return { id, type: 'response', status: 'success', result: { engine_result: 'terQUEUED' } }
-        }
-      }
-    ])
-    const payer = await usePlugin(server.url)
-    await ledgers(sandbox, 2)
-    const sent = payer.sendTransfer(someTransfer())
-    await ledgers(sandbox, 2)
-    expect(blobs).toEqual([])
-    isDear = false
-    await expect.poll(() => blobs.length).toBe(1)
-    isDear = true
-    await Promise.race([sent, ledgers(sandbox, 30)])
-    isDear = false
-    await sent
-    expect(validated(sandbox)).toHaveLength(1)
   })
 })
 
@@ -270,7 +198,155 @@ describe('a ledger', () => {
   })
 })
 
+/** Changes the transactions that a server answers with. */
+function changeTransactions(change: (tx: Json, meta: Json) => void): Distortion {
+  return {
+    answer(answer) {
+      const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json; meta: Json }[] }
+      for (const { tx, meta } of transactions ?? []) change(tx, meta)
+      return undefined
+    }
+  }
+}
+
 describe('an escrow', () => {
+  test('stays open, with an error that names the server, when that makes up a fulfillment', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    server.distortions = [
+      changeTransactions(tx => {
+        if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = `A0228020${'5A'.repeat(32)}`
+      })
+    ]
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[err] = []] = await until(payer, 'error')
+    expect((err as Error).message).toContain(server.url)
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(
+      expect.objectContaining({ name: 'MissingFulfillmentError' })
+    )
+  })
+
+  test.each([
+    ['long-form DER', 'A081228020'],
+    ['lengths of eight bytes', 'A088000000000000002A80880000000000000020']
+  ])('is fulfilled for its payer by a fulfillment in %s', async (_form, head) => {
+    const { sandbox, server } = await useDistortedLedger([
+      changeTransactions(tx => {
+        if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(8)
+      })
+    ])
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[, fulfillment] = []] = await until(payer, 'outgoing_fulfill')
+    expect(fulfillment).toBe(transfer.fulfillment)
+  })
+
+  test.each([
+    ['a condition in long-form DER', `A081258020${'AB'.repeat(32)}810120`],
+    ['a condition of cost 33', `A0258020${'AB'.repeat(32)}810121`]
+  ])('with %s is not announced', async (_what, Condition) => {
+    const { sandbox, server } = await useDistortedLedger([
+      changeTransactions(tx => {
+        if (tx.Amount === '11') tx.Condition = Condition
+      })
+    ])
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    await payer.sendTransfer(someTransfer({ amount: '11' }))
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    expect(payee.told.map(([event]) => event)).toEqual(['connect', 'incoming_prepare'])
+  })
+
+  test.each([
+    ['delegated', { Delegate: genesis.address }],
+    ['sponsored', { Sponsor: genesis.address, SponsorFlags: 1 }]
+  ])('costs nothing when its EscrowCreate is %s', async (_how, fields) => {
+    const { server } = await useDistortedLedger([changeTransactions(tx => Object.assign(tx, fields))])
+    const payer = await usePlugin(server.url)
+    await payer.sendTransfer(someTransfer())
+    const [[told] = []] = await until(payer, 'outgoing_prepare')
+    expect(told).not.toHaveProperty('feeDrops')
+  })
+
+  test.each([
+    'validated before the start',
+    'validated after the start',
+    'changed by a sponsorship',
+    'not in the history'
+  ])('of an earlier run, %s, is canceled when it has expired', async how => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
+    const crashed = await usePlugin(server.url)
+    const transfer = someTransfer({ expiresAt: timeIn(sandbox, 10) })
+    const sent = crashed.sendTransfer(transfer).catch(() => {})
+    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
+    if (how !== 'validated after the start') sandbox.ledger.close()
+    await crashed.disconnect()
+    await sent
+    const [{ Sequence } = {}] = validated(sandbox)
+    server.distortions = [
+      {
+        request: ({ id, command }) =>
+          how === 'not in the history' && (command === 'tx' || command === 'account_tx_')
+            ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
+            : undefined,
+        answer(answer, { command, ledger_index_min }) {
+          const result = answer.result as { account_objects?: Json[]; transactions?: { tx: Json }[] }
+          for (const entry of result?.account_objects ?? []) {
+            // rippled says an escrow's sequence from version 3 on.
+            if (how === 'changed by a sponsorship') entry.PreviousTxnID = 'AB'.repeat(32)
+            else if (how === 'not in the history') entry.Sequence = Sequence
+          }
+          if (how === 'not in the history' && command === 'account_tx' && ledger_index_min === -1)
+            return { ...answer, result: { ...result, transactions: [] } }
+          return undefined
+        }
+      }
+    ]
+    const payer = await usePlugin(server.url)
+    const close = setInterval(() => sandbox.ledger.close(), 20)
+    onTestFinished(() => clearInterval(close))
+    const [[canceled] = []] = await until(payer, 'outgoing_cancel')
+    const { id, ilp } = canceled as Transfer
+    if (how !== 'not in the history') expect({ id, ilp }).toEqual({ id: transfer.id, ilp: transfer.ilp })
+    expect(validated(sandbox).map(({ TransactionType }) => TransactionType)).toEqual([
+      'EscrowCreate',
+      'EscrowCancel'
+    ])
+  })
+
+  test('that was fulfilled in ledgers that were missed is not paid for again by its receiver', async () => {
+    const { sandbox, server } = await useDistortedLedger()
+    const payer = await usePlugin(sandbox.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const second = await usePlugin(sandbox.url, { secret: shop.secret })
+    const [kept, taken] = [someTransfer(), someTransfer()]
+    for (const transfer of [kept, taken]) await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare', 2)
+    await payee.disconnect()
+    await second.fulfillCondition(taken.id, taken.fulfillment)
+    await ledgers(sandbox, 5)
+    server.distortions = [keepsLittleHistory(3)]
+    await payee.connect()
+    const [[err] = []] = await until(payee, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [taken.id] })
+    const before = validated(sandbox, shop.address).length
+    await payee.fulfillCondition(taken.id, taken.fulfillment)
+    expect(validated(sandbox, shop.address)).toHaveLength(before)
+    await payee.fulfillCondition(kept.id, kept.fulfillment)
+    expect(storyOf(payee.told, taken.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    expect(storyOf(payee.told, kept.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
   test('that somebody has closed in ledgers that no server tells of is over, and costs one cancel at most', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })
@@ -308,7 +384,7 @@ describe('an escrow', () => {
       cancelled = engine_result === 'tesSUCCESS'
     }
     const [[lost] = []] = await until(payer, 'error')
-    expect((lost as Error).message).toContain(`Transfer "${transfer.id}" is over`)
+    expect(lost).toMatchObject({ name: 'UnreachableError', code: 'HISTORY_GAP', transferIds: [transfer.id] })
     const sent = cancels.size
     await ledgers(sandbox, 10)
     expect(cancels.size).toBe(sent)
@@ -329,9 +405,9 @@ describe('an escrow', () => {
     await ledgers(sandbox, 5)
     server.distortions = [keepsLittleHistory(3)]
     await payer.connect()
-    const errors = (await until(payer, 'error', 2)).map(([err]) => (err as Error).message)
-    expect(errors[0]).toMatch(/does not have the ledgers \d+ to \d+/)
-    expect(errors[1]).toContain(`Transfer "${closed.id}" is over`)
+    const [[err] = []] = await until(payer, 'error')
+    expect((err as Error).message).toMatch(/does not have the ledgers \d+ to \d+/)
+    expect(err).toMatchObject({ name: 'UnreachableError', code: 'HISTORY_GAP', transferIds: [closed.id] })
     // The other one is still what it was.
     await payee.fulfillCondition(kept.id, kept.fulfillment)
     await until(payer, 'outgoing_fulfill')
@@ -340,100 +416,30 @@ describe('an escrow', () => {
     expect(await payer.getFulfillment(closed.id)).toBe(closed.fulfillment)
   })
 
-  test('that is closed while those of earlier are still being read is not told as open', async () => {
+  test('stays open when a server that lags behind lists the escrows of another ledger', async () => {
     const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(sandbox.url)
+    const payer = await usePlugin(server.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const [own, closed] = [someTransfer({ to: `${prefix}${customer.address}` }), someTransfer()]
-    await payee.sendTransfer(own)
-    await payer.sendTransfer(closed)
-    let held: (() => void) | undefined
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await payer.disconnect()
+    await ledgers(sandbox, 5)
+    let lists = 0
     server.distortions = [
+      keepsLittleHistory(3),
       {
-        answer(answer, { command, ledger_index_max }, line) {
-          const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json }[] }
-          if (command !== 'account_tx' || !transactions || ledger_index_max === -1) return undefined
-          // The account's own is asked for by itself then, and that of others comes late.
-          const told = transactions.filter(({ tx }) => tx.Account !== shop.address)
-          if (told.length < transactions.length)
-            return { ...answer, result: { ...(answer.result as Json), transactions: told } }
-          held = () => line.sendNow(answer)
-          return 'nothing'
+        answer(answer, { command }) {
+          if (command !== 'account_objects' || lists++ > 0) return undefined
+          return { ...answer, result: { ...(answer.result as Json), account_objects: [], validated: false } }
         }
       }
     ]
-    const connecting = usePlugin(server.url, { secret: shop.secret })
-    await expect.poll(() => held).toBeDefined()
-    await payee.fulfillCondition(closed.id, closed.fulfillment)
-    const { ledgerIndex } = sandbox.ledger.closedHeader
-    const isRead = ({ ledger_index_min }: Json) => Number(ledger_index_min) > ledgerIndex
-    await expect.poll(() => server.requests.some(isRead)).toBe(true)
-    held?.()
-    const { told } = await connecting
-    expect(storyOf(told, own.id)).toEqual([])
-    expect(storyOf(told, closed.id)).toEqual([])
-  })
-
-  test.each(['answered', 'under way'])(
-    'that no server could tell of is not told as open when it is over, with the question for it %s',
-    async state => {
-      const { sandbox, server } = await useDistortedLedger()
-      const payer = await usePlugin(sandbox.url)
-      const helper = await usePlugin(sandbox.url, { secret: shop.secret })
-      const [closed, now] = [someTransfer(), someTransfer()]
-      await payer.sendTransfer(closed)
-      await ledgers(sandbox, 2)
-      let questions = 0
-      server.distortions = [
-        {
-          request({ id, command, ledger_index_max }) {
-            if (command === 'tx' && ++questions > 1 && state === 'under way') return 'nothing'
-            return command === 'tx' || (command === 'account_tx' && ledger_index_max !== -1)
-              ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
-              : undefined
-          }
-        }
-      ]
-      const payee = await usePlugin(server.url, { secret: shop.secret })
-      await expect.poll(() => questions).toBeGreaterThan(1)
-      await payee.disconnect()
-      await helper.fulfillCondition(closed.id, closed.fulfillment)
-      await ledgers(sandbox, 5)
-      server.distortions = [keepsLittleHistory(3)]
-      await payee.connect()
-      await until(payee, 'error')
-      await payer.sendTransfer(now)
-      const [[told] = []] = await until(payee, 'incoming_prepare')
-      expect(told).toMatchObject({ id: now.id })
-    }
-  )
-
-  test('whose ledger is the open one where the server lags behind is not taken for over', async () => {
-    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
-    // So what is open is not known before the server is another one.
-    server.distortions = [throttles(0, 1e9, 'account_objects')]
-    const payee = await usePlugin(server.url, { secret: shop.secret })
-    const payer = await usePlugin(sandbox.url)
-    const transfer = someTransfer()
-    const sent = payer.sendTransfer(transfer)
-    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
-    sandbox.ledger.close()
-    await sent
-    await until(payee, 'incoming_prepare')
-    server.distortions = []
-    server.behind = 1
-    server.cut()
-    await until(payee, 'connect', 2)
-    while (!server.requests.some(({ command }) => command === 'account_objects'))
-      await new Promise(setImmediate)
-    for (let turn = 0; turn < 12; turn++) await new Promise(setImmediate)
-    server.catchUp(true)
-    const fulfilled = payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
-    sandbox.ledger.close()
-    await fulfilled
-    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
-    expect(payee.told.filter(([event]) => event === 'error')).toEqual([])
+    await payer.connect()
+    const [[err] = []] = await until(payer, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [] })
+    expect(lists).toBeGreaterThan(1)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    await until(payer, 'outgoing_fulfill')
   })
 })
 
@@ -473,50 +479,93 @@ describe('a server', () => {
     expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
   })
 
-  test('that takes twenty requests a second lets a shop in that has two hundred open escrows', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(sandbox.url)
-    const transfers = Array.from({ length: 200 }, () => someTransfer())
-    payer.setMaxListeners(0)
-    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
-    server.distortions = [throttles(8, 400), metadataComesLate(2)]
-    // One of them is not in the history that the server tells.
-    const all = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
-    const hidden = sandbox.ledger.history.accountTransactions(customer.address, all).transactions[100]?.hash
-    server.distortions.push({
-      answer(answer) {
-        const { transactions } = (answer.result ?? {}) as { transactions?: Json[] }
-        if (!transactions) return undefined
-        const told = transactions.filter(({ tx }) => (tx as Json).hash !== hidden)
-        return { ...answer, result: { ...(answer.result as Json), transactions: told } }
+  test('whose list of escrows is full of strangers hides nothing of the account’s own', async () => {
+    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 500 })
+    const [kept, gone] = [someTransfer(), someTransfer()]
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    for (const transfer of [kept, gone]) await payer.sendTransfer(transfer)
+    await payer.disconnect()
+    await payee.fulfillCondition(gone.id, gone.fulfillment)
+    await ledgers(sandbox, 5)
+    const strangers = Array.from({ length: 400 }, (_, number) => ({
+      LedgerEntryType: 'Escrow',
+      Account: genesis.address,
+      index: number.toString(16).toUpperCase().padStart(64, '0'),
+      PreviousTxnID: 'AB'.repeat(32)
+    }))
+    server.distortions = [
+      keepsLittleHistory(3),
+      {
+        request(request) {
+          const { id, command, marker, ledger_index } = request
+          const page = Number(marker ?? 0)
+          if (command !== 'account_objects') return undefined
+          delete request.marker
+          if (page >= 50) return undefined
+          const result = {
+            ledger_index,
+            validated: true,
+            account_objects: strangers,
+            marker: String(page + 1)
+          }
+          return { id, type: 'response', status: 'success', result }
+        }
       }
-    })
-    const payee = await usePlugin(server.url, { secret: shop.secret })
-    const prepared = await until(payee, 'incoming_prepare', 200)
-    expect(new Set(prepared.map(([told]) => (told as Transfer).id))).toEqual(
-      new Set(transfers.map(({ id }) => id))
-    )
-    expect(payee.told[0]).toEqual(['connect'])
+    ]
+    await payer.connect()
+    const [[err] = []] = await until(payer, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [gone.id] })
   })
 
-  test('that takes its time to tell what is open holds up neither connect() nor who pays now', async () => {
-    const { sandbox, server } = await useDistortedLedger()
+  test.each([1, 3])(
+    'whose list of escrows repeats its last %i pages for ever is not asked on',
+    async cycle => {
+      let asked = 0
+      const { server } = await useDistortedLedger(
+        [
+          {
+            request({ id, command, ledger_index }) {
+              if (command !== 'account_objects') return undefined
+              const marker = `page ${asked++ % cycle}`
+              const result = { ledger_index, validated: true, account_objects: [], marker }
+              return { id, type: 'response', status: 'success', result }
+            }
+          }
+        ],
+        { closeIntervalMs: 0 }
+      )
+      const payer = await usePlugin(server.url)
+      await expect.poll(() => asked).toBeGreaterThan(cycle)
+      // An answer comes after all that was asked before it.
+      for (let count = 0; count < 50; count++) await payer.getBalance()
+      expect(asked).toBeLessThan(20)
+    }
+  )
+
+  test('that nests JSON a million levels deep, or sends messages without an end, fills no memory', async () => {
+    const deep = `{"type":"response","id":7,"status":"success","result":${'['.repeat(2e6)}${']'.repeat(2e6)}}`
+    const { server } = await useDistortedLedger()
+    const payer = await usePlugin(server.url)
+    const before = process.memoryUsage.rss()
+    for (let count = 0; count < 5; count++) for (const line of server.lines) line.sendNow(deep)
+    await payer.sendTransfer(someTransfer())
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300e6)
+    for (const line of server.lines) line.sendNow(`"${'x'.repeat(9e6)}"`)
+    await until(payer, 'connect', 2)
+    await payer.sendTransfer(someTransfer())
+  })
+
+  test('that does not list what is open holds up neither connect() nor payments', async () => {
+    const { sandbox, server } = await useDistortedLedger([
+      { request: ({ command }) => (command === 'account_objects' ? 'nothing' : undefined) }
+    ])
     const payer = await usePlugin(sandbox.url)
-    const [earlier, now] = [someTransfer(), someTransfer()]
-    await payer.sendTransfer(earlier)
-    let isSlow = true
-    server.distortions = [
-      { request: ({ command }) => (command === 'account_objects' && isSlow ? 'nothing' : undefined) }
-    ]
     const payee = await usePlugin(server.url, { secret: shop.secret })
-    await payer.sendTransfer(now)
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
     await until(payee, 'incoming_prepare')
-    await payee.fulfillCondition(now.id, now.fulfillment)
-    isSlow = false
-    const read = next(payee, 'reading')
-    const [, [last] = []] = await until(payee, 'incoming_prepare', 2)
-    expect(last).toMatchObject({ id: earlier.id })
-    expect(await read).toEqual([{ escrows: 1, read: 0 }])
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
   })
 
   test('that says what makes no sense is passed over', async () => {
@@ -532,79 +581,6 @@ describe('a server', () => {
     const payer = await usePlugin(server.url)
     await payer.sendTransfer(someTransfer())
     expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_prepare'])
-  })
-})
-
-describe('a store', () => {
-  /** A host's store, of which a crash can take away the last write, or all that follow. */
-  function makeStore() {
-    const texts = new Map<string, string>()
-    const store: NonNullable<PluginOptions['_store']> = {
-      get: async key => texts.get(key),
-      put: async (key, value) => texts.set(key, value),
-      del: async key => texts.delete(key)
-    }
-    return { texts, store }
-  }
-
-  test.each(['noted', 'submitted', 'validated'])(
-    'keeps a transfer from being paid twice by a program that crashed when it was %s',
-    async moment => {
-      const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
-      const { store } = makeStore()
-      const first = await usePlugin(server.url, { _store: store })
-      const transfer = someTransfer({ noteToSelf: { mine: [1] } })
-      if (moment === 'noted') {
-        server.distortions = [{ request: ({ command }) => (command === 'submit' ? 'nothing' : undefined) }]
-      }
-      const lost = expect(first.sendTransfer(transfer)).rejects.toThrow('disconnected')
-      const isThere = () =>
-        moment === 'noted'
-          ? server.requests.some(({ command }) => command === 'submit')
-          : sandbox.ledger.openTransactions.size > 0
-      while (!isThere()) await new Promise(setImmediate)
-      server.isOpen = false
-      server.cut()
-      await first.disconnect()
-      await lost
-      if (moment === 'validated') sandbox.ledger.close()
-      server.isOpen = true
-      server.distortions = []
-
-      const second = await usePlugin(server.url, { _store: store })
-      const again = second.sendTransfer(transfer)
-      const close = setInterval(() => sandbox.ledger.close(), 10)
-      onTestFinished(() => clearInterval(close))
-      await again
-      await second.sendTransfer(transfer)
-      await expect(second.sendTransfer({ ...transfer, amount: '11' })).rejects.toThrow(
-        expect.objectContaining({ name: 'DuplicateIdError' })
-      )
-      expect(validated(sandbox)).toHaveLength(1)
-      const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-      await until(payee, 'incoming_prepare')
-      await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-      const [[fulfilled] = []] = await until(second, 'outgoing_fulfill')
-      expect(fulfilled).toMatchObject({ id: transfer.id, noteToSelf: { mine: [1] } })
-
-      // And when it is long over.
-      const third = await usePlugin(server.url, { _store: store })
-      await third.sendTransfer(transfer)
-      await expect(third.sendTransfer({ ...transfer, amount: '11' })).rejects.toThrow(
-        expect.objectContaining({ name: 'DuplicateIdError' })
-      )
-      expect(validated(sandbox)).toHaveLength(1)
-    }
-  )
-
-  test('that fails keeps the transfer from being sent', async () => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
-    const { store } = makeStore()
-    const payer = await usePlugin(sandbox.url, {
-      _store: { ...store, put: () => Promise.reject(new Error('The disk is full')) }
-    } as Partial<PluginOptions>)
-    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow('The disk is full')
-    expect(sandbox.ledger.openTransactions.size).toBe(0)
   })
 })
 

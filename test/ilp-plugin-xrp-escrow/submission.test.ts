@@ -1,5 +1,6 @@
+import { decode } from 'ripple-binary-codec'
 import { describe, expect, test } from 'vitest'
-import type { TestLedger } from '../support/ledger.ts'
+import { needsSandbox, type TestLedger } from '../support/ledger.ts'
 import { type Script, useScriptedServer } from './scripted-server.ts'
 import {
   customer,
@@ -58,19 +59,15 @@ describe('a transfer', () => {
     expect(await validated(ledger)).toHaveLength(3)
   })
 
-  test.each([
-    ['temMALFORMED', 'NotAcceptedError'],
-    ['tefBAD_AUTH', 'NotAcceptedError'],
-    ['telWRONG_NETWORK', 'NotAcceptedError']
-  ])('that can never be applied (%s) fails at once, and holds up nobody', async (engineResult, name) => {
+  test('that is malformed fails at once, and does not delay others', async () => {
     const ledger = await useLedger()
-    const server = await useScriptedServer(ledger, answering(engineResult))
+    const server = await useScriptedServer(ledger, answering('temMALFORMED'))
     const payer = await usePlugin(server.url)
     const [refused, taken] = [someTransfer(), someTransfer()]
     const [first] = await Promise.allSettled([payer.sendTransfer(refused), payer.sendTransfer(taken)])
-    expect(first).toMatchObject({ status: 'rejected', reason: { name } })
+    expect(first).toMatchObject({ status: 'rejected', reason: { name: 'NotAcceptedError' } })
     expect(String((first as PromiseRejectedResult).reason)).toContain(
-      `(${engineResult}: Message of ${engineResult})`
+      '(temMALFORMED: Message of temMALFORMED)'
     )
     expect(storyOf(payer.told, taken.id)).toEqual(['outgoing_prepare'])
   })
@@ -78,6 +75,9 @@ describe('a transfer', () => {
   test.each([
     ['terINSUF_FEE_B', 'InsufficientBalanceError'],
     ['terNO_ACCOUNT', 'AccountNotFoundError'],
+    ['tefBAD_AUTH', 'NotAcceptedError'],
+    ['tefMASTER_DISABLED', 'NotAcceptedError'],
+    ['telWRONG_NETWORK', 'NotAcceptedError'],
     ['telCAN_NOT_QUEUE_FULL', 'NotAcceptedError']
   ])(
     'that is refused for as long as it could be applied (%s) fails when that is over',
@@ -183,56 +183,242 @@ describe('a transfer', () => {
     const ledger = await useLedger(fast)
     const server = await useScriptedServer(ledger, answering(...Array(1000).fill('terQUEUED')))
     const payer = await usePlugin(server.url)
-    const expiresAt = await ledgerTime(ledger, 20)
-    await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('tefMAX_LEDGER')
+    const expiresAt = await ledgerTime(ledger, 4)
+    await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('expired')
     const blobs = server.requests.filter(({ command }) => command === 'submit').map(({ tx_blob }) => tx_blob)
     expect(new Set(blobs).size).toBe(1)
   })
 })
 
-describe('the fee', () => {
-  /** A network that takes nothing under a fee of so many drops for an EscrowCreate. */
-  function asking(openLedgerFee: number): Script {
+test.each(['tefBAD_AUTH', 'tefMASTER_DISABLED'])(
+  'sendTransfer resolves when a server refuses with %s and applies the transaction three ledgers later',
+  async engineResult => {
+    const ledger = await useLedger({ closeIntervalMs: 0 })
+    let kept = ''
+    const server = await useScriptedServer(ledger, {
+      request({ command, tx_blob }) {
+        if (command !== 'submit') return undefined
+        kept = String(tx_blob)
+        return { engine_result: engineResult, engine_result_message: '' }
+      }
+    })
+    const payer = await usePlugin(server.url)
+    const stranger = await useStranger(ledger.url)
+    const transfer = someTransfer()
+    const sent = payer.sendTransfer(transfer)
+    while (!kept) await new Promise(setImmediate)
+    for (let count = 0; count < 3; count++) await ledger.closeLedger()
+    expect(await stranger.submitBlob(kept)).toBe('tesSUCCESS')
+    await ledger.closeLedger()
+    await sent
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    expect(await validated(ledger)).toHaveLength(1)
+  }
+)
+
+describe('a busy network', () => {
+  /** A network whose open ledger asks for so many times the fee at rest. */
+  function asking(factor: () => number): Script {
     return {
       request({ command, tx_blob }) {
-        if (command === 'fee') return { drops: { base_fee: '10', open_ledger_fee: String(openLedgerFee) } }
+        if (command === 'fee')
+          return { drops: { base_fee: '10', open_ledger_fee: String(10 * factor()) } } as Json
         if (command !== 'submit') return undefined
-        // The field Fee of the binary format is an amount of 62 bits.
-        const fee = Number.parseInt(/68(4[0-9A-F]{15})/.exec(String(tx_blob))?.[1]?.slice(1) ?? '', 16)
-        if (fee >= openLedgerFee) return undefined
-        return { engine_result: 'telINSUF_FEE_P', engine_result_message: 'Fee insufficient.' }
+        const { Fee, TransactionType } = decode(String(tx_blob)) as { Fee: string; TransactionType: string }
+        const atRest = TransactionType === 'EscrowFinish' ? 350 : 10
+        if (Number(Fee) >= atRest * factor()) return undefined
+        return { engine_result: 'telCAN_NOT_QUEUE_FEE', engine_result_message: 'Fee insufficient.' }
       }
     }
   }
 
-  test('is raised to what a busy network asks for', async () => {
-    const ledger = await useLedger()
-    const server = await useScriptedServer(ledger, asking(5000))
+  test('makes a transfer wait for a quieter ledger, and pay at most twice the fee at rest', async () => {
+    const ledger = await useLedger(fast)
+    let factor = 500
+    const server = await useScriptedServer(
+      ledger,
+      asking(() => factor)
+    )
     const payer = await usePlugin(server.url)
-    await payer.sendTransfer(someTransfer())
-    expect(await validated(ledger)).toEqual([expect.objectContaining({ Fee: '5500' })])
+    const sent = payer.sendTransfer(someTransfer())
+    const { ledgerIndex } = await ledger.newest()
+    await expect.poll(async () => (await ledger.newest()).ledgerIndex).toBeGreaterThan(ledgerIndex + 5)
+    expect(server.requests.some(({ command }) => command === 'submit')).toBe(false)
+    factor = 1.9
+    await sent
+    expect(await validated(ledger)).toEqual([expect.objectContaining({ Fee: '20' })])
   })
 
-  test('is never raised beyond maxFeeDrops', async () => {
+  test('that lasts rejects a transfer with the code NETWORK_BUSY, after which it can be sent again', async () => {
     const ledger = await useLedger(fast)
-    const server = await useScriptedServer(ledger, asking(5000))
-    const payer = await usePlugin(server.url, { maxFeeDrops: 4999 })
-    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(
-      /^Transfer ".+" of 10 drops to ".+" was not accepted \(telINSUF_FEE_P: /
+    let factor = 500
+    const server = await useScriptedServer(
+      ledger,
+      asking(() => factor)
+    )
+    const payer = await usePlugin(server.url)
+    const transfer = someTransfer()
+    await expect(payer.sendTransfer(transfer)).rejects.toThrow(
+      expect.objectContaining({ name: 'NotAcceptedError', code: 'NETWORK_BUSY' })
     )
     expect(await validated(ledger)).toHaveLength(0)
+    factor = 1
+    await payer.sendTransfer(transfer)
+    expect(await validated(ledger)).toHaveLength(1)
+  })
+
+  test('lets no transfer be prepared whose fulfillment would cost more than maxFeeDrops', async () => {
+    const ledger = await useLedger(fast)
+    let factor = 1.2
+    const server = await useScriptedServer(
+      ledger,
+      asking(() => factor)
+    )
+    const payer = await usePlugin(server.url, { maxFeeDrops: 400 })
+    await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(
+      expect.objectContaining({ code: 'NETWORK_BUSY' })
+    )
+    factor = 1.1
+    await payer.sendTransfer(someTransfer())
+    expect(await validated(ledger)).toHaveLength(1)
+  })
+
+  test('makes a fulfillment wait until it has twenty ledgers left, and then pay up to maxFeeDrops', async () => {
+    const ledger = await useLedger(fast)
+    const server = await useScriptedServer(
+      ledger,
+      asking(() => 20)
+    )
+    const payer = await usePlugin(ledger.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 60) })
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const fees = (await ledger.transactionsOf(shop.address))
+      .filter(({ TransactionType }) => TransactionType === 'EscrowFinish')
+      .map(({ Fee }) => Number(Fee))
+    expect(fees).toEqual([7700])
+  })
+
+  test('that refuses a fulfillment for forty ledgers does not make the plugin give it up', async () => {
+    const ledger = await useLedger(fast)
+    let refusals = 0
+    const first = (await ledger.newest()).ledgerIndex
+    let newest = first
+    const server = await useScriptedServer(ledger, {
+      request({ command }) {
+        if (command !== 'submit' || newest > first + 40) return undefined
+        refusals++
+        return { engine_result: 'telCAN_NOT_QUEUE_FULL', engine_result_message: 'Full' }
+      },
+      message(message) {
+        if (message.type === 'ledgerClosed') newest = Number(message.ledger_index)
+        return message
+      }
+    })
+    const payer = await usePlugin(ledger.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(refusals).toBeGreaterThan(10)
+  })
+
+  test('with 20 places a ledger takes 1,500 transfers that are sent at once, none fails', async () => {
+    needsSandbox('the test plays the transaction queue')
+    const count = 1_500
+    const ledger = await useLedger({ closeIntervalMs: 0 })
+    const queue = new OpenLedger(20)
+    const server = await useScriptedServer(ledger, queue)
+    const payer = await usePlugin(server.url)
+    payer.setMaxListeners(0)
+    let isDone = false
+    const sent = Promise.all(Array.from({ length: count }, () => payer.sendTransfer(someTransfer())))
+    const done = sent.finally(() => {
+      isDone = true
+    })
+    const stranger = await useStranger(ledger.url)
+    let ledgers = 0
+    while (!isDone) {
+      // All that the plugin has to say about a ledger is said when nothing more comes for a while.
+      for (let before = -1; before < server.requests.length; ) {
+        before = server.requests.length
+        for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
+      }
+      await ledger.closeLedger()
+      ledgers++
+      await queue.nextLedger(blob => stranger.submitBlob(blob))
+    }
+    await done
+    const fees = (await validated(ledger)).map(({ Fee }) => Number(Fee))
+    expect(fees).toHaveLength(count)
+    expect(Math.max(...fees)).toBeLessThanOrEqual(20)
+    expect(ledgers).toBeLessThan(100)
   })
 })
 
-test('sixty transfers at once get through a ledger that has room for five, none for more than maxFeeDrops', async () => {
-  const ledger = await useLedger({ openLedgerLimit: 5 })
-  const payer = await usePlugin(ledger.url, { maxFeeDrops: 100 })
-  await Promise.all(Array.from({ length: 60 }, () => payer.sendTransfer(someTransfer())))
-  expect(payer.told.filter(([event]) => event === 'outgoing_prepare')).toHaveLength(60)
-  const fees = (await validated(ledger)).map(({ Fee }) => Number(Fee))
-  expect(fees).toHaveLength(60)
-  expect(Math.max(...fees)).toBeLessThanOrEqual(100)
-})
+/**
+ * An open ledger with few places, as rippled has it: when it is full, ten transactions of an account are queued for the
+ * next one, and all others are refused.
+ *
+ * @see xrpl.org: Transaction Queue
+ */
+class OpenLedger implements Script {
+  readonly #places: number
+  #taken = 0
+  #queued: { sequence: number; blob: string }[] = []
+  #next: number | undefined
+  #newest = 0
+
+  constructor(places: number) {
+    this.#places = places
+  }
+
+  request = ({ command, tx_blob }: Json): Json | undefined => {
+    if (command === 'fee')
+      return { drops: { base_fee: '10', open_ledger_fee: this.#taken < this.#places ? '10' : '5000' } }
+    if (command !== 'submit') return undefined
+    const blob = String(tx_blob)
+    const { Sequence, LastLedgerSequence } = decode(blob) as Json
+    const sequence = Number(Sequence)
+    this.#next ??= sequence
+    const answer = (engine_result: string) => ({ engine_result, engine_result_message: engine_result })
+    if (sequence < this.#next) return answer('tefPAST_SEQ')
+    if (sequence > this.#next) return answer('terPRE_SEQ')
+    if (this.#taken < this.#places) {
+      this.#taken++
+      this.#next++
+      return undefined
+    }
+    if (this.#queued.length >= 10) return answer('telCAN_NOT_QUEUE_FULL')
+    if (Number(LastLedgerSequence) < this.#newest + 3) return answer('telCAN_NOT_QUEUE')
+    this.#queued.push({ sequence, blob })
+    this.#next++
+    return answer('terQUEUED')
+  }
+
+  message = (message: Json): Json => {
+    if (message.type !== 'ledgerClosed') return message
+    this.#newest = Number(message.ledger_index)
+    this.#taken = this.#queued.length
+    return message
+  }
+
+  /** A ledger has closed: the next one takes what was queued for it. */
+  async nextLedger(submit: (blob: string) => Promise<string>): Promise<void> {
+    const queued = this.#queued
+    this.#queued = []
+    for (const { blob, sequence } of queued) {
+      const result = await submit(blob)
+      if (result !== 'tesSUCCESS') {
+        this.#next = sequence
+        return
+      }
+    }
+  }
+}
 
 describe('a server', () => {
   test('that speaks version 2 of the API only is spoken to so', async () => {

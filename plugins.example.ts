@@ -1,10 +1,11 @@
-// Which ledger the scripts run on, and with whose accounts. `npm install` copies this file to plugins.ts,
-// which is yours: git ignores it, for a real secret must never end up in a repository.
+// Which ledger the scripts run on, and with which accounts. `npm install` copies this file to plugins.ts,
+// which is yours to edit: Git ignores it, so that no secret ends up in a repository.
 import { existsSync } from 'node:fs'
+import { notice } from './src/terminal/progress.ts'
 import { accounts, sandboxLedger } from './src/xrpl-sandbox/index.ts'
 
 const ledgers = {
-  /** An XRP Ledger of this machine's own, with play money: nothing to prepare, no internet needed. */
+  /** An XRP Ledger on this machine, with play money: no setup, no internet. */
   async sandbox() {
     const server = await sandboxLedger()
     return {
@@ -12,12 +13,12 @@ const ledgers = {
       shop: accounts.shop,
       customer: accounts.customer,
       explorer: `${server.replace('ws:', 'http:')}/?account=`,
-      escrowsEnd: true
+      isEphemeral: true
     }
   },
 
   /**
-   * The public XRP test network. Its money is worth nothing either, but its ledger is the real one's twin.
+   * The public XRP Testnet: test money, on a ledger that works like the real one.
    *  1. Run "npm run testnet-accounts": it makes two accounts, and the network's faucet gives them test XRP.
    *  2. Find their secrets in the file .env, as XRP_SHOP_SECRET and XRP_CUSTOMER_SECRET.
    *     (Or take both from https://xrpl.org/resources/dev-tools/xrp-faucets and write .env yourself.)
@@ -31,13 +32,13 @@ const ledgers = {
       throw new Error('There is no .env with your secrets: run "npm run testnet-accounts" first')
     process.loadEnvFile(secrets)
     const server = 'wss://s.altnet.rippletest.net:51233'
-    console.log(`XRP test network: at ${server}`)
+    notice(`XRP Testnet: ${server}`)
     return {
       server,
       shop: { secret: fromEnv('XRP_SHOP_SECRET') },
       customer: { secret: fromEnv('XRP_CUSTOMER_SECRET') },
       explorer: 'https://testnet.xrpl.org/accounts/',
-      escrowsEnd: false
+      isEphemeral: false
     }
   }
 }
@@ -55,14 +56,14 @@ function fromEnv(name: string): string {
 const loading = import('ilp-plugin-xrp-escrow')
 
 // This is the line to edit.
-const { server, shop, customer, explorer, escrowsEnd } = await ledgers.sandbox()
+const { server, shop, customer, explorer, isEphemeral } = await ledgers.sandbox()
 
 const { default: PluginXrpEscrow } = await loading
 function open({ secret }: { secret: string }) {
   const plugin = new PluginXrpEscrow({ server, secret })
   plugin.once('connect', () => {
     const address = plugin.getAccount().slice(plugin.getInfo().prefix.length)
-    console.log(`    - Watch the account at ${explorer}${address}`)
+    notice(`    - Watch the account at ${explorer}${address}`)
   })
   return plugin
 }
@@ -70,6 +71,6 @@ function open({ secret }: { secret: string }) {
 export const xrp = {
   Customer: () => open(customer),
   Shop: () => open(shop),
-  // Whether the ledger, and what is in escrow on it, ends soon after the last script, as the sandbox does.
-  escrowsEnd
+  // Whether the ledger, with what is in escrow on it, ends soon after the last script, as the sandbox does.
+  isEphemeral
 }

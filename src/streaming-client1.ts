@@ -1,31 +1,30 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
-import { checkOffer, fetchLetter, findShop, toShopUrl } from './client/offer.ts'
-import { setInterval } from './client/pace.ts'
+import { fetchLetter, parsePayHeader, requestOffer, toShopUrl } from './client/offer.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
-import { seeThrough, withoutPlugins } from './terminal/ending.ts'
+import { explainMissingPlugins, logConnectionState } from './terminal/shutdown.ts'
 
 const shopUrl = toShopUrl(process.env.SHOP_URL ?? 'http://localhost:8000/')
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
-const expiresInMs = 1_000_000 // then a payment that nobody took comes back
+const expiresInMs = 1_000_000 // then an unfulfilled payment comes back
 const maxPrice = 100 // drops for one letter
 
-const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
+const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
 const plugin = xrp.Customer()
 await plugin.connect()
-seeThrough(plugin)
+logConnectionState(plugin)
 const payments = new Payments(plugin, intervalMs, xrp)
 
-const res = await findShop(shopUrl)
-const parts = await checkOffer(res, 402, maxPrice, plugin.getInfo().prefix)
+const res = await requestOffer(shopUrl)
+const parts = await parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)
 const sharedSecret = Buffer.from(parts[3], 'base64')
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!payments.mayPay()) return
+    if (!payments.canPay()) return
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const ilpPacket = IlpPacket.serializeIlpPayment({
@@ -53,10 +52,10 @@ if (parts[0] === 'interledger-psk') {
 }
 
 plugin.on('outgoing_fulfill', async function (transfer, fulfillmentBase64) {
-  if (!payments.taken(transfer)) return
+  if (!payments.onFulfilled(transfer)) return
   const headers = {
     'Pay-Token': base64url(sharedSecret)
   }
   const body = await fetchLetter(shopUrl, { headers }, fulfillmentBase64)
-  if (payments.received(body.slice(-1))) console.log(body)
+  if (payments.onLetters(body.slice(-1))) console.log(body)
 })

@@ -1,30 +1,30 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
-import { checkOffer, findShop, toShopUrl } from './client/offer.ts'
-import { setInterval } from './client/pace.ts'
-import { lettersOnly, Payments, toIntervalMs } from './client/payments.ts'
+import { lettersOnly } from './client/letter-stream.ts'
+import { parsePayHeader, requestOffer, toShopUrl } from './client/offer.ts'
+import { Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
-import { end, seeThrough, withoutPlugins } from './terminal/ending.ts'
+import { explainMissingPlugins, logConnectionState, shutdown } from './terminal/shutdown.ts'
 
 const shopUrl = toShopUrl(process.env.SHOP_URL ?? 'http://localhost:8000/')
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
-const expiresInMs = 1_000_000 // then a payment that nobody took comes back
+const expiresInMs = 1_000_000 // then an unfulfilled payment comes back
 const maxPrice = 100 // drops for one letter
 
-const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
+const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
 const plugin = xrp.Customer()
 await plugin.connect()
-seeThrough(plugin)
+logConnectionState(plugin)
 const payments = new Payments(plugin, intervalMs, xrp)
 
-const res = await findShop(shopUrl)
-const parts = await checkOffer(res, 200, maxPrice, plugin.getInfo().prefix)
+const res = await requestOffer(shopUrl)
+const parts = await parsePayHeader(res, 200, maxPrice, plugin.getInfo().prefix)
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!payments.mayPay()) return
+    if (!payments.canPay()) return
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const sharedSecret = Buffer.from(parts[3], 'base64')
@@ -53,9 +53,9 @@ if (parts[0] === 'interledger-psk') {
 }
 
 plugin.on('outgoing_fulfill', function (transfer) {
-  payments.taken(transfer)
+  payments.onFulfilled(transfer)
 })
 
 res.body?.pipe(lettersOnly(payments)).pipe(process.stdout)
-res.body?.on('end', () => end(1, 'The shop ended the stream'))
-res.body?.on('error', () => end(1, 'The shop went away in the middle of the stream'))
+res.body?.on('end', () => shutdown(1, 'The shop ended the stream'))
+res.body?.on('error', () => shutdown(1, 'The shop went away in the middle of the stream'))

@@ -1,19 +1,17 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
-import { tellAccount } from './shop/account.ts'
-import { Books } from './shop/books.ts'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
-import { atMost } from './shop/in-turn.ts'
-import { checkIncomingTransfer, isRepeated } from './shop/incoming-transfer.ts'
-import { askToComeBack, closeServer, listen, pathOf } from './shop/web-server.ts'
-import { beforeEnd, finishBeforeEnd, seeThrough, withoutPlugins } from './terminal/ending.ts'
+import { IncomingPayments } from './shop/incoming-payments.ts'
+import { logAccount } from './shop/log-account.ts'
+import { acceptGet, closeServer, listen, serviceUnavailable } from './shop/web-server.ts'
+import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 
 const port = process.env.PORT ?? '8000'
 const host = process.env.HOST ?? '127.0.0.1'
 const cost = 10 // drops for one letter
-const maxUnpaid = 10_000 // drops for letters that we have given and not been paid for yet
+const maxUnpaid = 10_000 // drops in payments that are accepted and not final on the ledger
 const maxClients = 1000
 const maxWaitMs = 10 * 60 * 1000 // for a client's next payment
 
@@ -23,25 +21,27 @@ const clients = new ConnectedClients(maxClients, maxWaitMs)
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
-const { xrp } = await import('../plugins.ts').catch(withoutPlugins)
+const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
 const plugin = xrp.Shop()
-const books = new Books(plugin, cost)
 await plugin.connect()
-seeThrough(plugin)
-await books.funds.open()
+logConnectionState(plugin)
 
 // Where we are paid, and how much
-const { account, price } = tellAccount(plugin, cost)
+const { account, price } = logAccount(plugin, cost)
+const payments = new IncomingPayments(plugin, { account, cost, clients }, maxUnpaid)
+await payments.liquidity.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
 // Handle incoming web requests
-const server = http.createServer(function (req, res) {
-  const path = pathOf(req, res)
+const server = http.createServer(async function (req, res) {
+  const path = acceptGet(req, res)
   if (path === undefined) return
   if (path !== '/') return res.writeHead(404).end('Not found: the letters are at /\n')
-  if (!books.funds.canPayFee()) return askToComeBack(res, 60, 'The shop cannot pay its fees')
-  if (!clients.hasPlace()) return askToComeBack(res, 60, 'The shop is full')
+  const shortfall = await payments.liquidity.shortfall()
+  if (shortfall) return serviceUnavailable(res, shortfall, 10)
+  if (res.closed) return
+  if (!clients.hasCapacity()) return serviceUnavailable(res, 'The shop is full')
 
   // Generate a client ID and a shared secret from which this client
   // can derive fulfillment/condition pairs.
@@ -65,41 +65,31 @@ const server = http.createServer(function (req, res) {
 const shopUrl = await listen(server, port, host)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
-beforeEnd(async function () {
-  plugin.removeAllListeners('incoming_prepare')
-  clients.clear()
+onShutdown(async function () {
+  clients.disconnectAll()
   await closeServer(server)
-  console.log(`\n${await books.close()}`)
+  await payments.close()
 })
 
 // Handle incoming payments
-plugin.on(
-  'incoming_prepare',
-  atMost(maxUnpaid / cost, async function (transfer) {
-    if (isRepeated(transfer)) return
-    const accepted = checkIncomingTransfer(transfer, { account, cost, clients, funds: books.funds })
-    if ('code' in accepted) return books.refuse(transfer, accepted)
-    const { client, fulfillment } = accepted
-    clients.keep(client)
-    if (client.res.writableNeedDrain) {
-      console.log('    - Payment not taken: its client does not read the letters that it has paid for')
-      client.res.destroy()
-      return
-    }
+plugin.on('incoming_prepare', async function (transfer) {
+  const payment = await payments.accept(transfer)
+  if (!payment) return
+  const { client, fulfillment } = payment
 
-    const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
-    client.res.write(letter)
-    books.soldLetter()
-    console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
-    console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
+  const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
+  client.res.write(letter)
+  clients.touch(client)
+  payments.addLetter()
+  console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
+  console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 
-    // The ledger will check if the fulfillment is correct and
-    // if it was submitted before the transfer's rollback timeout
-    try {
-      await finishBeforeEnd(books.collect(transfer, () => plugin.fulfillCondition(transfer.id, fulfillment)))
-      console.log('    - Payment complete')
-    } catch (err) {
-      console.log(`    - Error fulfilling the transfer: ${(err as Error).message}`)
-    }
-  })
-)
+  // The ledger will check if the fulfillment is correct and
+  // if it was submitted before the transfer's rollback timeout
+  try {
+    await payments.collect(payment)
+    console.log('    - Payment complete')
+  } catch (err) {
+    console.log(`    - Error fulfilling the transfer: ${describe(err)}`)
+  }
+})

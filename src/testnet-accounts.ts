@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, Wallet } from 'xrpl'
-import { end } from './terminal/ending.ts'
+import { shutdown } from './terminal/shutdown.ts'
 
 const explorer = 'https://testnet.xrpl.org/accounts/'
 // Where the faucet is, unless it is the test network's own: a sandbox has both at one address.
@@ -15,9 +15,9 @@ const names = ['XRP_SHOP_SECRET', 'XRP_CUSTOMER_SECRET']
 
 const known = existsSync(file) ? readFileSync(file, 'utf8') : ''
 if (names.some(name => new RegExp(`^\\s*${name}=`, 'm').test(known))) {
-  await end(
+  await shutdown(
     1,
-    `${file} has secrets in it already, and they are left as they are: to make new accounts, move it away first`
+    `${file} already contains secrets; left unchanged: to make new accounts, move it away first`
   )
 }
 
@@ -25,9 +25,9 @@ const client = new Client(server)
 try {
   await client.connect()
 } catch (err) {
-  await end(
+  await shutdown(
     1,
-    `The test network at "${server}" cannot be reached (${(err as Error).message}): check your internet connection`
+    `The XRP Testnet at "${server}" cannot be reached (${(err as Error).message}): check your internet connection`
   )
 }
 
@@ -39,9 +39,9 @@ for (const name of names) {
     const { balance } = await client.fundWallet(wallet, faucetAt(faucetUrl))
     console.log(`    - ${wallet.address} has ${balance} XRP: ${explorer}${wallet.address}`)
   } catch (err) {
-    await end(
+    await shutdown(
       1,
-      `The faucet gave nothing (${reasonOf(err)}), and nothing was written: try again in a few minutes`
+      `Faucet request failed (${reasonOf(err)}), and nothing was written: try again in a few minutes`
     )
   }
   lines.push(`${name}=${wallet.seed}`)

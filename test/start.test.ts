@@ -49,8 +49,8 @@ describe('npm start', () => {
     await scripts.says(/payment 3 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')
-    expect(lines[0]).toBe('A shop and a client, until Ctrl-C (npm start -- --raw shows their own lines)')
-    expect(lines[1]).toBe(`[shop] Sandbox ledger: found at ${ledger.url}`)
+    expect(lines[0]).toBe("Shop and client running; Ctrl-C stops both (-- --raw: the scripts' own lines)")
+    expect(lines[1]).toMatch(/^\[shop\] Watch the account at /)
     expect(lines[2]).toMatch(
       new RegExp(`^\\[client\\] Watch the account at http://localhost:${ledger.port}/\\?account=r\\w+$`)
     )
@@ -81,11 +81,11 @@ describe('npm start', () => {
     const scripts = await start()
     await scripts.says(/payment 1 .* fulfilled/)
     await ledger.close()
-    await scripts.says(/\[client\] The ledger is out of reach: waiting for it to come back\n/)
+    await scripts.says(/\[client\] The ledger cannot be reached: reconnecting\n/)
     expect(await scripts.interrupt()).toBe(0)
     expect(scripts.output.split('\n').slice(1, 3)).toEqual([
-      `[shop] XRP test network: at ${ledger.url}`,
-      `[client] Watch the account at https://testnet.xrpl.org/accounts/${customer.address}`
+      `[shop] XRP Testnet: ${ledger.url}`,
+      `[shop] Watch the account at https://testnet.xrpl.org/accounts/${shop.address}`
     ])
     expect(scripts.output).not.toContain('Sandbox')
   })
@@ -133,7 +133,7 @@ describe('npm start', () => {
       // Begun, locked, with its letter and fulfilled: four times the same line.
       expect(terminal.sent.match(/payment 0 /g)).toHaveLength(4)
       const lines = terminal.lines().map(line => line.trimEnd())
-      expectStory(lines.filter(line => /^(payment|A shop)/.test(line)))
+      expectStory(lines.filter(line => /^(payment|Shop)/.test(line)))
       expect(lines.join('\n')).toMatch(/\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] /)
       expect(terminal.sent.includes('\x1b[36m[client]\x1b[39m')).toBe(has)
       expect(terminal.sent.includes('\x1b[33m')).toBe(has)

@@ -1,37 +1,40 @@
-import { count } from '../terminal/count.ts'
+import type { Transfer } from 'ilp-plugin-xrp-escrow'
+import { count } from '../terminal/text.ts'
 
-/** What a client has to account for in the end. */
-export interface Books {
+/** What became of a client's payments. */
+export interface PaymentTotals {
   payments: number
   letters: number
-  /** of the payments: taken by the shop, come back, or lost with a test ledger that was restarted empty */
   fulfilled: number
   returned: number
-  gone: number
-  /** drops of those that were fulfilled */
-  paid: bigint
-  /** drops; undefined if the plugin does not tell */
-  fees: bigint | undefined
+  /** of those that were fulfilled */
+  paidDrops: bigint
+  /** undefined if the plugin does not report fees */
+  feeDrops: bigint | undefined
 }
 
 /**
  * What became of the payments and what they cost, in two lines.
  *
- * @param inEscrow - how many payments the ledger holds at the end; of the rest nobody knows
+ * @param inEscrow - how many payments the ledger holds; of the rest the outcome is unknown
  */
-export function summaryOf(books: Books, inEscrow: number): string {
-  const { payments, letters, fulfilled, returned, gone, paid, fees } = books
-  const fates = Object.entries({
-    fulfilled,
-    returned,
-    'gone with their ledger': gone,
-    'in escrow': inEscrow,
-    undecided: payments - fulfilled - returned - gone - inEscrow
-  })
-  const became = fates.filter(([, number]) => number > 0).map(([fate, number]) => `${number} ${fate}`)
-  const onFees = fees === undefined ? 'and fees that the plugin does not tell' : `${fees} in fees`
+export function summaryOf(totals: PaymentTotals, inEscrow: number): string {
+  const { payments, letters, fulfilled, returned, paidDrops, feeDrops } = totals
+  const undecided = payments - fulfilled - returned - inEscrow
+  const outcomes = Object.entries({ fulfilled, returned, 'in escrow': inEscrow, undecided })
+    .filter(([, number]) => number > 0)
+    .map(([outcome, number]) => `${number} ${outcome}`)
+  const fees = feeDrops === undefined ? 'and fees that the plugin does not report' : `${feeDrops} in fees`
   return (
-    `${count(payments, 'payment')}, ${count(letters, 'letter')}: ${became.join(', ')}\n` +
-    `${Number(paid + (fees ?? 0n)) / 1e6} XRP spent: ${paid} drops on letters, ${onFees}`
+    `${count(payments, 'payment')}, ${count(letters, 'letter')}: ${outcomes.join(', ')}\n` +
+    `${Number(paidDrops + (feeDrops ?? 0n)) / 1e6} XRP spent: ${paidDrops} drops on letters, ${fees}`
   )
+}
+
+/** What becomes of payments that are still in escrow. */
+export function refundNotice(open: Transfer[], isEphemeral: boolean): string {
+  if (isEphemeral)
+    return 'Unfulfilled escrows are lost with the sandbox ledger, which stops a minute after the last script'
+  const last = new Date(Math.max(...open.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
+  return `Unfulfilled escrows expire by ${last.toLocaleTimeString()}; the next run of a client cancels them`
 }

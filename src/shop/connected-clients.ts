@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 
-// How long a client is sure of its place: a few ledgers, for its first payment to arrive, and longer once it has paid.
-const sureOfPlaceMs = 30_000
-const sureOncePaidMs = 4 * sureOfPlaceMs
+// How long a client keeps its place in a full shop: a few ledgers until its first payment, longer once it has paid.
+const unpaidGraceMs = 30_000
+const paidGraceMs = 4 * unpaidGraceMs
 
-/** Someone who listens to an answer that stays open. */
+/** A client that listens to an answer that stays open. */
 export interface ConnectedClient {
   clientId: string
   /** 32 bytes */
@@ -12,14 +12,14 @@ export interface ConnectedClient {
   /** where the letters go */
   res: ServerResponse
   hasPaid: boolean
-  /** when it came or has paid last, Unix time in ms */
+  /** when it came or last paid, Unix time in ms */
   since: number
-  patience: NodeJS.Timeout
+  timeout: NodeJS.Timeout
 }
 
-/** Decides who may stay connected: whoever pays; and of those who do not, nobody for ever. */
+/** Decides which clients may stay connected: those that pay, and of the others none for ever. */
 export class ConnectedClients {
-  // Whoever has been quiet longest comes first.
+  // The one that has been quiet longest comes first.
   readonly #clients = new Map<string, ConnectedClient>()
   readonly #maxClients: number
   readonly #maxWaitMs: number
@@ -30,44 +30,50 @@ export class ConnectedClients {
     this.#maxWaitMs = maxWaitMs
   }
 
+  /** A client that is connected. One that does not read the letters that it has paid for is disconnected. */
   get(clientId: string): ConnectedClient | undefined {
-    return this.#clients.get(clientId)
+    const client = this.#clients.get(clientId)
+    if (!client?.res.writableNeedDrain) return client
+    console.log('    - Payment not fulfilled: its client has stopped reading')
+    client.res.destroy()
+    this.#remove(clientId)
+    return undefined
   }
 
-  /** Whether there is a place for one more, if need be that of whoever has been here longest without paying. */
-  hasPlace(): boolean {
+  /** Whether there is room for one more client, if need be in place of the one that has been quiet longest. */
+  hasCapacity(): boolean {
     if (this.#clients.size < this.#maxClients) return true
-    const quietFor = (ms: number) =>
-      [...this.#clients.values()].filter(({ since }) => Date.now() - since >= ms)
-    const leaving = quietFor(sureOfPlaceMs).find(({ hasPaid }) => !hasPaid) ?? quietFor(sureOncePaidMs)[0]
-    if (leaving) this.#remove(leaving.clientId)
-    return leaving !== undefined
+    const clients = [...this.#clients.values()]
+    const isQuiet = ({ hasPaid, since }: ConnectedClient) =>
+      Date.now() - since >= (hasPaid ? paidGraceMs : unpaidGraceMs)
+    const evicted = clients.find(client => !client.hasPaid && isQuiet(client)) ?? clients.find(isQuiet)
+    if (evicted) this.#remove(evicted.clientId)
+    return evicted !== undefined
   }
 
-  /** Keeps a client until it leaves or the shop's patience is at an end. */
+  /** Keeps a client until it leaves, or pays nothing for too long. */
   add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
-    const patience = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
-    this.#clients.set(clientId, { clientId, sharedSecret, res, hasPaid: false, since: Date.now(), patience })
+    const timeout = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
+    this.#clients.set(clientId, { clientId, sharedSecret, res, hasPaid: false, since: Date.now(), timeout })
     res.on('close', () => this.#remove(clientId))
   }
 
-  /** A client has paid: patience begins anew. */
-  keep(client: ConnectedClient): void {
+  /** A client has paid: its time begins again. */
+  touch(client: ConnectedClient): void {
     client.hasPaid = true
     client.since = Date.now()
-    client.patience.refresh()
+    client.timeout.refresh()
     if (this.#clients.delete(client.clientId)) this.#clients.set(client.clientId, client)
   }
 
-  /** Lets everybody go. */
-  clear(): void {
+  disconnectAll(): void {
     for (const clientId of this.#clients.keys()) this.#remove(clientId)
   }
 
   #remove(clientId: string): void {
     const client = this.#clients.get(clientId)
     if (!client) return
-    clearTimeout(client.patience)
+    clearTimeout(client.timeout)
     this.#clients.delete(clientId)
     client.res.end()
   }

@@ -5,7 +5,9 @@ import { answerText } from '../../src/xrpl-sandbox/api/requests.ts'
 import type { Json, Subscriber } from '../../src/xrpl-sandbox/api/rpc.ts'
 import { publishClosed } from '../../src/xrpl-sandbox/api/streams.ts'
 import { type Random, seededRandom } from '../../src/xrpl-sandbox/connection.ts'
+import type { LedgerContents } from '../../src/xrpl-sandbox/ledger/history.ts'
 import { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 
 /** What becomes of an answer: another one, none at all, or (undefined) what it was. */
 type Replacement = Json | 'nothing' | undefined
@@ -184,9 +186,8 @@ export class DistortingServer {
     for (const follower of this.#followers) {
       if (toTheNewest) follower.behind = 0
       const { ledger } = follower.node
-      const newest = this.#main.ledger.closedHeader.ledgerIndex - follower.behind
-      for (const contents of this.#main.ledger.history.contents(ledger.openIndex, newest))
-        ledger.close(contents)
+      while (ledger.openIndex <= this.#main.ledger.closedHeader.ledgerIndex - follower.behind)
+        ledger.close(contentsOf(this.#main.ledger, ledger.openIndex))
     }
   }
 
@@ -204,13 +205,27 @@ export class DistortingServer {
 
   /** A server that has replayed the ledgers up to one behind the newest. */
   #follower(behind: number): Node {
-    const { history, fees, networkId, now } = this.#main.ledger
-    const past = history.contents(undefined, history.last.header.ledgerIndex - behind)
-    const ledger = new Ledger({ fees, networkId, historyLimit: 20_000, now, past })
+    const { history, fees, networkId, openLedgerLimit, now } = this.#main.ledger
+    const first = history.first.header.ledgerIndex
+    const past = [contentsOf(this.#main.ledger, first)]
+    for (let index = first + 1; index <= history.last.header.ledgerIndex - behind; index++)
+      past.push(contentsOf(this.#main.ledger, index))
+    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, openLedgerLimit, past })
     const node: Node = { ledger, lines: new Set() }
     ledger.on('close', closed => publishClosed(node.lines, ledger, closed))
     this.#followers.push({ node, behind })
     return node
+  }
+}
+
+function contentsOf({ history }: Ledger, index: number): LedgerContents {
+  const closed = history.ledger(index)
+  if (!closed) throw new Error(`There is no ledger ${index}`)
+  return {
+    closeTime: closed.header.closeTime,
+    transactions: closed.transactions.map(({ blob }) =>
+      parseTransaction(Buffer.from(blob), { trusted: true })
+    )
   }
 }
 

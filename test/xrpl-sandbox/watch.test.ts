@@ -3,377 +3,269 @@ import axe from 'axe-core'
 import { serializeIlpPayment } from 'ilp-packet'
 import type { Browser, Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { Wallet } from 'xrpl'
+import { Client, type SubmittableTransaction, Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { noChromium, openChromium } from '../support/chromium.ts'
 import { freePort } from '../support/scripts.ts'
-import { RawClient } from './client.ts'
 
 if (noChromium) console.warn(`test/xrpl-sandbox/watch.test.ts is skipped: ${noChromium}`)
 
 const shop = Wallet.fromSeed(accounts.shop.secret)
 const customer = Wallet.fromSeed(accounts.customer.secret)
 const ilpMemo = 'https://interledger.org/rel/xrpIlp'
-/** The packet of a payment as the tutorial's clients number them. */
-const packet = (paymentId: number) =>
-  serializeIlpPayment({
-    account: `test.xrp.${shop.address}.client.${paymentId}`,
-    amount: '10',
-    data: Buffer.alloc(0)
-  }).toString('base64url')
 const desktop = { width: 1280, height: 800 }
 const toHex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
 
-interface Escrow {
-  sequence: number
-  preimage: Buffer
-  /** In upper-case hex. */
-  condition: string
+/** The memo of a payment as the tutorial's clients number them. */
+function numbered(paymentId: number) {
+  const account = `test.xrp.${shop.address}.client.${paymentId}`
+  const packet = serializeIlpPayment({ account, amount: '10', data: Buffer.alloc(0) })
+  return { [ilpMemo]: packet.toString('base64url') }
 }
 
-/** Those who use the ledger that the page watches; it closes when they say so. */
-class Users {
-  readonly sandbox: SandboxLedger
-  readonly #client: RawClient
+let sandbox: SandboxLedger
+let client: Client
 
-  private constructor(sandbox: SandboxLedger, client: RawClient) {
-    this.sandbox = sandbox
-    this.#client = client
-  }
-
-  static async start(port = 0): Promise<Users> {
-    const sandbox = await startSandboxLedger({ port, closeIntervalMs: 0 })
-    return new Users(sandbox, await RawClient.connect(sandbox.url))
-  }
-
-  /** Closes a ledger. */
-  close(): number {
-    return this.sandbox.ledger.close().header.ledgerIndex
-  }
-
-  async submit(wallet: Wallet, fields: object, expected = 'tesSUCCESS'): Promise<number> {
-    const { result } = await this.#client.ask({ command: 'account_info', account: wallet.address })
-    const { Sequence } = result.account_data
-    const transaction = { Account: wallet.address, Fee: '10', Sequence, ...fields }
-    const { tx_blob } = wallet.sign(transaction as Parameters<Wallet['sign']>[0])
-    const { result: submitted } = await this.#client.ask({ command: 'submit', tx_blob })
-    expect(submitted.engine_result).toBe(expected)
-    return Sequence
-  }
-
-  /** The customer makes an escrow for the shop. */
-  async make({
-    preimage = randomBytes(32),
-    amount = '10',
-    seconds = 1000,
-    memos = {},
-    destination = shop.address
-  } = {}): Promise<Escrow> {
-    const condition = createHash('sha256').update(preimage).digest('hex').toUpperCase()
-    const sequence = await this.submit(customer, {
-      TransactionType: 'EscrowCreate',
-      Destination: destination,
-      Amount: amount,
-      Condition: `A0258020${condition}810120`,
-      CancelAfter: this.sandbox.ledger.closedHeader.closeTime + seconds,
-      Memos: Object.entries<string>(memos).map(([type, data]) => ({
-        Memo: { MemoType: toHex(type), MemoData: toHex(data) }
-      }))
-    })
-    return { sequence, preimage, condition }
-  }
-
-  /** The shop takes it. */
-  async fulfill({ sequence, preimage, condition }: Escrow) {
-    await this.submit(shop, {
-      TransactionType: 'EscrowFinish',
-      Owner: customer.address,
-      OfferSequence: sequence,
-      Fee: '350',
-      Condition: `A0258020${condition}810120`,
-      Fulfillment: `A0228020${preimage.toString('hex').toUpperCase()}`
-    })
-    return preimage.toString('base64url')
-  }
-
-  async cancel({ sequence }: { sequence: number }) {
-    await this.submit(customer, {
-      TransactionType: 'EscrowCancel',
-      Owner: customer.address,
-      OfferSequence: sequence
-    })
-  }
-
-  async stop() {
-    this.#client.socket.close()
-    await this.sandbox.close()
-  }
+async function startLedger(port = 0) {
+  sandbox = await startSandboxLedger({ port, closeIntervalMs: 0 })
+  client = new Client(sandbox.url)
+  await client.connect()
 }
 
-describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : 'The page to watch', () => {
+async function stopLedger() {
+  await client.disconnect()
+  await sandbox.close()
+}
+
+async function close(count = 1) {
+  for (let i = 0; i < count; i++) await client.request({ command: 'ledger_accept' } as never)
+}
+
+async function submit(wallet: Wallet, fields: object, expected = 'tesSUCCESS') {
+  const transaction = { Account: wallet.address, Fee: '10', ...fields } as SubmittableTransaction
+  const { result } = await client.submit(transaction, { wallet, autofill: true })
+  expect(result.engine_result).toBe(expected)
+  return result.tx_json.Sequence
+}
+
+/** Creates an escrow of the customer. */
+async function create({ Amount = '10', seconds = 1000, memos = {}, Destination = shop.address } = {}) {
+  const preimage = randomBytes(32)
+  const hash = createHash('sha256').update(preimage).digest('hex').toUpperCase()
+  const escrow = { Owner: customer.address, Condition: `A0258020${hash}810120` }
+  const { result } = await client.request({ command: 'ledger', ledger_index: 'validated' })
+  const CancelAfter = result.ledger.close_time + seconds
+  const Memos = Object.entries<string>(memos).map(([type, data]) => ({
+    Memo: { MemoType: toHex(type), MemoData: toHex(data) }
+  }))
+  const terms = { Destination, Amount, Condition: escrow.Condition, CancelAfter, Memos }
+  const OfferSequence = await submit(customer, { TransactionType: 'EscrowCreate', ...terms })
+  return { ...escrow, OfferSequence, preimage }
+}
+
+type Escrow = Awaited<ReturnType<typeof create>>
+
+async function fulfill({ preimage, ...escrow }: Escrow) {
+  const Fulfillment = `A0228020${preimage.toString('hex').toUpperCase()}`
+  await submit(shop, { TransactionType: 'EscrowFinish', Fee: '350', ...escrow, Fulfillment })
+  return preimage.toString('base64url')
+}
+
+async function cancel({ Owner, OfferSequence }: Escrow, expected?: string) {
+  await submit(customer, { TransactionType: 'EscrowCancel', Owner, OfferSequence }, expected)
+}
+
+describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` : ''}`, () => {
   let browser: Browser
   let page: Page
-  let users: Users
-  /** What the browser had to say, and where it went. */
+  /** What the browser's console says, what the page requests, and its connections. */
   let complaints: string[]
   let requests: string[]
-  /** Does with a connection of a routed page what the test wants. */
-  let onWire: (wire: WebSocketRoute) => void
-
-  // One page of each kind for all tests: as it is, with its connections routed, and with its clock in hand besides.
-  // Each costs processes of its own.
-  const pages = new Map<string, Page>()
-
-  async function usePage(kind: 'plain' | 'routed' | 'timed') {
-    page = pages.get(kind) ?? (await openPage(kind))
-    pages.set(kind, page)
-  }
-
-  async function openPage(kind: 'plain' | 'routed' | 'timed') {
-    const opened = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport: desktop })
-    opened.on('console', message => complaints.push(message.text()))
-    opened.on('pageerror', error => complaints.push(String(error)))
-    opened.on('request', request => requests.push(request.url()))
-    if (kind === 'timed') await opened.clock.install()
-    if (kind !== 'plain') await opened.routeWebSocket(/^ws:/, wire => onWire(wire))
-    return opened
-  }
+  let sockets: WebSocketRoute[]
+  let onSocket: (socket: WebSocketRoute) => void
 
   beforeAll(async () => {
     browser = await openChromium()
+    page = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport: desktop })
+    page.setDefaultTimeout(120_000)
+    page.on('console', message => complaints.push(message.text()))
+    page.on('pageerror', err => complaints.push(String(err)))
+    page.on('request', request => requests.push(request.url()))
+    await page.routeWebSocket(/^wss?:/, socket => {
+      sockets.push(socket)
+      onSocket(socket)
+    })
   })
   afterAll(() => browser?.close())
 
   beforeEach(async () => {
-    users = await Users.start()
+    await startLedger()
     complaints = []
     requests = []
-    await usePage('plain')
+    sockets = []
+    onSocket = socket => socket.connectToServer()
   })
   afterEach(async () => {
     await page.goto('about:blank')
-    await users.stop()
+    await stopLedger()
     expect(complaints).toEqual([])
   })
 
-  const home = () => `http://localhost:${users.sandbox.port}/`
+  const home = () => `http://localhost:${sandbox.port}/`
   const text = (selector: string) => page.locator(selector).innerText()
   const connected = () => page.locator('#status.up').waitFor()
-  const totals = (kind: string) => page.locator(`#totals [data-kind=${kind}] td`).allInnerTexts()
+  const totals = (kind: string) => page.locator(`#total-${kind} td`).allInnerTexts()
   const lanes = () => page.locator('#list > li')
   const lane = (words: string) => page.locator('#list > li', { hasText: words })
-  /** Where the strokes of a lane stand, from left to right. */
-  const strokes = async (words: string, kind: string) => {
-    const d = (await lane(words).locator(`path.${kind}`).first().getAttribute('d')) ?? ''
-    return [...d.matchAll(/M(\S+)/g)].map(([, x]) => Number(x))
+  const top = (words: string) => lane(words).evaluate(node => node.getBoundingClientRect().top)
+  /** Where the marks of a lane are, from left to right. */
+  const marks = async (words: string, kind: string) => {
+    const path = (await lane(words).locator(`path.${kind}`).first().getAttribute('d')) ?? ''
+    return [...path.matchAll(/M(\S+)/g)].map(([, x]) => Number(x))
   }
   const balances = async () => {
     const rows = await page.locator('#accounts summary').allTextContents()
     return rows.map(row => row.split(/\s+/).filter(Boolean))
   }
-  const top = (words: string) => lane(words).evaluate(node => node.getBoundingClientRect().top)
 
   async function open(search = '') {
     await page.goto(home() + search)
     await connected()
   }
 
-  /** Stands between the page and the ledger: asks for another API version, turns the order, lets nobody through. */
-  async function intercept({ apiVersion = 1, holdBack = '' } = {}) {
-    const wires = Object.assign([] as WebSocketRoute[], { isCut: false })
-    await usePage('routed')
-    onWire = wire => {
-      if (wires.isCut) {
-        wire.close()
-        return
+  it.each([1, 2])(
+    'the viewer shows a payment as one lane, live and from history, in API version %i',
+    async apiVersion => {
+      onSocket = socket => {
+        const ledger = socket.connectToServer()
+        socket.onMessage(message =>
+          ledger.send(JSON.stringify({ api_version: apiVersion, ...JSON.parse(`${message}`) }))
+        )
       }
-      const ledger = wire.connectToServer()
-      const held: string[] = []
-      wires.push(wire)
-      wire.onMessage(message =>
-        ledger.send(JSON.stringify({ api_version: apiVersion, ...JSON.parse(message.toString()) }))
-      )
-      ledger.onMessage(message => {
-        const isHeld = holdBack && message.includes(holdBack) && held.length === 0
-        if (isHeld) held.push(message.toString())
-        else for (const next of [message, ...(message.includes('EscrowFinish') ? held : [])]) wire.send(next)
-      })
-    }
-    return wires
-  }
-
-  describe.each([{ apiVersion: 1 }, { apiVersion: 2 }])('with API version $apiVersion', ({ apiVersion }) => {
-    it('shows a payment as one lane, from made to fulfilled, and what it comes to', async () => {
-      await intercept({ apiVersion })
       await open()
       await expect.poll(() => text('#nothing')).toContain('npm run streaming-shop')
-      const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
-      await users.make({ amount: '25', memos: { [ilpMemo]: packet(8) } })
-      users.close()
-      await lane('#7').waitFor()
-      await expect
-        .poll(() => text('#list > li:first-child'))
-        .toMatch(/#8\s+customer to shop\s+locked\s+25 drops/)
+      const letter = await create({ memos: numbered(7) })
+      await create({ Amount: '25', memos: numbered(8) })
+      await close()
+      await expect.poll(() => text('#list')).toMatch(/^#8\s+customer to shop\s+locked\s+25 drops\s+#7/)
       await expect.poll(() => text('#locked')).toMatch(/2 payments\s+35 drops/)
       expect(await page.locator('#nothing').isHidden()).toBe(true)
-
-      users.close()
-      const fulfillment = await users.fulfill(letter)
-      users.close()
-      await lane('fulfilled, 2 ledgers').waitFor()
-      await expect.poll(() => lanes().count()).toBe(2)
-      await expect.poll(() => text('#locked')).toMatch(/1 payment\s+25 drops/)
-      await expect.poll(() => text('#latency')).toContain('2 ledgers')
-      await expect.poll(() => text('#price')).toMatch(/37 drops\s+370 drops in all/)
-      const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
-      expect(fulfilled - made).toBe(20)
-      await expect.poll(() => totals('made')).toEqual(['2', '35', '20'])
-      await expect.poll(() => totals('fulfilled')).toEqual(['1', '10', '350'])
-      await expect.poll(() => totals('returned')).toEqual(['0', '0', '0'])
-      await expect.poll(() => totals('other')).toEqual(['2', '', '20'])
-      await expect.poll(balances).toEqual([
-        ['shop', '9,999.999660', '−340'],
-        ['customer', '9,999.999945', '−55']
-      ])
-      await expect.poll(() => text('figcaption')).toMatch(/2 made.*1 fulfilled.*0 returned/s)
-      expect(await page.locator('#plot .made').getAttribute('d')).toMatch(/^M\S+ 30h7V2h-7z$/)
-
+      await close()
+      const fulfillment = await fulfill(letter)
+      await close()
+      for (const search of ['', `?account=${shop.address}`, '']) {
+        await lane('fulfilled, 2 ledgers').waitFor()
+        await expect.poll(() => text('#locked')).toMatch(/1 payment\s+25 drops/)
+        expect(await lanes().count()).toBe(2)
+        expect(await text('#settlement')).toContain('2 ledgers')
+        expect(await text('#fees')).toMatch(/360 drops\s+370 drops in total/)
+        expect(await text('figcaption')).toMatch(/2 created.*1 fulfilled.*0 canceled/s)
+        const [[created = 0], [fulfilled = 0]] = [
+          await marks('#7', 'created'),
+          await marks('#7', 'fulfilled')
+        ]
+        expect(fulfilled - created).toBe(20)
+        expect(await page.locator('#plot .created').getAttribute('d')).toMatch(/^M\S+ 30h7v-28h-7z$/)
+        expect(await totals('created')).toEqual(['2', '35', '20'])
+        expect(await totals('fulfilled')).toEqual(['1', '10', '350'])
+        expect((await balances())[0]).toEqual(['shop', '9,999.999660', '−340'])
+        await open(search)
+      }
+      await expect.poll(async () => (await balances())[1]).toEqual(['customer', '9,999.999945', '−55'])
       await lane('#7').locator('summary').click()
       const facts = await lane('#7').locator('.content').innerText()
-      for (const fact of [
-        fulfillment,
-        customer.address,
-        shop.address,
-        `10 for test.xrp.${shop.address}.client.7`
-      ])
-        expect(facts).toContain(fact)
-    })
+      const packet = `10 for test.xrp.${shop.address}.client.7`
+      for (const fact of [fulfillment, customer.address, shop.address, packet]) expect(facts).toContain(fact)
+    }
+  )
 
-    it('shows what the ledger had seen before it was opened', async () => {
-      const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
-      users.close()
-      await users.fulfill(letter)
-      users.close()
-      await intercept({ apiVersion })
-      for (const search of ['', `?account=${shop.address}`]) {
-        await open(search)
-        await lane('#7').waitFor()
-        await expect.poll(() => text('#list > li')).toContain('fulfilled, 1 ledger')
-        await expect.poll(() => totals('made')).toEqual(['1', '10', '10'])
-        await expect.poll(() => totals('fulfilled')).toEqual(['1', '10', '350'])
-        expect((await balances())[0]).toEqual(['shop', '9,999.999660', '−340'])
-      }
-    })
-  })
-
-  it('shows the money of an expired escrow going back', async () => {
+  it('the viewer shows expired escrows as canceled, and failed transactions with their result', async () => {
     await open()
-    const letter = await users.make({ seconds: 3 })
+    const letter = await create({ seconds: 3 })
+    await close()
+    await cancel(letter, 'tecNO_PERMISSION')
+    await close()
+    await page.locator('#others', { hasText: 'tecNO_PERMISSION' }).waitFor()
+    await expect.poll(() => text('#locked')).toContain('1 payment')
     // A ledger's time is at least a second after its parent's.
-    for (let count = 0; count < 5; count++) users.close()
-    await users.cancel(letter)
-    users.close()
-    await lane('returned, 5 ledgers').waitFor()
-    await expect.poll(() => totals('returned')).toEqual(['1', '10', '10'])
+    await close(3)
+    await cancel(letter)
+    await close()
+    await lane('canceled, 5 ledgers').waitFor()
+    await expect.poll(() => totals('canceled')).toEqual(['1', '10', '10'])
     await expect.poll(() => text('#locked')).toContain('0 payments')
-    expect(await strokes('returned', 'returned')).toHaveLength(1)
+    expect(await marks('canceled', 'canceled')).toHaveLength(1)
   })
 
-  it('counts what was locked long before it looked', async () => {
-    const letter = await users.make({ amount: '25' })
-    const madeIn = users.close()
-    for (let count = 0; count < 200; count++) users.close()
+  it('the viewer counts escrows that were created before its history', async () => {
+    const letter = await create({ Amount: '25' })
+    await close()
+    await close(200)
     await open()
     await lane('locked, 200 ledgers').waitFor()
     await expect.poll(() => text('#locked')).toMatch(/1 payment\s+25 drops/)
-    await users.fulfill(letter)
-    users.close()
+    await fulfill(letter)
+    await close()
     await lane('fulfilled, 201 ledgers').locator('summary').click()
-    await expect.poll(() => text('.content')).toContain(`Made\nLedger\n${madeIn}\nFulfilled`)
+    await expect.poll(() => text('#list details[open]')).toMatch(/Created\nLedger\n\d+\nFulfilled/)
   })
 
-  it('puts made before fulfilled when it hears of them the other way round', async () => {
-    await intercept({ holdBack: '"TransactionType":"EscrowCreate"' })
-    await open()
-    const letter = await users.make({ memos: { [ilpMemo]: packet(7) } })
-    users.close()
-    await users.fulfill(letter)
-    users.close()
-    await lane('#7').waitFor()
-    await expect.poll(() => lanes().count()).toBe(1)
-    await expect.poll(() => text('#list > li')).toContain('fulfilled, 1 ledger')
-    const [[made = 0], [fulfilled = 0]] = [await strokes('#7', 'made'), await strokes('#7', 'fulfilled')]
-    expect(made).toBeLessThan(fulfilled)
-    await expect.poll(() => text('#locked')).toContain('0 payments')
-  })
-
-  it('shows many payments of one ledger in one lane, and each of them when it is opened', async () => {
+  it('many payments of one ledger share a lane, which opens to show each of them', async () => {
     await open()
     const letters: Escrow[] = []
-    for (let number = 0; number < 12; number++)
-      letters.push(await users.make({ memos: { [ilpMemo]: packet(number) } }))
-    users.close()
+    for (let number = 0; number < 12; number++) letters.push(await create({ memos: numbered(number) }))
+    await close()
     await lane('#0–11').waitFor()
-    for (const letter of letters.slice(0, 4)) await users.fulfill(letter)
-    users.close()
+    for (const letter of letters.slice(0, 4)) await fulfill(letter)
+    await close()
     await lane('8 of 12 locked').waitFor()
-    for (const letter of letters.slice(4)) await users.fulfill(letter)
-    users.close()
+    for (const letter of letters.slice(4)) await fulfill(letter)
+    await close()
     await lane('12 fulfilled, 1–2 ledgers').waitFor()
-    expect(await strokes('#0–11', 'fulfilled')).toHaveLength(2)
-    await expect.poll(() => lanes().count()).toBe(1)
+    expect(new Set(await marks('#0–11', 'fulfilled')).size).toBe(2)
+    expect(await lanes().count()).toBe(1)
     await lane('#0–11').locator('summary').click()
     await page.locator('#list li li', { hasText: '#11' }).waitFor()
     expect(await page.locator('#list li li').count()).toBe(12)
-    await expect
-      .poll(() => text('#list li li:last-child'))
-      .toMatch(/#0\s+customer to shop\s+fulfilled, 1 ledger/)
+    await page.locator('#list li li summary').last().click()
+    await expect.poll(() => text('#list li li:last-child')).toMatch(/#0\s.*fulfilled, 1 ledger.*Condition/s)
   })
 
-  it('keeps what is open where it is while new payments come', async () => {
+  it('opened by keyboard, a lane keeps its place and focus while new payments come', async () => {
+    await create({ memos: numbered(0) })
+    await close()
     await open()
-    await users.make({ memos: { [ilpMemo]: packet(0) } })
-    users.close()
-    await lane('#0').locator('summary').click()
+    await lane('#0').waitFor()
+    const focused = () => page.evaluate('document.activeElement.innerText')
+    for (const [key, name] of [
+      ['Tab', 'Skip to the payments'],
+      ['Tab', 'Pause'],
+      ['Shift+Tab', 'Skip'],
+      ['Enter', 'Payments'],
+      ['Tab', '#0']
+    ] as const) {
+      await page.keyboard.press(key)
+      expect(await focused()).toContain(name)
+    }
+    await create({ memos: numbered(1) })
+    await close()
+    await lane('#1').waitFor()
+    expect(await focused()).toContain('#0')
+    await page.keyboard.press('Enter')
+    await page.locator('.facts').first().waitFor()
     const before = await top('#0')
-    await users.make({ memos: { [ilpMemo]: packet(1) } })
-    users.close()
-    const newer = page.getByRole('button', { name: 'Close, and show 1 newer' })
+    await create({ memos: numbered(2) })
+    await close()
+    const newer = page.getByRole('button', { name: 'Close details, show 1 newer' })
     await newer.waitFor()
     expect(await top('#0')).toBe(before)
-    expect(await lanes().count()).toBe(1)
     await newer.click()
-    await lane('#1').waitFor()
-    await expect.poll(() => lanes().count()).toBe(2)
+    await expect.poll(() => lanes().count()).toBe(3)
     expect(await page.locator('#list details[open]').count()).toBe(0)
     expect(await newer.isVisible()).toBe(false)
   })
 
-  it('says why a transaction failed', async () => {
-    await open()
-    const letter = await users.make()
-    users.close()
-    const early = { TransactionType: 'EscrowCancel', Owner: customer.address, OfferSequence: letter.sequence }
-    await users.submit(customer, early, 'tecNO_PERMISSION')
-    users.close()
-    await page.locator('#others', { hasText: 'tecNO_PERMISSION' }).waitFor()
-    await expect.poll(() => totals('returned')).toEqual(['0', '0', '0'])
-    await expect.poll(() => text('#locked')).toContain('1 payment')
-  })
-
-  it('shows HTML in memos as the text it is, and no number in a packet that is none', async () => {
-    await open()
-    const html = '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>'
-    await users.make({ memos: { note: html, [ilpMemo]: `${html}${'A'.repeat(600)}` } })
-    users.close()
-    await lane('escrow').locator('summary').click()
-    await expect.poll(() => text('.content .facts >> nth=1')).toContain(`note\n${html}`)
-    expect(await page.locator('img, #list script').count()).toBe(0)
-    expect(await page.title()).toBe('The ledger, as it closes')
-  })
-
-  it('goes on after what no ledger would send', async () => {
-    const wires = await intercept()
+  it('the viewer shows HTML in memos as text, and skips malformed transactions', async () => {
     await open()
     const transaction = {
       TransactionType: 'EscrowCreate',
@@ -382,281 +274,210 @@ describe.skipIf(noChromium)(noChromium ? `The page to watch (${noChromium})` : '
       hash: 'A',
       ledger_index: 3
     }
-    const meta = { TransactionResult: 'tesSUCCESS', TransactionIndex: 0 }
-    const AffectedNodes = [{ DeletedNode: { LedgerEntryType: 'Escrow', LedgerIndex: 'B', FinalFields: {} } }]
-    const escrow = { meta: { ...meta, AffectedNodes } }
-    const none = { meta: { ...meta, AffectedNodes: [] } }
+    const meta = { TransactionResult: 'tesSUCCESS', TransactionIndex: 0, AffectedNodes: [] as unknown }
+    const escrow = { DeletedNode: { LedgerEntryType: 'Escrow', LedgerIndex: 'B', FinalFields: {} } }
     const memo = { MemoType: 'ZZ', MemoData: '41'.repeat(2_000_000) }
-    for (const garbage of [
-      { transaction, meta: null },
-      { transaction, meta: { ...meta, AffectedNodes: {} } },
-      { transaction, meta: { ...meta, AffectedNodes: [null, 1, 'x'] } },
-      { transaction: { ...transaction, Fee: 'much' }, ...none },
-      { transaction: { ...transaction, Memos: 'none' }, ...none },
-      { transaction: { ...transaction, Memos: [{ Memo: memo }] }, ...none },
-      { transaction: { ...transaction, TransactionType: 'constructor', hash: 'C' }, ...escrow },
-      { transaction: { ...transaction, TransactionType: 'EscrowFinish', hash: 'D' }, ...escrow }
-    ])
-      wires[0]?.send(JSON.stringify({ type: 'transaction', validated: true, ...garbage }))
-    await users.make({ memos: { [ilpMemo]: packet(7) } })
-    users.close()
-    await lane('#7').waitFor()
+    for (const [fields, changed] of [
+      [{}, { AffectedNodes: {} }],
+      [{}, { AffectedNodes: [null, 1, 'x'] }],
+      [{ Fee: 'much' }, {}],
+      [{ Memos: 'none' }, {}],
+      [{ Memos: [{ Memo: memo }] }, {}],
+      [{ TransactionType: 'constructor', hash: 'C' }, { AffectedNodes: [escrow] }],
+      [{ TransactionType: 'EscrowFinish', hash: 'D' }, { AffectedNodes: [escrow] }]
+    ] as const) {
+      const message = { transaction: { ...transaction, ...fields }, meta: { ...meta, ...changed } }
+      sockets[0]?.send(JSON.stringify({ type: 'transaction', validated: true, ...message }))
+    }
+    const html = '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>'
+    await create({ memos: { note: html, [ilpMemo]: `${html}${'A'.repeat(600)}` } })
+    await close()
+    await lane('locked').locator('summary').click()
+    await expect.poll(() => text('#list details[open]')).toContain(`note\n${html}`)
+    expect(await page.locator('img, #list script').count()).toBe(0)
+    expect(await page.title()).toBe('Ledger viewer')
     expect(await page.locator('#status.up').count()).toBe(1)
-    expect(wires).toHaveLength(1)
+    expect(sockets).toHaveLength(1)
   })
 
-  it('goes nowhere but to the ledger, and its policy would not let it', async () => {
-    const response = await page.goto(`${home()}index.html`)
-    await connected()
-    expect(requests).toEqual([`${home()}index.html`])
-    const policy = response?.headers()['content-security-policy']
-    expect(policy).toContain("default-src 'none'")
-    expect(policy).toContain('connect-src ws: wss:')
-    expect(policy).not.toContain('unsafe')
-  })
-
-  it('says that the connection was lost, and fills the gap when it is back', async () => {
-    const wires = await intercept()
+  it('the viewer starts over with a ledger that was restarted', async () => {
+    await stopLedger()
+    await startLedger(await freePort())
     await open()
-    await users.make()
-    users.close()
-    await lane('locked').waitFor()
-    wires.isCut = true
-    await wires[0]?.close()
+    await create()
+    await close()
+    await lane('10 drops').waitFor()
+    const { port } = sandbox
+    await stopLedger()
     await page.locator('#status.down').waitFor()
     await expect.poll(() => text('#status')).toContain('npm run ledger')
-    for (let count = 0; count < 45; count++) {
-      await users.make({ amount: '11' })
-      users.close()
-    }
-    wires.isCut = false
+    await startLedger(port)
+    await create({ Amount: '12' })
+    await close()
     await connected()
-    await expect.poll(() => totals('made')).toEqual(['46', '505', '460'])
-    await lane('11 drops').first().waitFor()
-  })
-
-  it('begins anew with a ledger that was restarted', async () => {
-    // On a port that nobody is given meanwhile.
-    await users.stop()
-    users = await Users.start(await freePort())
-    await open()
-    await users.make()
-    users.close()
-    await lane('10 drops').waitFor()
-    const { port } = users.sandbox
-    await users.stop()
-    await page.locator('#status.down').waitFor()
-    users = await Users.start(port)
-    await users.make({ amount: '12' })
-    users.close()
-    await connected()
-    await expect.poll(() => totals('made')).toEqual(['1', '12', '10'])
+    await expect.poll(() => totals('created')).toEqual(['1', '12', '10'])
     await lane('12 drops').waitFor()
     await expect.poll(() => lanes().count()).toBe(1)
-    // That the ledger was away is the browser's own message: no page can keep it from the console.
+    // The browser itself logs that the ledger was away: no page can prevent it.
     complaints = complaints.filter(message => !/^WebSocket connection to .* failed/.test(message))
   })
 
-  it('watches the accounts given on the server given, and nothing else, and has a way out', async () => {
-    const elsewhere = await Users.start()
-    try {
-      const other = Wallet.generate()
-      const faucet = await fetch(elsewhere.sandbox.url.replace('ws:', 'http:') + '/accounts', {
-        method: 'POST',
-        body: JSON.stringify({ destination: other.address })
-      })
-      expect(faucet.ok).toBe(true)
-      elsewhere.close()
-      await open(`?server=${elsewhere.sandbox.url}&account=${shop.address}&account=${other.address}`)
-      await expect.poll(() => text('#status')).toContain(elsewhere.sandbox.url)
-      const short = `${other.address.slice(0, 5)}…${other.address.slice(-4)}`
-      await expect.poll(() => text('#filter')).toMatch(new RegExp(`Only the payments of\\s+shop\\s+${short}`))
-      await elsewhere.submit(customer, {
-        TransactionType: 'Payment',
-        Destination: accounts.genesis.address,
-        Amount: '1'
-      })
-      await users.make({ amount: '99' })
-      users.close()
-      await elsewhere.make({ destination: other.address })
-      const letter = await elsewhere.make()
-      elsewhere.close()
-      await elsewhere.fulfill(letter)
-      elsewhere.close()
-      await lane('fulfilled').waitFor()
-      await lane(`customer to ${short}`).waitFor()
-      await expect.poll(() => totals('made')).toEqual(['2', '20', '20'])
-      expect(await text('#others')).not.toContain('customer to genesis')
-      expect((await balances()).map(([name]) => name)).toEqual(['shop', short])
-      await page.locator('#accounts summary', { hasText: short }).click()
-      await expect.poll(() => text('#accounts')).toContain(other.address)
-      await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).first().click()
-      await lane('99 drops').waitFor()
-      expect(await page.locator('#filter').isHidden()).toBe(true)
-    } finally {
-      await elsewhere.stop()
-    }
+  it('?server= and ?account= show only these accounts on that server, once the user agrees', async () => {
+    const other = Wallet.generate().address
+    const short = `${other.slice(0, 5)}…${other.slice(-4)}`
+    await submit(customer, { TransactionType: 'Payment', Destination: other, Amount: '20000000' })
+    await close()
+    const server = `ws://127.0.0.1:${sandbox.port}`
+    await page.goto(`${home()}?server=${server}&account=${shop.address}&account=${other}`)
+    await page.getByRole('button', { name: 'Connect' }).click()
+    await connected()
+    expect(await text('#status')).toContain(server)
+    expect(await text('#filter')).toMatch(new RegExp(`Only the payments of\\s+shop\\s+${short}`))
+    await create({ Amount: '99', Destination: accounts.genesis.address })
+    await create({ Destination: other })
+    await create()
+    await close()
+    await lane('customer to shop').waitFor()
+    await lane(`customer to ${short}`).waitFor()
+    await expect.poll(() => totals('created')).toEqual(['2', '20', '20'])
+    expect((await balances()).map(([name]) => name)).toEqual(['shop', short])
+    await page.getByRole('link', { name: 'View the ledger that this page is from' }).first().click()
+    await lane('99 drops').waitFor()
+    expect(await page.locator('#filter').isHidden()).toBe(true)
   })
 
-  it('says what is wrong with an address, and asks nobody', async () => {
-    const wires = await intercept()
+  it('the page requests nothing, and connects unasked only to its own server and the Testnet', async () => {
+    const response = await page.goto(home())
+    await connected()
+    expect(requests).toEqual([home()])
+    expect(response?.headers()['content-security-policy']).toContain("default-src 'none'")
+    sockets = []
+    onSocket = () => {}
+    const opened = () => sockets.map(socket => socket.url())
+    const account = `&account=${shop.address}`
     for (const [search, message] of [
-      ['?server=http://example.com', 'begins with ws:// or wss://'],
-      ['?server=ws://example.com/%23x', 'begins with ws:// or wss:// and has no #'],
-      ['?server=ws://', 'is not the address of a server'],
+      ['?server=http://example.com', 'use ws:// or wss://'],
+      ['?server=ws://example.com/%23x', 'use ws:// or wss://'],
+      ['?server=wss://s.altnet.rippletest.net:51233@example.com', 'without a user name'],
+      ['?server=ws://', "is not a server's address"],
       ['?server=wss://example.com', 'add &account=r…'],
-      ['?account=rNobody', '"rNobody" is not an account']
-    ]) {
+      ['?account=rNobody', '"rNobody" is not an account'],
+      [`?server=wss://example.com:81/x${account}`, 'wss://example.com:81, which is neither this sandbox'],
+      [`?server=ws://localhost:1${account}`, 'which is neither this sandbox nor the XRP Testnet'],
+      [`?server=ws://s.altnet.rippletest.net:51233${account}`, 'which is neither this sandbox']
+    ] as const) {
       await page.goto(home() + search)
       await expect.poll(() => text('#notice')).toContain(message)
+      expect(await page.getByRole('button', { name: 'Connect' }).isVisible()).toBe(
+        message.includes('neither')
+      )
+      expect(await page.locator('footer').isVisible()).toBe(false)
     }
-    expect(wires).toHaveLength(0)
-    await page.getByRole('link', { name: 'Watch the ledger that this page is from' }).click()
-    await connected()
+    expect(sockets).toEqual([])
+    await page.getByRole('button', { name: 'Connect' }).click()
+    await expect.poll(opened).toEqual(['ws://s.altnet.rippletest.net:51233/'])
+    for (const server of [
+      sandbox.url.replace('127.0.0.1', 'localhost'),
+      'wss://s.altnet.rippletest.net:51233'
+    ]) {
+      sockets = []
+      await page.goto(`${home()}?server=${server}${account}`)
+      await expect.poll(opened).toEqual([`${server}/`])
+    }
   })
 
-  it.each([
-    [
-      'answers nothing that a ledger would',
-      (message: string) => message,
-      'does not speak as an XRP Ledger does'
-    ],
-    ['answers no JSON', () => 'hello', 'does not speak as an XRP Ledger does'],
-    [
-      'refuses the account',
-      (message: string) =>
-        JSON.stringify({
-          id: JSON.parse(message).id,
-          status: 'error',
-          error: 'actMalformed',
-          error_message: 'No.'
-        }),
-      'answers "No."'
-    ]
-  ])('gives up a server that %s', async (_, answer, sentence) => {
-    let connections = 0
-    await usePage('timed')
-    onWire = wire => {
-      connections++
-      wire.onMessage(message => wire.send(answer(message.toString())))
+  it('the viewer reports what a server answers as text, and keeps trying', async () => {
+    const failure = { status: 'error', error: 'actMalformed', error_message: '<b>No.</b>' }
+    for (const [answer, sentence] of [
+      [(message: string) => message, 'is not an XRP Ledger server'],
+      [() => 'hello', 'is not an XRP Ledger server'],
+      [
+        (message: string) => JSON.stringify({ id: JSON.parse(message).id, ...failure }),
+        'answers "<b>No.</b>"'
+      ]
+    ] as const) {
+      sockets = []
+      onSocket = socket => socket.onMessage(message => socket.send(answer(`${message}`)))
+      await page.goto(`${home()}?account=${shop.address}`)
+      await expect.poll(() => text('#status')).toContain(sentence)
+      await expect.poll(() => sockets.length).toBeGreaterThan(1)
     }
-    await page.goto(`${home()}?account=${shop.address}`)
-    await expect.poll(() => text('#notice')).toContain(sentence)
-    await page.clock.fastForward('05:00')
-    expect(connections).toBe(1)
   })
 
-  it('gives up a server that is not there after a few tries', async () => {
-    let connections = 0
-    await usePage('timed')
-    onWire = wire => {
-      connections++
-      wire.close()
-    }
-    await page.goto(`${home()}?server=ws://example.com&account=${shop.address}`)
-    const forward = async () => {
-      await page.clock.runFor(20_000)
-      return text('#notice')
-    }
-    await expect.poll(forward).toContain('No connection to ws://example.com: is the address right')
-    await page.clock.fastForward('05:00')
-    expect(connections).toBe(5)
-    await page.getByRole('button', { name: 'Try again' }).click()
-    await expect.poll(() => connections).toBe(6)
-  })
-
-  it('stands still while it is paused', async () => {
+  it('a paused page shows nothing new until it goes on', async () => {
     await open()
     await page.getByRole('button', { name: 'Pause' }).click()
-    await users.make()
-    users.close()
+    await create()
+    await close()
     await page.evaluate('new Promise(resolve => setTimeout(requestAnimationFrame, 150, resolve))')
     expect(await lanes().count()).toBe(0)
     await page.getByRole('button', { name: 'Pause' }).click()
     await lane('locked').waitFor()
   })
 
-  it('keeps the last ledgers with something in them, and makes one column of a quiet time', async () => {
+  it('the lanes cover the last ledgers with payments, and a quiet time shares a column', async () => {
     await open()
     for (let number = 0; number < 30; number++) {
-      await users.fulfill(await users.make({ memos: { [ilpMemo]: packet(number) } }))
-      users.close()
+      await fulfill(await create({ memos: numbered(number) }))
+      await close()
     }
-    await expect.poll(() => totals('made')).toEqual(['30', '300', '300'])
+    await expect.poll(() => totals('created')).toEqual(['30', '300', '300'])
     await expect.poll(() => lanes().count()).toBe(24)
-    for (let count = 0; count < 200; count++) users.close()
+    await close(200)
     await expect.poll(() => lanes().count()).toBe(23)
-    // Made stands before fulfilled within one ledger too.
-    expect(await strokes('#29', 'made')).toEqual([225])
-    expect(await strokes('#29', 'fulfilled')).toEqual([229])
+    // Created comes before fulfilled within one ledger too.
+    expect(await marks('#29', 'created')).toEqual([225])
+    expect(await marks('#29', 'fulfilled')).toEqual([229])
   })
 
-  it('fits a telephone of 360 pixels, the payments first', async () => {
+  it('a phone of 360 pixels shows the folded legend, then the payments, without scrolling sideways', async () => {
     await page.setViewportSize({ width: 360, height: 640 })
     onTestFinished(() => page.setViewportSize(desktop))
-    await users.fulfill(await users.make({ memos: { [ilpMemo]: packet(7), type: 'x'.repeat(500) } }))
-    users.close()
+    await fulfill(await create({ memos: { ...numbered(7), type: 'x'.repeat(500) } }))
+    await close()
     await open()
     await lane('#7').waitFor()
     expect(await top('#7')).toBeLessThan(600)
+    const legend = page.locator('#legend')
+    expect((await legend.boundingBox())?.y).toBeLessThan(await top('#7'))
+    expect(await legend.innerText()).toBe('Legend')
+    await legend.locator('summary').click()
+    await expect.poll(() => legend.innerText()).toContain('millionths of an XRP')
     await lane('#7').locator('summary').click()
     for (const list of ['#accounts', '#others']) await page.locator(`${list} summary`).first().click()
     await page.locator('.facts').nth(2).waitFor()
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360)
   })
 
-  it('can be used with the keyboard alone', async () => {
-    await users.make({ memos: { [ilpMemo]: packet(0) } })
-    users.close()
-    await open()
-    await lane('#0').waitFor()
-    const focused = () => page.evaluate('document.activeElement.innerText') as Promise<string>
-    await page.keyboard.press('Tab')
-    expect(await focused()).toBe('Skip to the payments')
-    await page.keyboard.press('Tab')
-    expect(await focused()).toBe('Pause')
-    await page.keyboard.press('Shift+Tab')
-    await page.keyboard.press('Enter')
-    await page.keyboard.press('Tab')
-    expect(await focused()).toContain('#0')
-    // New payments do not take the focus away.
-    await users.make({ memos: { [ilpMemo]: packet(1) } })
-    users.close()
-    await lane('#1').waitFor()
-    expect(await focused()).toContain('#0')
-    await page.keyboard.press('Enter')
-    await page.locator('.facts').first().waitFor()
-  })
-
-  it('leaves axe nothing to find, in light and dark, with payments, without, and where it gives up', async () => {
-    const findings = async () => {
+  it('axe finds nothing, in light and dark, with payments, without, and with a notice', async () => {
+    const expectNoFindings = async () => {
       if (await page.evaluate('!window.axe')) await page.evaluate(axe.source)
-      const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults
-      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
-    }
-    const inBoth = async () => {
       for (const colorScheme of ['dark', 'light'] as const) {
         await page.emulateMedia({ colorScheme })
-        expect(await findings(), colorScheme).toEqual([])
+        const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults
+        const findings = violations.map(
+          ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`
+        )
+        expect(findings, colorScheme).toEqual([])
       }
     }
     await open()
     await page.locator('#others li').first().waitFor()
-    await inBoth()
-    const letter = await users.make({ memos: { [ilpMemo]: packet(0), note: 'hello' } })
-    users.close()
-    await users.make()
-    await users.fulfill(letter)
-    users.close()
+    await expectNoFindings()
+    const letter = await create({ memos: { ...numbered(0), note: 'hello' } })
+    await close()
+    await create()
+    await fulfill(letter)
+    await close()
     await lane('fulfilled').locator('summary').click()
     await page.locator('#accounts summary').first().click()
     await page.locator('#others summary').first().click()
-    await page.locator('.content').waitFor()
-    await inBoth()
-    for (const name of ['Payments', 'How to read it', 'Totals', 'Accounts', 'Other transactions'])
+    await page.locator('.content dl').first().waitFor()
+    await expectNoFindings()
+    for (const name of ['Payments', 'Legend', 'Totals', 'Accounts', 'Other transactions'])
       expect(await page.getByRole('region', { name, exact: true }).count(), name).toBe(1)
-    await page.goto(`${home()}?account=rNobody`)
-    await page.locator('#notice').waitFor()
-    await inBoth()
+    await page.goto(`${home()}?server=ws://localhost:1&account=${shop.address}`)
+    await page.getByRole('button', { name: 'Connect' }).waitFor()
+    await expectNoFindings()
   })
 })

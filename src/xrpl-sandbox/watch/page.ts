@@ -5,7 +5,7 @@ import { accounts } from '../accounts.ts'
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 const style = read('./page.css')
 // The modules of the script in one: each is in the next one's scope.
-const script = ['./book.js', './lanes.js', './page.js']
+const script = ['./ledger-view.js', './render.js', './page.js']
   .map(name => read(name).replaceAll(/^import [^']+'[^']+'\n|^export /gm, ''))
   .join('\n')
 const names = Object.fromEntries(Object.entries(accounts).map(([name, { address }]) => [address, name]))

@@ -1,13 +1,13 @@
 import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 
 /**
- * Tells the terminal where a shop is paid.
+ * Logs where a shop is paid.
  *
  * @param plugin - connected
  * @param cost - of a letter, drops
  * @returns the shop's ILP address, and the price of a letter with its unit
  */
-export function tellAccount(plugin: PluginXrpEscrow, cost: number): { account: string; price: string } {
+export function logAccount(plugin: PluginXrpEscrow, cost: number): { account: string; price: string } {
   const { prefix, currencyCode, currencyScale } = plugin.getInfo()
   const account = plugin.getAccount()
   // Convert our cost (10) into the right format given the ledger scale

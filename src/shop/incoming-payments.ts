@@ -1,0 +1,177 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import { notice } from '../terminal/progress.ts'
+import { isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
+import { count } from '../terminal/text.ts'
+import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
+import { Liquidity } from './liquidity.ts'
+import { RejectionLog } from './rejection-log.ts'
+
+const maxWaiting = 10_000
+// When to try again what could not be done.
+const retryMs = 1_000
+// How long after its expiry a payment that nobody has heard of counts as rolled back.
+const expiryGraceMs = 60_000
+// How long the end of the shop waits for the ledger.
+const maxSettleMs = 30_000
+
+/**
+ * Decides whether and when a shop accepts a payment, and follows it until it is final. An accepted payment is worth
+ * its letter at once, so `maxUnpaid` limits what is accepted and not final; further payments wait in their order.
+ */
+export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
+  readonly liquidity: Liquidity
+  readonly #plugin: PluginXrpEscrow
+  readonly #terms: ShopTerms<Client>
+  readonly #maxUnpaid: bigint
+  readonly #rejections: RejectionLog
+  readonly #waiting: { transfer: LedgerTransfer; decide(payment?: Payment<Client>): void }[] = []
+  // Drops of the payments that are accepted and not final, by transfer id.
+  readonly #unpaid = new Map<string, bigint>()
+  // Those that were given up, though they may still turn out to be paid.
+  readonly #givenUp = new Set<string>()
+  #unpaidDrops = 0n
+  #lettersSold = 0
+  #earnedDrops = 0n
+  // undefined if the plugin does not report fees
+  #feeDrops: bigint | undefined
+  #isAdmitting = false
+
+  /**
+   * @param plugin - connected
+   * @param maxUnpaid - drops
+   */
+  constructor(plugin: PluginXrpEscrow, terms: ShopTerms<Client>, maxUnpaid: number) {
+    this.#plugin = plugin
+    this.#terms = terms
+    this.#maxUnpaid = BigInt(maxUnpaid)
+    this.liquidity = new Liquidity(plugin, terms.cost)
+    this.#rejections = new RejectionLog(plugin)
+    // A plugin that tells what a fulfillment costs reports no fee where there was none.
+    this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
+    plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
+    plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
+    plugin.on('error', err => {
+      for (const id of (err as { transferIds?: string[] }).transferIds ?? []) this.#giveUp(id)
+    })
+    setInterval(() => this.#admit(), retryMs)
+  }
+
+  /**
+   * Accepts a payment, or rejects it. One that cannot be accepted just now waits, at most until its time runs short.
+   *
+   * @returns undefined if it is not accepted
+   */
+  async accept(transfer: LedgerTransfer): Promise<Payment<Client> | undefined> {
+    const isTooMuch = isShuttingDown() || this.#waiting.length >= maxWaiting
+    if (isTooMuch || !this.#check(transfer)) return undefined
+    return new Promise(decide => {
+      this.#waiting.push({ transfer, decide })
+      this.#admit()
+    })
+  }
+
+  /**
+   * Fulfills a payment that was accepted, and tries again while its outcome is unknown.
+   *
+   * @returns when it is paid
+   * @throws the ledger plugin's error when the money cannot come any more, or with an error that `isOutcomeLost`, when
+   *   nobody can know any more whether it has come
+   */
+  async collect({ transfer, fulfillment }: Payment<Client>): Promise<void> {
+    const { id, expiresAt = '' } = transfer
+    for (;;) {
+      try {
+        return await this.#plugin.fulfillCondition(id, fulfillment)
+      } catch (err) {
+        const isOverdue = Date.parse(expiresAt) + expiryGraceMs < this.#ledgerTime().getTime()
+        const isRolledBack = (err as Error).name === 'AlreadyRolledBackError'
+        if (isRolledBack || isOutcomeLost(err) || (isOverdue && this.#plugin.isConnected())) this.#giveUp(id)
+        if (this.#givenUp.has(id)) throw err
+        if (!this.#unpaid.has(id)) return
+        await delay(retryMs)
+      }
+    }
+  }
+
+  /** Waits at the end of the shop for the ledger to decide about what is accepted, and prints a summary. */
+  async close(): Promise<void> {
+    await waitForPayments(() => (this.#plugin.isConnected() ? this.#unpaid.size : 0), maxSettleMs)
+    const fees = this.#feeDrops === undefined ? 'unknown fees' : `${this.#feeDrops} drops of fees`
+    const sold = `${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`
+    const open = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome at shutdown`
+    notice(`\n${sold}${this.#rejections.summary()}${this.#unpaid.size > 0 ? open : ''}`)
+  }
+
+  /** Counts a letter that was handed over. */
+  addLetter(): void {
+    this.#lettersSold++
+  }
+
+  async #admit(): Promise<void> {
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const canCollect = this.#plugin.isConnected() && !(await this.liquidity.shortfall())
+      // Meanwhile its client may have left, or its time have run short.
+      const payment = this.#givenUp.has(next.transfer.id) ? undefined : this.#check(next.transfer)
+      if (payment) {
+        const hasRoom = this.#unpaid.size === 0 || this.#unpaidDrops + payment.drops <= this.#maxUnpaid
+        if (!canCollect || !hasRoom || isShuttingDown()) break
+        this.#unpaid.set(payment.transfer.id, payment.drops)
+        this.#unpaidDrops += payment.drops
+        this.liquidity.reserveFee()
+      }
+      this.#waiting.shift()
+      next.decide(payment)
+    }
+    this.#isAdmitting = false
+  }
+
+  /** The payment that a transfer makes; undefined if it was rejected. */
+  #check(transfer: LedgerTransfer): Payment<Client> | undefined {
+    const checked = checkIncomingTransfer(transfer, this.#terms, this.#ledgerTime())
+    if (!('code' in checked)) return checked
+    this.#rejections.add(transfer, checked)
+    return undefined
+  }
+
+  #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
+    // The fee shows that it was not a stranger who fulfilled it.
+    if (!this.#release(id) && !this.#givenUp.delete(id))
+      return feeDrops === undefined ? undefined : this.#rejections.onSharedAccount()
+    this.#earnedDrops += BigInt(amount)
+    this.#addFee(feeDrops)
+  }
+
+  #addFee(feeDrops = '0'): void {
+    if (this.#feeDrops !== undefined) this.#feeDrops += BigInt(feeDrops)
+  }
+
+  #giveUp(id: string): void {
+    this.#givenUp.add(id)
+    this.#release(id)
+  }
+
+  /** Takes a payment from those that are not final, which makes room for others. */
+  #release(id: string): boolean {
+    const drops = this.#unpaid.get(id)
+    if (drops === undefined) return false
+    this.#unpaid.delete(id)
+    this.#unpaidDrops -= drops
+    this.liquidity.releaseFee()
+    this.#admit()
+    return true
+  }
+
+  /** The ledger's time, as far as the plugin knows it: that is beyond the Ledger Plugin Interface. */
+  #ledgerTime(): Date {
+    const isKnown = 'getLedgerTime' in this.#plugin && this.#plugin.isConnected()
+    return isKnown ? this.#plugin.getLedgerTime() : new Date()
+  }
+}
+
+/** Whether an error says that a payment's outcome is in ledgers that nobody can read any more. */
+export function isOutcomeLost(err: unknown): boolean {
+  return ['HISTORY_GAP', 'LEDGER_RESET'].includes((err as { code?: string }).code ?? '')
+}

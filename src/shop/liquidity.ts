@@ -1,0 +1,102 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import { notice } from '../terminal/progress.ts'
+import { count } from '../terminal/text.ts'
+
+// What a fulfillment costs on a ledger at rest, for plugins that do not say it.
+const usualFeeDrops = 350n
+const fewLetters = 100n
+const maxAgeMs = 5_000
+// Thousands of requests may ask together.
+const minPauseMs = 500
+
+/** Whether a shop's account can pay the fees of its fulfillments. */
+export class Liquidity {
+  readonly #plugin: PluginXrpEscrow
+  readonly #cost: bigint
+  #balance = 0n
+  // How many payments were accepted, how many of them are final, and how many were when the balance was asked for.
+  #accepted = 0
+  #final = 0
+  #finalBefore = 0
+  // undefined while a fulfillment costs more than the plugin may pay
+  #feeDrops: bigint | undefined = usualFeeDrops
+  #checkedAt = -minPauseMs
+  #checking: Promise<void> | undefined
+  #warnedOf: bigint | undefined
+
+  /** @param cost - of a letter, drops */
+  constructor(plugin: PluginXrpEscrow, cost: number) {
+    this.#plugin = plugin
+    this.#cost = BigInt(cost)
+  }
+
+  /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
+  async shortfall(): Promise<string | undefined> {
+    if (this.#reason()) await this.check()
+    else if (performance.now() - this.#checkedAt >= maxAgeMs) this.check()
+    return this.#reason()
+  }
+
+  /** Asks for the account's balance and the network's fee; without an answer they stay as they were. */
+  async check(): Promise<void> {
+    this.#checking ??= this.#check().catch(() => {})
+    await this.#checking
+    this.#checking = undefined
+  }
+
+  /** A payment was accepted: its fee is to be paid. */
+  reserveFee(): void {
+    this.#accepted++
+  }
+
+  /** A payment is final. */
+  releaseFee(): void {
+    this.#final++
+  }
+
+  async #check(): Promise<void> {
+    await delay(Math.max(0, this.#checkedAt + minPauseMs - performance.now()))
+    this.#checkedAt = performance.now()
+    const final = this.#final
+    const balance = await this.#plugin.getBalance()
+    const feeDrops = await this.#askFee()
+    if (feeDrops === undefined && this.#feeDrops !== undefined)
+      notice("    - The network's fees are too high just now: no letters are sold until they fall")
+    this.#balance = BigInt(balance)
+    this.#finalBefore = final
+    this.#feeDrops = feeDrops
+    if (feeDrops !== undefined) this.#warn(this.#lettersLeft(feeDrops))
+  }
+
+  /** What a fulfillment costs just now: that is beyond the Ledger Plugin Interface. */
+  async #askFee(): Promise<bigint | undefined> {
+    if (!('getFulfillmentFee' in this.#plugin)) return usualFeeDrops
+    try {
+      return BigInt(await this.#plugin.getFulfillmentFee())
+    } catch (err) {
+      if ((err as { code?: string }).code === 'NETWORK_BUSY') return undefined
+      throw err
+    }
+  }
+
+  #reason(): string | undefined {
+    if (this.#feeDrops === undefined) return "The network's fees are too high just now"
+    return this.#lettersLeft(this.#feeDrops) > 0n ? undefined : 'The shop cannot pay its fees'
+  }
+
+  /** Each letter costs a fee and earns its price. */
+  #lettersLeft(feeDrops: bigint): bigint {
+    // The balance may lack no more than the fees of those that were not final then.
+    const spare = this.#balance - BigInt(this.#accepted - this.#finalBefore + 1) * feeDrops
+    return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
+  }
+
+  #warn(left: bigint): void {
+    if (left >= 2n * fewLetters) this.#warnedOf = undefined
+    if (left >= fewLetters || this.#warnedOf === 0n || (this.#warnedOf !== undefined && left > 0n)) return
+    this.#warnedOf = left
+    const low = `Low balance: enough for ${count(Number(left), 'letter')}; fund the account`
+    notice(`    - ${left > 0n ? low : 'Balance too low for one more fee: no letters until it is funded'}`)
+  }
+}

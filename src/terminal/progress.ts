@@ -1,0 +1,21 @@
+/** What a script reports to `npm start`. Payments count from 0; a letter does not say which payment it is for. */
+export type ProgressEvent =
+  | { event: 'listening'; url: string }
+  | { event: 'notice'; text: string }
+  | { event: 'sent'; payment: number; amount: string }
+  | { event: 'locked' | 'fulfilled' | 'returned' | 'unknown' | 'failed'; payment: number }
+  | { event: 'letter'; letter: string }
+
+// Each look at the environment is a system call.
+const isReporting = Boolean(process.env.REPORT_PROGRESS)
+
+/** Reports to the process that started this script, if that is `npm start`. */
+export function report(event: ProgressEvent): void {
+  if (isReporting && process.connected) process.send?.(event)
+}
+
+/** Prints a line that `npm start` shows too. */
+export function notice(text: string): void {
+  console.log(text)
+  report({ event: 'notice', text: text.trim().replace(/^- /, '') })
+}

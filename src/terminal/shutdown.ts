@@ -1,0 +1,116 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import { notice } from './progress.ts'
+import { count, printable } from './text.ts'
+
+// From then on a ledger that cannot be reached may not come back by itself.
+const longOutageMs = 20_000
+const disconnectTimeoutMs = 1_000
+const noticeAfterMs = 500
+// npm passes on a Ctrl-C that the script gets from its terminal too.
+const sameSignalMs = 500
+
+const actions: (() => unknown)[] = []
+let startedAt: number | undefined
+
+/** Registers what to do before the script ends: the last registered comes first. */
+export function onShutdown(action: () => unknown): void {
+  actions.unshift(action)
+}
+
+/** Whether the script is ending. */
+export function isShuttingDown(): boolean {
+  return startedAt !== undefined
+}
+
+/**
+ * Ends the script in good order.
+ *
+ * @param code - exit code: 0 if the person at the terminal asked for it
+ * @param message - what happened, then what to do
+ */
+export async function shutdown(code: number, message?: string): Promise<never> {
+  if (startedAt !== undefined) return new Promise(() => {})
+  startedAt = performance.now()
+  if (message) console.error(`\n${message}`)
+  for (const action of actions) {
+    try {
+      await action()
+    } catch (err) {
+      console.error(describe(err))
+    }
+  }
+  process.exit(code)
+}
+
+/**
+ * Waits at the end of a script for payments that the ledger has not decided yet, and says so.
+ *
+ * @param pending - how many there are
+ * @param maxMs - how long the ledger may need
+ */
+export async function waitForPayments(pending: () => number, maxMs: number): Promise<void> {
+  const start = performance.now()
+  let isSaid = false
+  while (pending() > 0 && performance.now() - start < maxMs) {
+    if (!isSaid && performance.now() - start > noticeAfterMs) {
+      notice(`\nWaiting for ${count(pending(), 'payment')} (Ctrl-C again stops at once)`)
+      isSaid = true
+    }
+    await delay(20)
+  }
+}
+
+/** Logs when a plugin loses its connection and gets it back, and disconnects it when the script ends. */
+export function logConnectionState(plugin: PluginXrpEscrow): void {
+  const log = (text: string) => isShuttingDown() || notice(`\n${text}`)
+  let outage: NodeJS.Timeout | undefined
+  plugin.on('disconnect', () => {
+    log('The ledger cannot be reached: reconnecting')
+    const advice = 'start it with "npm run ledger" if it is the sandbox, or check your internet connection'
+    outage = setTimeout(() => log(`The ledger still cannot be reached: ${advice}`), longOutageMs)
+  })
+  plugin.on('connect', () => {
+    clearTimeout(outage)
+    log('The ledger is back')
+  })
+  plugin.on('error', err => isShuttingDown() || console.error(`\n${describe(err)}`))
+  onShutdown(() => Promise.race([plugin.disconnect(), delay(disconnectTimeoutMs)]))
+}
+
+/** An error for the person at the terminal: a sentence, or the stack if it is a fault of the program. */
+export function describe(err: unknown): string {
+  if (!(err instanceof Error)) return printable(String(err))
+  const isFault = [TypeError, RangeError, ReferenceError, SyntaxError].some(fault => err instanceof fault)
+  return isFault ? `${err.stack}` : printable(err.message)
+}
+
+/** Ends a script that has no plugins.ts with a sentence; rethrows other errors of the import. */
+export function explainMissingPlugins(err: unknown): Promise<never> {
+  const { code, message } = err as NodeJS.ErrnoException
+  if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("plugins.ts' imported")) throw err
+  return shutdown(
+    1,
+    'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
+  )
+}
+
+/** What to do about an error that a script cannot start with. */
+function adviceFor(err: Error): string {
+  if (err.name !== 'UnreachableError') return ''
+  return /"wss?:\/\/(localhost|127\.|\[::1\])/.test(err.message)
+    ? ': is it running? The server is named in plugins.ts'
+    : ': check your internet connection, and the server in plugins.ts'
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (startedAt !== undefined && performance.now() - startedAt > sameSignalMs) process.exit(1)
+    shutdown(0)
+  })
+}
+process.on('uncaughtException', err => shutdown(1, describe(err) + adviceFor(err)))
+// The scripts of "npm start" end with it.
+if (process.env.REPORT_PROGRESS) process.on('disconnect', () => shutdown(0))
+// The reader of the output has gone, for example "head".
+process.stdout.on('error', () => process.exit(0))

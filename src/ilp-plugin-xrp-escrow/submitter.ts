@@ -229,8 +229,8 @@ export class Submitter {
       this.#needsPump = false
       let isProgress = true
       while (isProgress && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
-        const repeat = this.#inFlight.get(this.#repeats.shift() ?? 0)
-        if (repeat) this.#send(repeat)
+        const repeat = this.#repeats.shift()
+        if (repeat !== undefined) this.#send(this.#inFlight.get(repeat))
         // If the server does not say which sequence is next, the next ledger is another chance.
         else isProgress = await this.#signNext().catch(() => false)
       }
@@ -279,10 +279,10 @@ export class Submitter {
     this.#send(pending)
   }
 
-  async #send(pending: PendingTransaction): Promise<void> {
-    const { attempt } = pending
+  async #send(pending: PendingTransaction | undefined): Promise<void> {
+    const attempt = pending?.attempt
     const newest = this.#follower.validated.index
-    if (!attempt || this.#inFlight.get(attempt.sequence) !== pending || attempt.lastLedger <= newest) return
+    if (!attempt || attempt.lastLedger <= newest) return
     attempt.sends++
     attempt.sentIn = newest
     this.#unanswered++

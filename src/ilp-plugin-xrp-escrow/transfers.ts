@@ -110,23 +110,6 @@ export class Transfers {
     if (this.#settings.sendRejections) this.#sendRejection(record, reason)
   }
 
-  /** A transfer as the account's history has it: the first of that id, and an own one before another's. */
-  async findInHistory(id: string): Promise<TransferRecord | undefined> {
-    const { address } = this.#settings.wallet
-    let found: TransferRecord | undefined
-    for await (const { account, hash, effect } of this.#follower.history()) {
-      if (effect?.kind === 'transfer') {
-        const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
-        if (isNext && (effect.transfer.id === id || ownId(hash) === id))
-          found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
-      } else if (found && effect?.kind !== 'message' && effect?.index === found.escrow?.index) {
-        found.state = effect?.kind === 'cancel' ? 'canceled' : 'fulfilled'
-        if (effect?.kind === 'finish' && effect.fulfillment) found.fulfillment = effect.fulfillment
-      }
-    }
-    return found
-  }
-
   /** A transaction was validated. */
   onTransaction(transaction: ValidatedTransaction): void {
     const { account, effect } = transaction
@@ -211,7 +194,11 @@ export class Transfers {
     if (isGone && (isExpired() || problem?.code === 'LEDGER_RESET'))
       throw problem ?? new UnreachableError(`The outcome of transfer "${transfer.id}" is unknown`)
     if (isExpired()) throw rolledBack(record)
-    if (problem) this.#reopen(record)
+    if (problem) {
+      record.state = 'prepared'
+      delete record.problem
+      this.incoming.add(record)
+    }
     // Before it expires, only its fulfillment closes an escrow.
     if (isGone) return this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     try {
@@ -227,12 +214,6 @@ export class Transfers {
       if (engineResult !== 'tecNO_TARGET') throw err
       this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     }
-  }
-
-  #reopen(record: TransferRecord): void {
-    record.state = 'prepared'
-    delete record.problem
-    this.incoming.add(record)
   }
 
   #onTransfer(transaction: ValidatedTransaction, effect: TransferEffect): void {

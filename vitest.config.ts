@@ -33,8 +33,8 @@ export default defineConfig({
     globalSetup: 'test/support/setup.ts',
     // Processes and ledgers on a machine that others use too: once more is no disgrace there.
     retry: process.env.CI ? 1 : 0,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },
     sequence: { sequencer: process.env.RIPPLED_URL ? ScriptsFirst : LongestFirst },
     ...(process.env.RIPPLED_URL

@@ -51,8 +51,10 @@ const server = http.createServer(async function (req, res) {
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
   console.log(`    - Incoming request to: ${path}`)
-  // A letter is not sold twice: nobody gets one that nobody waits for
-  if (!(await isClientConnected(res))) return
+  const payToken = req.headers['pay-token']?.toString()
+  // A letter is sold once, so only to a client that still waits for it
+  const isBuying = path !== '/' || payToken !== undefined
+  if (isBuying && !(await isClientConnected(res))) return
 
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
@@ -62,7 +64,6 @@ const server = http.createServer(async function (req, res) {
   }
 
   // Use the shared secret of an earlier request, if presented:
-  const payToken = req.headers['pay-token']?.toString()
   if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
     return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   const client = accounts.ofToken(payToken ?? '') ?? accounts.newClient()

@@ -35,7 +35,7 @@ function show(name: string, message: ProgressEvent): void {
   }
 }
 
-function showPayment(number = -1): void {
+function showPayment(number = -1, isLast = false): void {
   const payment = payments.get(number)
   if (!payment) return
   const { amount, locked, letter, outcome } = payment
@@ -48,7 +48,7 @@ function showPayment(number = -1): void {
   ]
   const isComplete = outcome !== '' && (letter !== '' || !outcome.startsWith('fulfilled'))
   if (isComplete) payments.delete(number)
-  lines.grow(number, columns.join('').trimEnd(), isComplete || isEnding)
+  lines.grow(number, columns.join('').trimEnd(), isComplete || isLast)
 }
 
 /** The time of day, to a tenth of a second. */
@@ -83,7 +83,7 @@ async function end(code: number): Promise<void> {
     child.kill('SIGTERM')
     await closed
   }
-  for (const number of payments.keys()) showPayment(number)
+  for (const number of payments.keys()) showPayment(number, true)
   process.exit(code)
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))

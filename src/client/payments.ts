@@ -2,7 +2,7 @@ import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-e
 import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
-import { type PaymentTotals, refundNotice, summaryOf } from './summary.ts'
+import { noTotals, refundNotice, summaryOf } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -48,9 +48,7 @@ export class Payments {
   readonly #maxAtRisk: number
   readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
-  readonly #totals: PaymentTotals = {
-    ...{ payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
-  }
+  readonly #totals = noTotals()
   // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
   #sent = 0
   #unknown = 0
@@ -114,9 +112,8 @@ export class Payments {
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
     const number = this.#totals.payments++
-    const payment: OpenPayment = {
-      ...{ number, transfer, state: 'sent', sentAt: performance.now(), feeDrops: 0n }
-    }
+    const sentAt = performance.now()
+    const payment: OpenPayment = { number, transfer, state: 'sent', sentAt, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
     this.#sent++
     report({ event: 'sent', payment: number, amount: transfer.amount })

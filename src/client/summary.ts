@@ -13,6 +13,10 @@ export interface PaymentTotals {
   feeDrops: bigint | undefined
 }
 
+export function noTotals(): PaymentTotals {
+  return { payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
+}
+
 /**
  * What became of the payments and what they cost, in two lines.
  *

@@ -137,11 +137,10 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
-    // The fee shows that it was not a stranger who fulfilled it.
-    if (!this.#release(id) && !this.#givenUp.delete(id))
-      return feeDrops === undefined ? undefined : this.#rejections.onSharedAccount()
-    this.#earnedDrops += BigInt(amount)
-    this.#addFee(feeDrops)
+    if (this.#release(id) || this.#givenUp.delete(id)) {
+      this.#earnedDrops += BigInt(amount)
+      this.#addFee(feeDrops)
+    } else if (feeDrops !== undefined) this.#rejections.onSharedAccount() // A stranger's would have no fee here.
   }
 
   #addFee(feeDrops = '0'): void {

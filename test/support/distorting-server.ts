@@ -215,12 +215,12 @@ export class DistortingServer {
 
   /** A server that has replayed the ledgers up to one behind the newest. */
   #follower(behind: number): Node {
-    const { history, fees, networkId, openLedgerLimit, now } = this.#main.ledger
+    const { history, fees, networkId, now } = this.#main.ledger
     const first = history.first.header.ledgerIndex
     const past = [contentsOf(this.#main.ledger, first)]
     for (let index = first + 1; index <= history.last.header.ledgerIndex - behind; index++)
       past.push(contentsOf(this.#main.ledger, index))
-    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, openLedgerLimit, past })
+    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, past })
     const node: Node = { ledger, lines: new Set() }
     ledger.on('close', closed => publishClosed(node.lines, ledger, closed))
     this.#followers.push({ node, behind })

@@ -72,16 +72,19 @@ function copyDeclarations(file: string, from: string, to: string) {
   }
 }
 
-/** The names of the types that a declaration file exports. */
+/** The names of the types, classes included, that a declaration file exports; its named exports are all such. */
 function typeNames(file: string): string[] {
   const text = readFileSync(file, 'utf8')
-  const own = [...text.matchAll(/^export (?:declare )?(?:class|interface|type) (\w+)/gm)].map(
-    ([, name]) => name
-  )
-  const others = [...text.matchAll(/^export (?:type )?\* from '(.+)\.js'/gm)].flatMap(([, path]) =>
-    typeNames(join(dirname(file), `${path}.d.ts`))
-  )
-  return [...(own as string[]), ...others]
+  const find = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, found = '']) => found)
+  const others = find(/^export (?:type )?\* from '(.+)\.js'/gm)
+  return [
+    ...find(/^export (?:declare )?(?:class|interface|type) (\w+)/gm),
+    ...find(/^export (?:type )?\{(.+?)\}/gms)
+      .flatMap(list => list.split(','))
+      .map(name => name.trim().replace(/.* as /, ''))
+      .filter(name => name !== 'default'),
+    ...others.flatMap(path => typeNames(join(dirname(file), `${path}.d.ts`)))
+  ]
 }
 
 /** Declares what `require` gives of a package with a default export: that, with all exports beside it. */

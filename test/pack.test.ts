@@ -124,7 +124,7 @@ test('TypeScript accepts the packed packages, imported and required, and refuses
     export const transfer: Transfer = { id: '…', to: '…', amount: '1' }
     started.then(ledger => ledger.fund(text, 1))`
   const imported = `
-    import PluginXrpEscrow, { UnreachableError, type Transfer } from 'ilp-plugin-xrp-escrow'
+    import { PluginXrpEscrow, UnreachableError, type Transfer } from 'ilp-plugin-xrp-escrow'
     import { accounts, type SandboxLedger, startSandboxLedger } from 'xrpl-sandbox'`
   const required = `
     import PluginXrpEscrow = require('ilp-plugin-xrp-escrow')

@@ -78,7 +78,7 @@ if (process.connected) {
 const closing = closeIntervalMs > 0 ? `closes every ${closeIntervalMs} ms` : 'closes on ledger_accept'
 console.log(
   `Sandbox ledger at ${sandbox.url} (play money, ${closing}; shop ${accounts.shop.address}, ` +
-    `customer ${accounts.customer.address}): run the scripts in other terminals; Ctrl-C stops it`
+    `customer ${accounts.customer.address}); Ctrl-C stops it`
 )
 sandbox.ledger.on('close', ({ ledger, applied }: LedgerClosed) => {
   if (applied.length === 0) return

@@ -8,7 +8,8 @@ const real = [
 ]
 
 // What takes longest, first, so that nobody waits for it alone at the end.
-const longest = `clients lying-shops faults xrpl-sandbox/watch readme strangers reconnect servers-as-they-are
+const longest =
+  `clients pack lying-shops faults xrpl-sandbox/watch readme strangers reconnect servers-as-they-are
   streaming-shop bad-servers start honest-servers fuzz pauses shop-from-before test/soak`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {

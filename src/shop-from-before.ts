@@ -71,7 +71,7 @@ const server = http.createServer(async function (req, res) {
     return res.writeHead(404).end('Unrecognized fulfillment.\n')
   }
 
-  // Use the shared secret of an earlier request, if presented:
+  // Use the shared secret of an earlier request, if presented (the text's script sells by fulfillment only):
   if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
     return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   const client = accounts.ofToken(payToken ?? '') ?? accounts.newClient()

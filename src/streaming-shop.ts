@@ -54,10 +54,11 @@ const server = http.createServer(async function (req, res) {
   console.log('    - Waiting for payments...')
 
   res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
+  // The text writes "1 <address> <secret>", and its client reads these four parts.
   res.writeHead(200, {
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
-  // Flush the headers in a first TCP packet:
+  // Flush the headers in a first TCP packet (by hand, in the text):
   res.flushHeaders()
   if (isBrowser(req)) res.write(browserPage('streaming-client2', shopUrl, price, `${account}.${clientId}`))
 })

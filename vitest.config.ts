@@ -8,7 +8,8 @@ const real = [
 ]
 
 // What takes longest, first, so that nobody waits for it alone at the end.
-const longest = `clients lying-shops faults xrpl-sandbox/watch readme strangers reconnect servers-as-they-are
+const longest =
+  `clients pack lying-shops faults xrpl-sandbox/watch readme strangers reconnect servers-as-they-are
   streaming-shop bad-servers start honest-servers fuzz pauses shop-from-before test/soak`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {
@@ -32,8 +33,8 @@ export default defineConfig({
     globalSetup: 'test/support/setup.ts',
     // Processes and ledgers on a machine that others use too: once more is no disgrace there.
     retry: process.env.CI ? 1 : 0,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },
     sequence: { sequencer: process.env.RIPPLED_URL ? ScriptsFirst : LongestFirst },
     ...(process.env.RIPPLED_URL

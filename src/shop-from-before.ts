@@ -1,17 +1,19 @@
 import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
+import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ClientAccounts, type Purchase } from './shop/client-accounts.ts'
 import { IncomingPayments, isOutcomeLost } from './shop/incoming-payments.ts'
 import { LimitedLog } from './shop/limited-log.ts'
-import { logAccount } from './shop/log-account.ts'
+import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
   closeServer,
   isClientConnected,
   listen,
   serverOptions,
-  serviceUnavailable
+  serviceUnavailable,
+  toPort
 } from './shop/web-server.ts'
 import {
   describe,
@@ -22,7 +24,7 @@ import {
 } from './terminal/shutdown.ts'
 import { printable } from './terminal/text.ts'
 
-const port = process.env.PORT ?? '8000'
+const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
 const cost = 10 // drops for one letter
 const maxUnpaid = 10_000 // drops in payments that are accepted and not final on the ledger
@@ -62,11 +64,12 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
   requestLog.add(`    - Incoming request to: ${printable(path)}`)
-  // A letter is not sold twice: nobody gets one that nobody waits for
-  if (!(await isClientConnected(res))) return
-
   // Use the shared secret of an earlier request, if presented:
   const payToken = req.headers['pay-token']?.toString()
+  // A letter is sold once, so only to a client that still waits for it
+  const isBuying = path !== '/' || payToken !== undefined
+  if (isBuying && !(await isClientConnected(res))) return
+
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
     // ledger, so the letter is given a second time only to the client that shows the secret as well.
@@ -92,7 +95,9 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Respond with a 402 HTTP Status Code (Payment Required)
   const address = `${account}.${client.clientId}`
   const sharedSecret = base64url(client.sharedSecret)
+  res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
   res.writeHead(402, { Pay: `interledger-psk ${cost} ${address} ${sharedSecret}` })
+  if (isBrowser(req)) res.write(browserPage('streaming-client1', shopUrl, price))
   res.end(
     `Please send an Interledger-PSK payment of ${price} to ${address}` +
       ` using the shared secret ${sharedSecret}\n`
@@ -103,7 +108,7 @@ const shopUrl = await listen(server, port, host)
 console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy a letter`)
 onShutdown(async function () {
-  await payments.close()
+  await payments.close(() => accounts.lettersOwed())
   await closeServer(server)
 })
 
@@ -121,10 +126,10 @@ plugin.on('incoming_prepare', async function (transfer) {
   // if it was submitted before the transfer's rollback timeout
   try {
     await payments.collect(payment)
-    console.log('    - Payment complete')
+    console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
     if (!isOutcomeLost(err)) accounts.revoke(payment)
-    console.log(`    - Error fulfilling the transfer: ${describe(err)}`)
+    console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
   }
 })
 

@@ -3,17 +3,50 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { Lines } from './terminal/lines.ts'
 import type { ProgressEvent } from './terminal/progress.ts'
 
-const isRaw = process.argv.includes('--raw')
-const lines = new Lines(process.stdout)
+const usage = 'npm start [-- --raw]'
+// npm passes on a Ctrl-C that this process gets from its terminal too.
+const sameSignalMs = 500
 
-// The payments that are not complete, by number.
-const payments = new Map<number, { amount: string; locked: string; letter: string; outcome: string }>()
+/** A payment that is not complete. */
+interface PaymentLine {
+  amount: string
+  sentAt: number
+  /** seconds after it was sent */
+  locked: string
+  letter: string
+  outcome: string
+}
+
+const isRaw = readOptions()
+const lines = new Lines(process.stdout)
+// By number.
+const payments = new Map<number, PaymentLine>()
+// Letters whose payment is not known to be locked yet: shop and client hear of a ledger one after the other.
+const letters: string[] = []
 // The client comes before the shop: it ends first, while the shop can still fulfill.
 const children: ChildProcess[] = []
-let isEnding = false
+let ending: ChildProcess | undefined
+let endsSince: number | undefined
+
+function readOptions(): boolean {
+  try {
+    const { help, raw } = parseArgs({
+      options: { help: { type: 'boolean', short: 'h' }, raw: { type: 'boolean', default: false } }
+    }).values
+    if (!help) return raw
+    console.log(
+      `${usage}\nRuns a shop and a client in one terminal; --raw shows all that the two scripts print`
+    )
+    return process.exit(0)
+  } catch (err) {
+    console.error(`${(err as Error).message.split(/\.? To specify|\n/)[0]}. Usage: ${usage}`)
+    return process.exit(1)
+  }
+}
 
 /** Shows what a script reports. A letter is for the first payment without one: the shop sells them in their order. */
 function show(name: string, message: ProgressEvent): void {
@@ -22,39 +55,46 @@ function show(name: string, message: ProgressEvent): void {
   else if (isRaw) return
   else if (event === 'notice') lines.print(name, `${message.text}\n`)
   else if (event === 'letter') {
-    const [number, payment] = [...payments].find(([, { letter }]) => letter === '') ?? []
-    if (payment) payment.letter = message.letter
-    showPayment(number)
+    letters.push(message.letter)
+    showLetters()
   } else {
-    const payment = payments.get(message.payment) ?? { amount: '', locked: '', letter: '', outcome: '' }
+    const sent = { amount: '', sentAt: performance.now(), locked: '', letter: '', outcome: '' }
+    const payment = payments.get(message.payment) ?? sent
     payments.set(message.payment, payment)
+    const seconds = `${((performance.now() - payment.sentAt) / 1000).toFixed(1)} s`
     if (event === 'sent') payment.amount = message.amount
-    else if (event === 'locked') payment.locked = timeOfDay()
-    else payment.outcome = `${event} ${timeOfDay()}`
+    else if (event === 'locked') payment.locked = seconds
+    else payment.outcome = `${event} ${seconds}`
     showPayment(message.payment)
+    showLetters()
   }
 }
 
-function showPayment(number = -1): void {
+/** Shows each letter beside its payment, once that is locked. */
+function showLetters(): void {
+  while (letters.length > 0) {
+    const [number, payment] = [...payments].find(([, { letter }]) => letter === '') ?? []
+    if (number === undefined || !payment?.locked) return
+    payment.letter = letters.shift() ?? ''
+    showPayment(number)
+  }
+}
+
+function showPayment(number: number, isLast = false): void {
   const payment = payments.get(number)
   if (!payment) return
   const { amount, locked, letter, outcome } = payment
+  // In 57 characters, up to payment 999 and 99.9 s.
   const columns = [
-    `payment ${number}`.padEnd(14),
+    `#${number}`.padEnd(4),
     `${amount} drops`.padStart(9),
-    lines.color('client', (locked && `   locked ${locked}`).padEnd(20)),
-    lines.color('shop', (letter && `   letter ${letter}`).padEnd(11)),
-    lines.color('shop', outcome && `   ${outcome}`)
+    lines.color('client', (locked && `  locked ${locked}`).padEnd(15)),
+    lines.color('shop', (letter && `  letter ${letter}`).padEnd(10)),
+    lines.color('shop', outcome && `  ${outcome}`)
   ]
   const isComplete = outcome !== '' && (letter !== '' || !outcome.startsWith('fulfilled'))
   if (isComplete) payments.delete(number)
-  lines.grow(number, columns.join('').trimEnd(), isComplete || isEnding)
-}
-
-/** The time of day, to a tenth of a second. */
-function timeOfDay(): string {
-  const date = new Date(Date.now() - new Date().getTimezoneOffset() * 60_000)
-  return date.toISOString().slice(11, 21)
+  lines.grow(number, columns.join('').trimEnd(), isComplete || isLast)
 }
 
 function run(name: string, file: string, env: Record<string, string> = {}): void {
@@ -74,20 +114,30 @@ function run(name: string, file: string, env: Record<string, string> = {}): void
 }
 
 async function end(code: number): Promise<void> {
-  if (isEnding) return
-  isEnding = true
+  if (endsSince !== undefined) return
+  endsSince = performance.now()
   lines.leaveRow()
   for (const child of children) {
     if (child.exitCode !== null || child.signalCode !== null) continue
     const closed = Promise.all([once(child, 'close'), child.connected && once(child, 'disconnect')])
+    ending = child
     child.kill('SIGTERM')
     await closed
   }
-  for (const number of payments.keys()) showPayment(number)
+  for (const number of payments.keys()) showPayment(number, true)
   process.exit(code)
 }
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // A further Ctrl-C is for the script that is waited for.
+    if (endsSince !== undefined && performance.now() - endsSince > sameSignalMs) ending?.kill(signal)
+    end(0)
+  })
+}
 process.stdout.on('error', () => end(0))
 
-if (!isRaw) console.log("Shop and client running; Ctrl-C stops both (-- --raw: the scripts' own lines)")
+if (!isRaw) {
+  console.log('Shop and client running; Ctrl-C stops both')
+  console.log('One line per payment, with the seconds since it was sent')
+}
 run('shop', 'streaming-shop.ts')

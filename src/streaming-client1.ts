@@ -20,6 +20,7 @@ const payments = new Payments(plugin, intervalMs, xrp)
 const res = await requestOffer(shopUrl)
 const parts = await parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)
 const sharedSecret = Buffer.from(parts[3], 'base64')
+payments.setShop(shopUrl, parts[3])
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0

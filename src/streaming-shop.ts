@@ -5,11 +5,18 @@ import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
 import { IncomingPayments } from './shop/incoming-payments.ts'
 import { LimitedLog } from './shop/limited-log.ts'
-import { logAccount } from './shop/log-account.ts'
-import { acceptGet, closeServer, listen, serverOptions, serviceUnavailable } from './shop/web-server.ts'
+import { logAccount, shortCondition } from './shop/log-account.ts'
+import {
+  acceptGet,
+  closeServer,
+  listen,
+  serverOptions,
+  serviceUnavailable,
+  toPort
+} from './shop/web-server.ts'
 import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 
-const port = process.env.PORT ?? '8000'
+const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
 const cost = 10 // drops for one letter
 const maxUnpaid = 10_000 // drops in payments that are accepted and not final on the ledger
@@ -64,7 +71,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   })
   // Flush the headers in a first TCP packet:
   res.flushHeaders()
-  if (isBrowser(req)) res.write(browserPage(shopUrl, price, `${account}.${clientId}`))
+  if (isBrowser(req)) res.write(browserPage('streaming-client2', shopUrl, price, `${account}.${clientId}`))
 })
 
 const shopUrl = await listen(server, port, host)
@@ -93,8 +100,8 @@ plugin.on('incoming_prepare', async function (transfer) {
   // if it was submitted before the transfer's rollback timeout
   try {
     await payments.collect(payment)
-    console.log('    - Payment complete')
+    console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
-    console.log(`    - Error fulfilling the transfer: ${describe(err)}`)
+    console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
   }
 })

@@ -1,21 +1,24 @@
 import { once } from 'node:events'
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type ClientAccount, ClientAccounts, type Payment } from '../src/shop/client-accounts.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
+import { LetterStream } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
+
+// Both shops give the letter when they accept a payment, and limit what is accepted and not final.
 
 let stage: Stage
 beforeAll(async () => {
   stage = await setStage()
+  for (const shop of ['shop-from-before', 'streaming-shop'])
+    await stage.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
 })
 afterAll(() => stage.strike())
 
 /** A letter, or the status in its place. */
-async function ask(url: string, { payToken }: { payToken?: string } = {}): Promise<string | number> {
+async function ask(url: string, payToken?: string): Promise<string | number> {
   const res = await fetch(url, payToken === undefined ? {} : { headers: { 'Pay-Token': payToken } })
   const body = await res.text()
   return res.status === 200 ? body.slice(-1) : res.status
@@ -25,156 +28,128 @@ async function offerOf(url: string): Promise<Offer> {
   return parsePay((await fetch(url)).headers.get('Pay'))
 }
 
-describe('shop-from-before, on a ledger that tells each of its clients at another time', () => {
+async function openShop(env: Record<string, string>, name = 'shop-from-before') {
+  const shop = stage.run(`src/${name}.ts`, { ...env, PORT: '0' })
+  return { shop, url: `${(await shop.says(/Visit (http:\S+)/))[1]}/` }
+}
+
+const acceptedBy = (shop: Script) => shop.output.match(/Accepted payment/g)?.length ?? 0
+const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
+
+describe('on a ledger that closes when it is told to', () => {
   let ledger: TestLedger
   let customer: Customer
-  let shop: Script
-  let url: string
 
   beforeAll(async () => {
-    ledger = await openLedger({ delayMs: 250, delaySeed: 7 })
+    needsSandbox('others close ledgers as well')
+    ledger = await openLedger({ closeIntervalMs: 0 })
     customer = await Customer.connect(ledger)
-    shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
   })
   afterAll(async () => {
     await customer.disconnect()
     await ledger.close()
   })
 
-  test.each(['the shared secret', 'the fulfillment'])(
-    'gives a letter for each payment whose client asks at once, with %s',
-    async key => {
-      const offer = await offerOf(url)
-      const answers: Promise<string | number>[] = []
-      customer.plugin.on('outgoing_fulfill', (_transfer, fulfillment) => {
-        const isToken = key === 'the shared secret'
-        answers.push(isToken ? ask(url, { payToken: offer.sharedSecret }) : ask(url + fulfillment))
-      })
-      for (let paymentId = 0; paymentId < 12; paymentId++) customer.prepare(offer, '10', { paymentId })
-      while (answers.length < 12) await once(customer.plugin, 'outgoing_fulfill')
-      expect((await Promise.all(answers)).join('')).toMatch(/^[A-Z]{12}$/)
-      customer.plugin.removeAllListeners('outgoing_fulfill')
+  async function closeLedgerWith(transactions: number): Promise<void> {
+    while ((await ledger.openTransactions()) < transactions) await new Promise(setImmediate)
+    await ledger.closeLedger()
+  }
+
+  async function prepare(offer: Offer, amounts: string[], deviations = {}): Promise<void> {
+    const prepared = amounts.map((amount, paymentId) =>
+      customer.prepare(offer, amount, { paymentId, ...deviations })
+    )
+    await closeLedgerWith(amounts.length)
+    await Promise.all(prepared)
+  }
+
+  test('shop-from-before sells letters for accepted payments before the ledger has their fulfillments', async () => {
+    const { shop, url } = await openShop(ledger.env)
+    const offer = await offerOf(url)
+    await prepare(offer, ['20'])
+    await shop.prints(isAccepted(1))
+    const answers = await Promise.all([1, 2, 3, 4].map(() => ask(url, offer.sharedSecret)))
+    expect(answers.filter(answer => answer === 402)).toHaveLength(2)
+    expect(shop.output).not.toContain('Payment complete')
+    await closeLedgerWith(1)
+    await shop.says(/Payment complete/)
+    await shop.kill()
+  })
+
+  test.each(['shop-from-before', 'streaming-shop'])(
+    '%s accepts no more than maxUnpaid, and the payments beyond it in their order',
+    async name => {
+      const { shop, url } = await openShop(ledger.env, name)
+      const stream = name === 'streaming-shop' ? await LetterStream.open(url) : undefined
+      const offer = stream ? parsePay(stream.pay) : await offerOf(url)
+      await prepare(offer, ['10', '10', '10', '10', '50', '10', '10', '10'])
+      // One larger than the limit waits until nothing is unpaid.
+      for (const [accepted, isPaid] of [
+        [3, 3],
+        [4, 1],
+        [5, 1],
+        [8, 3]
+      ] as const) {
+        await shop.prints(isAccepted(accepted))
+        await closeLedgerWith(isPaid)
+      }
+      await shop.prints(output => output.match(/Payment complete/g)?.length === 8)
+      stream?.leave()
+      await shop.kill()
     }
   )
 })
 
-describe('shop-from-before, on a ledger that closes when it is told to', () => {
+describe('on ledgers that close by themselves', () => {
   let ledger: TestLedger
   let customer: Customer
-  let shop: Script
-  let url: string
-
   beforeAll(async () => {
-    ledger = await openLedger({ closeIntervalMs: 0 })
+    ledger = await openLedger({ delayMs: 250, delaySeed: 7 })
     customer = await Customer.connect(ledger)
-    shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
   })
   afterAll(async () => {
     await customer.disconnect()
     await ledger.close()
   })
 
-  /** Has a payment accepted by the shop, and its fulfillment on its way. */
-  async function pay(offer: Offer, amount?: string, paymentId = 0): Promise<void> {
-    const prepared = customer.prepare(offer, amount, { paymentId })
-    while ((await ledger.openTransactions()) === 0) await new Promise(setImmediate)
-    await ledger.closeLedger()
-    const { executionCondition } = await prepared
-    await shop.says(new RegExp(`Accepted payment with condition ${executionCondition}`))
-    while ((await ledger.openTransactions()) === 0) await new Promise(setImmediate)
-  }
+  test.each(['the Pay-Token', 'the fulfillment'])(
+    'shop-from-before has a letter for each payment when its client asks with %s',
+    async key => {
+      const { shop, url } = await openShop(ledger.env)
+      const offer = await offerOf(url)
+      const answers: Promise<string | number>[] = []
+      const payments = Array.from({ length: 12 }, async (_, paymentId) => {
+        const fulfillment = await customer.pay(offer, '10', { paymentId })
+        answers.push(key === 'the Pay-Token' ? ask(url, offer.sharedSecret) : ask(url + fulfillment))
+      })
+      await Promise.all(payments)
+      expect((await Promise.all(answers)).join('')).toMatch(/^[A-Z]{12}$/)
+      await shop.kill()
+    }
+  )
 
-  test('never gives one credit to two requests', async () => {
+  test('shop-from-before keeps the letter of a client that has disconnected while the shop slept', async () => {
+    const { shop, url } = await openShop(ledger.env)
     const offer = await offerOf(url)
-    await pay(offer, '20')
-    const answers = Promise.all([1, 2, 3, 4].map(() => ask(url, { payToken: offer.sharedSecret })))
-    await ledger.closeLedger()
-    expect((await answers).filter(answer => answer === 402)).toHaveLength(2)
-  })
-
-  test('has fifty requests wait only as far as there is a payment for them', async () => {
-    const offer = await offerOf(url)
-    await pay(offer)
-    const answers: (string | number)[] = []
-    const asked = Array.from({ length: 50 }, async () => {
-      answers.push(await ask(url, { payToken: offer.sharedSecret }))
-    })
-    while (answers.length < 39) await new Promise(setImmediate)
-    await ledger.closeLedger()
-    await Promise.all(asked)
-    expect(answers.slice(0, 39)).toEqual(Array(39).fill(402))
-    expect(answers.filter(answer => answer !== 402)).toHaveLength(1)
-  })
-
-  test('gives the credit of a client who hangs up to the next one', async () => {
-    const offer = await offerOf(url)
-    await pay(offer)
-    const hangUp = new AbortController()
-    const init = { headers: { 'Pay-Token': offer.sharedSecret }, signal: hangUp.signal }
-    const gone = expect(fetch(url, init)).rejects.toThrow(/abort/)
-    const other = ask(url, { payToken: offer.sharedSecret })
-    hangUp.abort()
-    await gone
-    await ledger.closeLedger()
-    expect(await other).toMatch(/[A-Z]/)
+    await customer.pay(offer)
+    shop.process.kill('SIGSTOP')
+    const init = { headers: { 'Pay-Token': offer.sharedSecret } }
+    const impatient = Array.from({ length: 5 }, () =>
+      fetch(url, { ...init, signal: AbortSignal.timeout(300) })
+    )
+    await Promise.allSettled(impatient)
+    const patient = fetch(url, init)
+    shop.process.kill('SIGCONT')
+    const { status, headers } = await patient
+    expect(status).toBe(200)
+    // A connection that is kept could be closed at the moment when it is used again.
+    expect(headers.get('Connection')).toBe('close')
+    expect(headers.get('Cache-Control')).toBe('no-store')
+    await shop.kill()
   })
 })
 
-test('a client who pays again keeps the credit, however late the end of its last request is noticed', async () => {
-  const accounts = new ClientAccounts(10)
-  const { clientId } = accounts.newClient()
-  const account = () => accounts.get(clientId) as ClientAccount
-  const res = new ServerResponse(new IncomingMessage(new Socket()))
-  const first = accounts.accept(account(), 10, 'first')
-  const answer = accounts.ask(account(), res)
-  accounts.credit(first)
-  expect(await answer).toBe('paid')
-  const second = accounts.accept(account(), 10, 'second')
-  res.emit('close')
-  accounts.credit(second)
-  expect(account().balance).toBe(10)
-})
-
-test('a request has its half second for a payment nobody has heard of, though another one fails meanwhile', async () => {
-  const accounts = new ClientAccounts(10)
-  const { clientId } = accounts.newClient()
-  const account = () => accounts.get(clientId) as ClientAccount
-  const ask = (payment?: Payment) =>
-    accounts.ask(account(), new ServerResponse(new IncomingMessage(new Socket())), payment)
-  const failing = accounts.accept(account(), 10, 'first')
-  const answers = [ask(), ask(failing), ask()]
-  accounts.fail(failing)
-  expect(await answers[1]).toBe('unpaid')
-  accounts.credit(accounts.accept(account(), 10, 'second'))
-  expect(await Promise.all(answers)).toEqual(['paid', 'unpaid', 'unpaid'])
-})
-
-test('shop-from-before wastes no letter on a client who has lost patience while the shop slept', async () => {
-  const ledger = await openLedger()
-  const customer = await Customer.connect(ledger)
-  const shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-  const url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
-  const offer = await offerOf(url)
-  await customer.pay(offer)
-  await shop.says(/Payment complete/)
-  shop.process.kill('SIGSTOP')
-  const init = { headers: { 'Pay-Token': offer.sharedSecret } }
-  const impatient = Array.from({ length: 5 }, () => fetch(url, { ...init, signal: AbortSignal.timeout(300) }))
-  await Promise.allSettled(impatient)
-  const patient = fetch(url, init)
-  shop.process.kill('SIGCONT')
-  const { status, headers } = await patient
-  expect(status).toBe(200)
-  // A connection that is kept could be given up in the moment in which it is used again.
-  expect(headers.get('Connection')).toBe('close')
-  await customer.disconnect()
-  await shop.kill()
-  await ledger.close()
-})
-
-describe('shop-from-before, out of touch with the ledger', () => {
+describe('out of touch with the ledger', () => {
   let ledger: FaultyLedger | undefined
   let customer: Customer | undefined
   afterEach(async () => {
@@ -182,29 +157,100 @@ describe('shop-from-before, out of touch with the ledger', () => {
     await ledger?.close()
   })
 
-  test('asks its clients to come back before they lose patience, and loses no payment', async () => {
+  test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
     needsSandbox('its proxy is before one')
-    const own = await setStage()
-    await own.edit('src/shop/client-accounts.ts', 'maxWaitMs = 8_000', 'maxWaitMs = 300')
     ledger = await startFaultyLedger({ closeIntervalMs: 200 })
     customer = await Customer.connect({ url: ledger.sandbox.url })
-    const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
-    const url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+    const { shop, url } = await openShop({ TEST_LEDGER: ledger.url })
     const offer = await offerOf(url)
-    // The answer to its submission
     const submitted = ledger.proxy.seen(/EscrowFinish/)
     const paid = customer.pay(offer)
     await submitted
     ledger.proxy.accepts = false
     ledger.proxy.cut()
-    const fulfillment = await paid
-    for (const how of [url, url + fulfillment]) {
-      const res = await fetch(how, { headers: { 'Pay-Token': offer.sharedSecret } })
-      expect([res.status, res.headers.get('Retry-After')]).toEqual([503, '1'])
-    }
+    await paid
+    expect(await ask(url, offer.sharedSecret)).toMatch(/^[A-Z]$/)
+    expect(await ask(url, offer.sharedSecret)).toBe(402)
     ledger.proxy.accepts = true
     await shop.says(/Payment complete/)
-    expect(await ask(url + fulfillment)).toMatch(/[A-Z]/)
+    expect(await shop.interrupt()).toBe(0)
+    expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
+  })
+})
+
+describe('on a network whose fees rise', () => {
+  let ledger: SandboxLedger
+  let customer: Customer
+  beforeEach(async () => {
+    needsSandbox('it sets the fees')
+    ledger = await startSandboxLedger({ port: 0, closeIntervalMs: 0 })
+    customer = await Customer.connect(ledger)
+  })
+  afterEach(async () => {
+    await customer?.disconnect()
+    await ledger?.close()
+  })
+
+  /** A fulfillment costs 35 times as much as a reference transaction, at most `maxFeeDrops`. */
+  const tooHigh = 1_000
+
+  async function prepare(offer: Offer, openLedgerFee: number): Promise<void> {
+    const isSubmitted = once(ledger.ledger, 'proposed')
+    const prepared = customer.prepare(offer, '10', { expiresInMs: 200_000 })
+    await isSubmitted
+    ledger.setOpenLedgerFee(openLedgerFee)
+    ledger.ledger.close()
+    await prepared
+  }
+
+  test.each(['shop-from-before', 'streaming-shop'])(
+    '%s pauses while fees are too high, and accepts what has waited when they fall',
+    async name => {
+      const busy = await startSandboxLedger({ port: 0, closeIntervalMs: 200 })
+      const payer = await Customer.connect(busy)
+      const { shop, url } = await openShop({ TEST_LEDGER: busy.url }, name)
+      const stream = name === 'streaming-shop' ? await LetterStream.open(url) : undefined
+      const offer = stream ? parsePay(stream.pay) : await offerOf(url)
+      busy.setOpenLedgerFee(tooHigh)
+      let refused = await fetch(url)
+      for (; refused.status !== 503; refused = await fetch(url)) await refused.body?.cancel()
+      expect(refused.headers.get('Retry-After')).toBe('10')
+      expect(await refused.text()).toBe(
+        "The network's fees are too high just now: please come back in 10 s\n"
+      )
+      await payer.prepare(offer)
+      expect((await fetch(url)).status).toBe(503)
+      expect(acceptedBy(shop)).toBe(0)
+
+      const isLower = once(busy.ledger, 'close').then(() => once(busy.ledger, 'close'))
+      busy.setOpenLedgerFee(10)
+      await isLower
+      const served = await fetch(url)
+      expect(served.status).toBe(name === 'streaming-shop' ? 200 : 402)
+      await served.body?.cancel()
+      await shop.says(/Payment complete/)
+      stream?.leave()
+      await payer.disconnect()
+      await shop.kill()
+      await busy.close()
+    }
+  )
+
+  test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
+    const own = await setStage()
+    await own.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
+    const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+    const url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+    const [spent, unspent] = [await offerOf(url), await offerOf(url)]
+    await prepare(spent, 10)
+    await prepare(unspent, tooHigh)
+    await shop.prints(isAccepted(2))
+    expect(await ask(url, spent.sharedSecret)).toMatch(/^[A-Z]$/)
+    // Each ledger is a second later, at least.
+    for (let n = 0; n < 250; n++) ledger.ledger.close()
+    await shop.prints(output => output.match(/Error fulfilling|Payment complete/g)?.length === 2)
+    expect(await ask(url, unspent.sharedSecret)).toBe(402)
+    expect(await ask(url, spent.sharedSecret)).toBe(402)
     await own.strike()
   })
 })

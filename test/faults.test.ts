@@ -1,100 +1,103 @@
 import { randomInt } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, type TestContext } from 'vitest'
 import { Client } from 'xrpl'
-import { accounts } from '../src/xrpl-sandbox/index.ts'
+import { accounts, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
+import { startFaultProxy } from './support/fault-proxy.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { freePort, type Script, setStage } from './support/scripts.ts'
 
-/** A stage, with the ledger's state on it and a port for the ledger and the shop, each the same whenever they start. */
+/** A stage, and a ledger that can go away and come back, on ports that stay the same. */
 async function useStage({ onTestFinished }: TestContext) {
-  needsSandbox('it kills the ledger')
+  needsSandbox('its ledger goes away')
   const stage = await setStage()
-  onTestFinished(() => stage.strike())
-  const ledgerPort = await freePort()
+  const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
+  let sandbox = await start()
+  const proxy = await startFaultProxy(sandbox.port)
   const shopPort = await freePort()
-  const stateFile = join(stage.folder, 'ledger-state')
-  const ledgerUrl = `ws://localhost:${ledgerPort}`
-
-  async function openLedger(): Promise<Script> {
-    const args = ['--port', String(ledgerPort), '--close-interval', '500', '--state', stateFile]
-    const ledger = stage.run('src/xrpl-sandbox/main.ts', {}, args)
-    await ledger.says(/Sandbox ledger at/)
-    return ledger
+  onTestFinished(async () => {
+    await stage.strike()
+    await proxy.close()
+    await sandbox.close()
+  })
+  return {
+    ledgerUrl: sandbox.url,
+    loseLedger() {
+      proxy.accepts = false
+      proxy.cut()
+    },
+    async bringLedgerBack({ isEmpty = false } = {}) {
+      if (isEmpty) {
+        await sandbox.close()
+        sandbox = await start()
+        proxy.target = sandbox.port
+      }
+      proxy.accepts = true
+    },
+    async openShop(shop: string): Promise<Script> {
+      const run = stage.run(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })
+      await run.says(/Visit/)
+      return run
+    },
+    startClient(client: string): Script {
+      const url = `http://localhost:${shopPort}/`
+      return stage.run(client, { TEST_LEDGER: proxy.url, SHOP_URL: url, INTERVAL_MS: '200' })
+    }
   }
-
-  async function openShop(shop: string): Promise<Script> {
-    const run = stage.run(shop, { TEST_LEDGER: ledgerUrl, PORT: String(shopPort) })
-    await run.says(/Visit/)
-    return run
-  }
-
-  function startClient(client: string): Script {
-    return stage.run(client, {
-      TEST_LEDGER: ledgerUrl,
-      SHOP_URL: `http://localhost:${shopPort}/`,
-      INTERVAL_MS: '200'
-    })
-  }
-
-  return { stateFile, ledgerUrl, openLedger, openShop, startClient }
 }
 
 describe.each(pairs)('$client and $shop', ({ client, shop, lettersIn }) => {
   aside.for([
-    { how: 'where it was', keepsState: true },
-    { how: 'empty', keepsState: false }
-  ])('go on when the ledger was killed and comes back $how', async ({ keepsState }, context) => {
-    const { stateFile, openLedger, openShop, startClient } = await useStage(context)
-    const ledger = await openLedger()
+    { how: 'as it was', isEmpty: false },
+    { how: 'empty', isEmpty: true }
+  ])('go on when the ledger goes away and comes back $how', async ({ isEmpty }, context) => {
+    const { loseLedger, bringLedgerBack, openShop, startClient } = await useStage(context)
     const seller = await openShop(shop)
     const buyer = startClient(client)
     await buyer.prints(output => lettersIn(output).length >= 3)
-    await ledger.kill()
-    await seller.says(/The ledger is out of reach: waiting for it to come back\n/)
-    await buyer.says(/The ledger is out of reach: waiting for it to come back\n/)
-    if (!keepsState) await rm(stateFile)
-    await openLedger()
+    loseLedger()
+    await seller.says(/The ledger cannot be reached, reconnecting: start it with /)
+    await buyer.says(/The ledger cannot be reached, reconnecting: start it with /)
+    await bringLedgerBack({ isEmpty })
     await seller.says(/The ledger is back\n/)
     await buyer.says(/The ledger is back\n/)
-    if (!keepsState) await buyer.says(/restarted empty/)
+    if (isEmpty) await buyer.says(/restarted|reset/)
     const before = lettersIn(buyer.output).length
     await buyer.prints(output => lettersIn(output).length >= before + 3)
     expect(await buyer.interrupt()).toBe(0)
     expect(await seller.interrupt()).toBe(0)
     expect(buyer.output + seller.output).not.toMatch(/^\s+at /m)
-    expect(buyer.output.match(/out of reach/g)).toHaveLength(1)
+    expect(buyer.output.match(/cannot be reached, reconnecting/g)).toHaveLength(1)
     const [, payments, fates = ''] = /^(\d+) payments, \d+ letters: (.*)$/m.exec(buyer.output) ?? []
     const known = [...fates.matchAll(/\d+/g)].reduce((sum, [number]) => sum + Number(number), 0)
     expect(known).toBe(Number(payments))
-    if (keepsState) expect(fates).not.toContain('gone')
-    expect(buyer.output).not.toContain('came back')
-    expect(buyer.output).toMatch(/^[\d.]+ XRP spent: \d+0 drops on letters, \d+0 in fees$/m)
+    if (!isEmpty) expect(fates).not.toContain('unknown')
+    expect(buyer.output).not.toContain('Recovered')
+    expect(buyer.output).toMatch(/^\d+0 drops spent \([\d.e-]+ XRP\): \d+0 for letters, \d+0 in fees$/m)
   })
 })
 
 const drops = 'every drop is with its owner: paid for a letter, or returned'
 aside(`after kills at random moments, ${drops}`, async context => {
-  const { ledgerUrl, openLedger, openShop, startClient } = await useStage(context)
+  const { ledgerUrl, loseLedger, bringLedgerBack, openShop, startClient } = await useStage(context)
   const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
-  const run = { ledger: await openLedger(), shop: await openShop(shop), client: startClient(client) }
-  const start = {
-    ledger: openLedger,
-    shop: () => openShop(shop),
-    client: async () => startClient(client)
-  }
+  const run = { shop: await openShop(shop), client: startClient(client) }
   for (const victim of ['client', 'shop', 'ledger'] as const) {
     await run.client.prints(output => lettersIn(output).length >= 2)
     await delay(randomInt(1_000))
-    await run[victim].kill()
-    // A client without its shop gives up, as it should: another takes its place.
-    if (victim === 'shop') expect(await run.client.ends()).toBe(1)
-    run[victim] = await start[victim]()
-    if (victim === 'shop') run.client = startClient(client)
+    if (victim === 'ledger') {
+      loseLedger()
+      await run.client.says(/The ledger cannot be reached/)
+      await bringLedgerBack()
+    } else await run[victim].kill()
+    if (victim === 'shop') {
+      // A client stops when its shop does: another takes its place.
+      expect(await run.client.ends()).toBe(1)
+      run.shop = await openShop(shop)
+    }
+    if (victim !== 'ledger') run.client = startClient(client)
   }
   const before = lettersIn(run.client.output).length
   await run.client.prints(output => lettersIn(output).length >= before + 2)

@@ -77,7 +77,7 @@ describe.each([
     expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
     expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
     expect(buyer.output).toContain(
-      '10 payments, 0 letters: 10 in escrow\n0.0001 XRP spent: 0 drops on letters'
+      '10 payments, 0 letters: 10 in escrow\n100 drops spent (0.0001 XRP): 0 for letters'
     )
     expect(buyer.output).toMatch(/Unfulfilled escrows expire by \d.*; the next run of a client cancels them/)
     await shop.close()

@@ -33,7 +33,7 @@ function normalized(line: string): string {
     .replace(/[\w-]{43}/, '<32 bytes>')
     .replace(/^[.A-Z]+$/, '<letters>')
     .replace(/(letter:?) [A-Z]\b/, '$1 <letter>')
-    .replace(/: \d+ (fulfilled|in escrow|undecided).*/, ': <what became of them>')
+    .replace(/: \d+ (fulfilled|in escrow|unknown).*/, ': <what became of them>')
     .replace(/localhost:\d+/g, 'localhost:<port>')
     .replace(/\d[\d.e-]*/g, '<number>')
     .replace(/(payment|letter)s?\b/g, '$1s')
@@ -96,7 +96,7 @@ describe('the outputs in the README', () => {
 
   test('are what npm start prints', async () => {
     const start = runCommand('npm start')
-    await start.says(/payment 1 .* fulfilled/)
+    await start.says(/#1 .* fulfilled/)
     expect(await start.interrupt()).toBe(0)
     expectPrinted('npm start', start)
   })

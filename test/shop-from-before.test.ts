@@ -44,7 +44,7 @@ describe('shop-from-before', () => {
       '== Starting the shop server ==\n 1. Connecting to an account to accept payments...\n'
     )
     expect(shop.output).toContain(
-      ' 2. Starting web server to accept requests...\n    - Charging 0.00001 XRP\n'
+      ' 2. Starting web server to accept requests...\n    - Charging 10 drops (0.00001 XRP)\n'
     )
     expect(shop.output).toContain(` 3. Visit ${shopUrl.slice(0, -1)} in your browser to buy a letter\n`)
   })
@@ -56,10 +56,22 @@ describe('shop-from-before', () => {
     expect(first.balance).toBe('0')
     const { address, sharedSecret } = parsePay(first.pay)
     expect(first.body).toBe(
-      `Please send an Interledger-PSK payment of 0.00001 XRP to ${address} using the shared secret ${sharedSecret}\n`
+      `Please send an Interledger-PSK payment of 10 drops (0.00001 XRP) to ${address} using the shared secret ${sharedSecret}\n`
     )
     expect(parsePay(second.pay).address).not.toBe(address)
     expect(parsePay(second.pay).sharedSecret).not.toBe(sharedSecret)
+  })
+
+  test('shop-from-before shows a browser the same 402 as a page, with the command of its client', async () => {
+    const res = await fetch(shopUrl, { headers: { Accept: 'text/html,*/*;q=0.8' } })
+    expect([res.status, res.headers.get('Content-Type')]).toEqual([402, 'text/html'])
+    const { address } = parsePay(res.headers.get('Pay'))
+    const page = await res.text()
+    expect(page).toContain(
+      `<pre style="overflow-x: auto">SHOP_URL=${shopUrl} npm run streaming-client1</pre>`
+    )
+    expect(page).toContain(`$env:SHOP_URL='${shopUrl}'; npm run streaming-client1`)
+    expect(page).toContain(`Please send an Interledger-PSK payment of 10 drops (0.00001 XRP) to ${address}`)
   })
 
   test('gives one letter for one payment to whoever shows the shared secret', async () => {
@@ -230,7 +242,7 @@ describe('shop-from-before', () => {
     const { id } = await customer.prepare(offer)
     await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
     const [, letters, earned, fees] =
-      /\n(\d+) letters sold, (\d+) drops earned, (\d+) drops of fees\n\d+ payments rejected\n$/.exec(
+      /\n(\d+) letters sold, (\d+) drops earned, (\d+) drops of fees\n.*\n\d+ payments rejected\n$/.exec(
         shop.output
       ) ?? []
     expect(letters).toBe(String(shop.output.match(/Providing paid letter/g)?.length))

@@ -5,8 +5,7 @@ import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { fastLedger, root, type Script, type Stage, setStage } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
-const complete =
-  /^payment \d+ +10 drops {3}locked \d\d:\d\d:\d\d\.\d {3}letter [A-Z] {3}fulfilled \d\d:\d\d:\d\d\.\d$/
+const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
 
 const all = ['src/start.ts', 'src/streaming-shop.ts', 'src/streaming-client2.ts']
 const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
@@ -36,27 +35,33 @@ async function start(args: string[] = []): Promise<Script> {
 
 /** Sees that payments are complete, each told once, and none is missing but those that have just begun. */
 function expectStory(lines: string[]): void {
-  const payments = lines.filter(line => line.startsWith('payment '))
+  const payments = lines.filter(line => line.startsWith('#'))
   expect(payments.filter(line => complete.test(line)).length).toBeGreaterThanOrEqual(3)
-  const numbers = payments.map(line => Number(line.split(/ +/)[1]))
+  const numbers = payments.map(line => Number(line.slice(1, 4)))
   expect(numbers.toSorted((a, b) => a - b)).toEqual(numbers.map((_, i) => i))
-  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80)
+  for (const line of lines) {
+    expect(line.length).toBeLessThanOrEqual(57)
+    if (line.includes('letter')) expect(line).toContain('locked')
+  }
 }
 
 describe('npm start', () => {
   test('prints a line for each payment when it is complete, where nothing can be written over', async () => {
     const scripts = await start()
-    await scripts.says(/payment 3 .* fulfilled/)
+    await scripts.says(/#3 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')
-    expect(lines[0]).toBe("Shop and client running; Ctrl-C stops both (-- --raw: the scripts' own lines)")
-    expect(lines[1]).toMatch(/^\[shop\] Watch the account at /)
-    expect(lines[2]).toMatch(
+    expect(lines.slice(0, 2)).toEqual([
+      'Shop and client running; Ctrl-C stops both',
+      'One line per payment, with the seconds since it was sent'
+    ])
+    expect(lines[2]).toMatch(/^\[shop\] Watch the account at /)
+    expect(lines[3]).toMatch(
       new RegExp(`^\\[client\\] Watch the account at http://localhost:${ledger.port}/\\?account=r\\w+$`)
     )
     expectStory(lines.filter(line => !line.startsWith('[')))
     expect(scripts.output).toMatch(
-      /\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] [\d.]+ XRP spent: /
+      /\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] \d+ drops spent \([\d.]+ XRP\): (\d+) for letters, .*\n\[shop\] \1 letters sold, \2 drops earned/
     )
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
     expect(scripts.output).not.toMatch(/\x1b/)
@@ -68,7 +73,7 @@ describe('npm start', () => {
     await scripts.says(/\[shop\] {2}4\. Accepted payment with condition /)
     await scripts.says(/^\[client\] \.?[A-Z]/m)
     expect(await scripts.interrupt()).toBe(0)
-    expect(scripts.output).not.toContain('payment 0')
+    expect(scripts.output).not.toContain('#0')
   })
 
   test('goes where plugins.ts says: on the test network it starts no sandbox, and says where it is', async () => {
@@ -79,11 +84,11 @@ describe('npm start', () => {
     const secrets = `XRP_SHOP_SECRET=${shop.secret}\nXRP_CUSTOMER_SECRET=${customer.secret}\n`
     await writeFile(join(stage.folder, '.env'), secrets)
     const scripts = await start()
-    await scripts.says(/payment 1 .* fulfilled/)
+    await scripts.says(/#1 .* fulfilled/)
     await ledger.close()
-    await scripts.says(/\[client\] The ledger cannot be reached: reconnecting\n/)
+    await scripts.says(/\[client\] The ledger cannot be reached, reconnecting: start it with /)
     expect(await scripts.interrupt()).toBe(0)
-    expect(scripts.output.split('\n').slice(1, 3)).toEqual([
+    expect(scripts.output.split('\n').slice(2, 4)).toEqual([
       `[shop] XRP Testnet: ${ledger.url}`,
       `[shop] Watch the account at https://testnet.xrpl.org/accounts/${shop.address}`
     ])
@@ -95,7 +100,20 @@ describe('npm start', () => {
     const scripts = await start()
     expect(await scripts.ends()).toBe(1)
     expect(scripts.output).toContain('[shop] PORT="no port" is not a port: ')
-    expect(scripts.output).not.toContain('payment')
+    expect(scripts.output).not.toContain('#')
+  })
+
+  test.each([
+    {
+      args: ['--help'],
+      code: 0,
+      says: /^npm start \[-- --raw\]\nRuns a shop and a client in one terminal; /
+    },
+    { args: ['--rwa'], code: 1, says: /^Unknown option '--rwa'\. Usage: npm start \[-- --raw\]\n$/ }
+  ])('npm start -- $args ends with its usage', async ({ args, code, says }) => {
+    const scripts = await start(args)
+    expect(await scripts.ends()).toBe(code)
+    expect(scripts.output).toMatch(says)
   })
 
   test('leaves no script behind when it is killed', async () => {
@@ -122,18 +140,18 @@ describe('npm start', () => {
     ])('lets lines grow, $colours, until Ctrl-C', async ({ command, environment, has, code }) => {
       if (command !== 'npm start') await stage.build(all)
       terminal = new Terminal(command, stage.folder, { ...env, ...environment })
-      await terminal.shows(/^payment 0 /m)
+      await terminal.shows(/^#0 /m)
       // The terminal shows it where the lines go on: each begins at the left all the same.
       terminal.type('zz')
-      await terminal.shows(/^payment 3 .* fulfilled/m)
-      expect(terminal.sent).not.toMatch(/zz[^\r]*payment/)
+      await terminal.shows(/^#3 .* fulfilled/m)
+      expect(terminal.sent).not.toMatch(/zz[^\r]*#/)
       terminal.type('\x03')
       // npm has a code of its own for a script that was interrupted.
       expect(await terminal.ends()).toBe(code)
       // Begun, locked, with its letter and fulfilled: four times the same line.
-      expect(terminal.sent.match(/payment 0 /g)).toHaveLength(4)
+      expect(terminal.sent.match(/#0 /g)).toHaveLength(4)
       const lines = terminal.lines().map(line => line.trimEnd())
-      expectStory(lines.filter(line => /^(payment|Shop)/.test(line)))
+      expectStory(lines.filter(line => /^(#|Shop)/.test(line)))
       expect(lines.join('\n')).toMatch(/\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] /)
       expect(terminal.sent.includes('\x1b[36m[client]\x1b[39m')).toBe(has)
       expect(terminal.sent.includes('\x1b[33m')).toBe(has)

@@ -232,7 +232,7 @@ describe('both shops, on one account', () => {
     const { script: elsewhere } = shopOf('shop-from-before')
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
     await customer.pay(parsePay(stream.pay))
-    await elsewhere.says(/Another shop shares this account/)
+    await elsewhere.says(/Another shop uses this account: stop it, or /)
     const before = elsewhere.output.length
     for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
     expect(elsewhere.output.slice(before)).not.toMatch(/rejected|Another shop/)

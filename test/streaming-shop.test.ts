@@ -134,7 +134,9 @@ describe('streaming-shop', () => {
     await customer.pay(parsePay(stream.pay))
     expect(await own.interrupt()).toBe(0)
     expect(await stream.ends()).toMatch(/^[A-Z]$/)
-    expect(own.output).toMatch(/\n1 letter sold, 10 drops earned, 350 drops of fees\n/)
+    expect(own.output).toMatch(
+      /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
+    )
   })
 
   test('ends likewise on SIGTERM', async () => {
@@ -204,7 +206,7 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
       const own = stage.run(script, { ...ledger.env, PORT: String(port) })
       expect(await own.ends()).toBe(1)
       expect(own.output).toContain(
-        `Port ${port} is in use by another program: stop that program, or choose another port`
+        `Port ${port} is in use by another program: stop it, or choose another port, PORT=${Number(port) + 1}, and SHOP_URL=http://localhost:${Number(port) + 1}/ for the client`
       )
       expect(own.output).not.toMatch(/^\s+at /m)
       other.close()
@@ -220,6 +222,16 @@ describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
         what: 'HOST is not this machine',
         env: { HOST: '192.0.2.1' },
         sentence: /HOST="192\.0\.2\.1" is not a local address: unset it, or choose/
+      },
+      {
+        what: 'HOST is not a name of this machine',
+        env: { HOST: 'abc.invalid' },
+        sentence: /HOST="abc\.invalid" is not a local address: unset it, or choose/
+      },
+      {
+        what: 'PORT is not a port, before it looks for the ledger',
+        env: { PORT: '70000', TEST_LEDGER: 'ws://localhost:1' },
+        sentence: /^\s*PORT="70000" is not a port: choose/
       },
       {
         what: 'the ledger cannot be reached',

@@ -61,7 +61,7 @@ describe('npm run testnet-accounts', () => {
     await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\n')
     const run = stage.run('src/testnet-accounts.ts', env())
     expect(await run.ends()).toBe(1)
-    expect(run.output).toMatch(/has secrets in it already, and they are left as they are/)
+    expect(run.output).toMatch(/already contains secrets; left unchanged/)
     expect(await secrets()).toBe('XRP_SHOP_SECRET=sMine\n')
   })
 
@@ -86,7 +86,7 @@ describe('npm run testnet-accounts', () => {
     const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(
-      /The test network at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
+      /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
     )
     expect(run.output).not.toMatch(/^\s+at /m)
     await expect(secrets()).rejects.toThrow('ENOENT')
@@ -112,7 +112,7 @@ describe('npm run testnet-accounts', () => {
     const { port } = faucet.address() as AddressInfo
     const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
     expect(await run.ends()).toBe(1)
-    expect(run.output).toContain('The faucet gave nothing (it answered 429: {"error":"Too many requests"})')
+    expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
     await expect(secrets()).rejects.toThrow('ENOENT')
     faucet.close()
     faucet.closeAllConnections()

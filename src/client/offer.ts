@@ -23,6 +23,18 @@ const cutConnection = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOS
 const cutBehindProxy = new Set([502, 504])
 // Nobody listens, at least at the first address that a name has: node-fetch reports no other.
 const closedPort = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH'])
+// How https:// fails on a port that does not speak TLS.
+const noTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'])
+
+const restarted = 'The shop was restarted and does not know this client: start the client again'
+
+// Several requests may find that the shop has gone: they wait together.
+let waitingForShop: Promise<Response> | undefined
+
+/** Whether the shop that letters are fetched from has gone, and is waited for. */
+export function isShopGone(): boolean {
+  return waitingForShop !== undefined
+}
 
 /**
  * Reads where the shop is.
@@ -54,6 +66,8 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
       await waitFor(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`, seconds * 1000)
     } catch (err) {
       const { code, message } = err as NodeJS.ErrnoException
+      if (noTls.has(code ?? ''))
+        return shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
       if (!closedPort.has(code ?? ''))
         return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
       await waitFor(`Waiting for the shop at ${shopUrl} - start it in another terminal`, retryMs)
@@ -65,7 +79,7 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
 
 /**
  * Fetches a letter that was paid for, or ends the script if there is none. There is no time limit: the limit is how
- * many letters may be missing, see `Payments`.
+ * many letters may be missing, see `Payments`. A shop that has gone is waited for, as at the start.
  *
  * @param fulfillment - of the payment. A shop of 2017 knows it, and does not know the `Pay-Token`; with both, a shop
  *   repeats the answer that was lost on its way.
@@ -75,11 +89,13 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
   const paidUrl = new URL(fulfillment, shopUrl).href
   let url = shopUrl
   let isLost = false
+  let hasGone = false
   for (;;) {
     try {
       const res = await request(url, init)
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
+      if (hasGone && (res.status === 402 || res.status === 404)) return shutdown(1, restarted)
       const seconds = retryAfterSeconds(res)
       if (seconds) await delay(seconds * 1000)
       else if (res.status === 402 && url === shopUrl) url = paidUrl
@@ -90,12 +106,36 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
       } else return shutdown(1, `Payment fulfilled, but no letter received: ${res.status} ${body}`)
     } catch (err) {
       const { code = '', message } = err as NodeJS.ErrnoException
-      if (!cutConnection.has(code)) return shutdown(1, `The shop went away: ${printable(message)}`)
-      isLost = true
-      url = paidUrl
-      await delay(retryMs)
+      if (closedPort.has(code)) {
+        hasGone = true
+        await shopIsBack(shopUrl)
+      } else if (cutConnection.has(code)) {
+        isLost = true
+        url = paidUrl
+        await delay(retryMs)
+      } else return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
     }
   }
+}
+
+/** Looks whether a shop that fulfills nothing is still there, and waits for one that has gone. */
+export async function checkShop(shopUrl: string): Promise<void> {
+  if (isShopGone()) return
+  try {
+    const res = await request(shopUrl, {})
+    res.body?.resume()
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return
+    await shopIsBack(shopUrl)
+    shutdown(1, restarted)
+  }
+}
+
+async function shopIsBack(shopUrl: string): Promise<void> {
+  waitingForShop ??= requestOffer(shopUrl)
+  const { body } = await waitingForShop
+  waitingForShop = undefined
+  body?.resume()
 }
 
 /**

@@ -2,7 +2,8 @@ import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-e
 import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
-import { type PaymentTotals, refundNotice, summaryOf } from './summary.ts'
+import { checkShop, isShopGone } from './offer.ts'
+import { missingNotice, noTotals, refundNotice, summaryOf, unknownNotice } from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -10,7 +11,8 @@ const maxSecondsAtRisk = 30
 const patienceSeconds = 3 * maxSecondsAtRisk
 // After so many ledgers without a fulfillment it makes one payment at a time.
 const maxUnfulfilledLedgers = 3
-// How long the end waits for payments: twice as long as they have taken so far, within these bounds.
+// How long the end waits after the last thing that happened: a bit longer than a payment has taken so far, which is
+// about two ledgers, within these bounds.
 const minSettleMs = 5_000
 const maxSettleMs = 30_000
 // Payments of an earlier run that come back with one ledger are reported together.
@@ -48,9 +50,7 @@ export class Payments {
   readonly #maxAtRisk: number
   readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
-  readonly #totals: PaymentTotals = {
-    ...{ payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
-  }
+  readonly #totals = noTotals()
   // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
   #sent = 0
   #unknown = 0
@@ -61,8 +61,11 @@ export class Payments {
   // Ledgers without a fulfillment, counted by payments: one that was sent after another was locked is in a later ledger.
   #unfulfilledLedgers = 0
   #firstOfNextLedger = 0
-  #slowestMs = 0
+  // The longest time from a payment to its fulfillment; undefined before the first.
+  #slowestMs: number | undefined
+  #lastEventAt = 0
   #isOver = false
+  #shop: { url: string; payToken: string } | undefined
   #earlier = { count: 0, drops: 0n }
 
   /**
@@ -82,7 +85,7 @@ export class Payments {
       const { transferIds = [] } = err as { transferIds?: string[] }
       for (const id of transferIds) this.#onUnknown(this.#open.get(id))
     })
-    onShutdown(() => this.#end())
+    onShutdown(code => this.#end(code))
   }
 
   /**
@@ -90,7 +93,7 @@ export class Payments {
    * or their money. If that goes on though payments reach the ledger, it ends the script.
    */
   canPay(): boolean {
-    if (isShuttingDown() || !this.#plugin.isConnected()) return false
+    if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
     const { payments, letters, returned } = this.#totals
     const atRisk = payments - letters - returned - this.#unknown
     if (atRisk < (this.#isPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
@@ -108,6 +111,11 @@ export class Payments {
     return false
   }
 
+  /** Says where letters are fetched one by one: a shop that has gone is found out, and what is missing is named. */
+  setShop(url: string, payToken: string): void {
+    this.#shop = { url, payToken }
+  }
+
   /**
    * Follows a payment until its outcome is known.
    *
@@ -115,9 +123,8 @@ export class Payments {
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
     const number = this.#totals.payments++
-    const payment: OpenPayment = {
-      ...{ number, transfer, state: 'sent', sentAt: performance.now(), feeDrops: 0n }
-    }
+    const sentAt = performance.now()
+    const payment: OpenPayment = { number, transfer, state: 'sent', sentAt, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
     this.#sent++
     report({ event: 'sent', payment: number, amount: transfer.amount })
@@ -148,7 +155,7 @@ export class Payments {
     this.#totals.paidDrops += BigInt(payment.transfer.amount)
     this.#unfulfilledLedgers = 0
     this.#firstOfNextLedger = this.#totals.payments
-    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - payment.sentAt)
+    this.#slowestMs = Math.max(this.#slowestMs ?? 0, performance.now() - payment.sentAt)
     report({ event: 'fulfilled', payment: payment.number })
     return true
   }
@@ -164,7 +171,7 @@ export class Payments {
     if (this.#isOver) return false
     if (letters === '') this.#lostLetters++
     this.#totals.letters += letters.length
-    this.#pausedMs = 0
+    this.#onEvent()
     if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
@@ -179,10 +186,11 @@ export class Payments {
     this.#setState(payment, 'locked')
     this.#isBusy = false
     if (payment.number >= this.#firstOfNextLedger) {
-      this.#unfulfilledLedgers++
+      if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
       this.#firstOfNextLedger = this.#totals.payments
     }
     this.#addFee(payment, transfer)
+    this.#lastEventAt = performance.now()
     report({ event: 'locked', payment: payment.number })
   }
 
@@ -236,8 +244,13 @@ export class Payments {
     if (!payment || this.#isOver) return undefined
     this.#remove(payment)
     this.#addFee(payment, transfer)
-    this.#pausedMs = 0
+    this.#onEvent()
     return payment
+  }
+
+  #onEvent(): void {
+    this.#pausedMs = 0
+    this.#lastEventAt = performance.now()
   }
 
   #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
@@ -251,28 +264,38 @@ export class Payments {
     return this.#sent > 0 ? ` (${this.#sent} not in a ledger yet)` : ''
   }
 
-  /** Waits for the ledger to decide, then prints a summary. */
-  async #end(): Promise<void> {
-    const settleMs = Math.min(maxSettleMs, Math.max(minSettleMs, 2 * this.#slowestMs))
+  /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
+  async #end(code: number): Promise<void> {
+    this.#lastEventAt = performance.now()
+    const waitUntil = () => {
+      const settleMs = this.#slowestMs === undefined ? maxSettleMs : 1.5 * this.#slowestMs
+      return this.#lastEventAt + Math.min(maxSettleMs, Math.max(minSettleMs, settleMs))
+    }
     const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
       if (isStopped || !this.#plugin.isConnected()) return 0
-      const { fulfilled, letters } = this.#totals
-      return this.#open.size - this.#unknown + Math.max(0, fulfilled - letters - this.#lostLetters)
+      const awaitsLetters = code === 0 && !isShopGone()
+      return (
+        this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
+      )
     }
-    await waitForPayments(pending, settleMs)
+    await waitForPayments(pending, waitUntil)
     this.#isOver = true
     if (this.#totals.payments === 0) return
     const open = [...this.#open.values()]
     // Without the ledger nobody knows what has become of what it held.
     const isLocked = ({ state }: OpenPayment) => state === 'locked' && this.#plugin.isConnected()
-    notice(`\n${summaryOf(this.#totals, open.filter(isLocked).length)}`)
-    if (open.length > 0)
-      notice(
-        refundNotice(
-          open.map(({ transfer }) => transfer),
-          this.#isEphemeral
-        )
-      )
+    const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
+    const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
+    notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
+    if (inEscrow.length > 0) notice(refundNotice(inEscrow, this.#isEphemeral))
+    if (unknown.length > 0) notice(unknownNotice(unknown))
+    const missing = this.#missingLetters()
+    if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))
+  }
+
+  /** How many letters are missing whose payments are fulfilled. */
+  #missingLetters(): number {
+    return Math.max(0, this.#totals.fulfilled - this.#totals.letters)
   }
 }

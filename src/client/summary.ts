@@ -13,28 +13,56 @@ export interface PaymentTotals {
   feeDrops: bigint | undefined
 }
 
+export function noTotals(): PaymentTotals {
+  return { payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
+}
+
 /**
  * What became of the payments and what they cost, in two lines.
  *
- * @param inEscrow - how many payments the ledger holds; of the rest the outcome is unknown
+ * @param inEscrow - how many payments the ledger holds
+ * @param unknown - how many payments have an outcome that the client does not know
  */
-export function summaryOf(totals: PaymentTotals, inEscrow: number): string {
+export function summaryOf(totals: PaymentTotals, inEscrow: number, unknown: number): string {
   const { payments, letters, fulfilled, returned, paidDrops, feeDrops } = totals
-  const undecided = payments - fulfilled - returned - inEscrow
-  const outcomes = Object.entries({ fulfilled, returned, 'in escrow': inEscrow, undecided })
+  const outcomes = Object.entries({ fulfilled, returned, 'in escrow': inEscrow, unknown })
     .filter(([, number]) => number > 0)
     .map(([outcome, number]) => `${number} ${outcome}`)
+  const spent = paidDrops + (feeDrops ?? 0n)
   const fees = feeDrops === undefined ? 'and fees that the plugin does not report' : `${feeDrops} in fees`
   return (
     `${count(payments, 'payment')}, ${count(letters, 'letter')}: ${outcomes.join(', ')}\n` +
-    `${Number(paidDrops + (feeDrops ?? 0n)) / 1e6} XRP spent: ${paidDrops} drops on letters, ${fees}`
+    `${spent} drops spent (${Number(spent) / 1e6} XRP): ${paidDrops} for letters, ${fees}`
   )
 }
 
 /** What becomes of payments that are still in escrow. */
-export function refundNotice(open: Transfer[], isEphemeral: boolean): string {
-  if (isEphemeral)
-    return 'Unfulfilled escrows are lost with the sandbox ledger, which stops a minute after the last script'
-  const last = new Date(Math.max(...open.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
-  return `Unfulfilled escrows expire by ${last.toLocaleTimeString()}; the next run of a client cancels them`
+export function refundNotice(inEscrow: Transfer[], isEphemeral: boolean): string {
+  const last = new Date(Math.max(...inEscrow.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
+  return (
+    `${sumOf(inEscrow)} not claimed by the shop so far: the last expires at ${last.toLocaleTimeString()}\n` +
+    `A client that runs after that gets back what is left${isEphemeral ? ', if the sandbox ledger still runs' : ''}`
+  )
+}
+
+/** What becomes of payments whose outcome is unknown. */
+export function unknownNotice(unknown: Transfer[]): string {
+  return `${sumOf(unknown)} with unknown outcome, not counted above: paid, or back after they expire`
+}
+
+/**
+ * What becomes of letters that are paid for and were not received.
+ *
+ * @param shop - where they can still be fetched; undefined if that is over
+ */
+export function missingNotice(letters: number, shop?: { url: string; payToken: string }): string {
+  const missing = `${count(letters, 'letter')} paid for and not received`
+  return shop === undefined
+    ? `${missing}: the shop has gone`
+    : `${missing}: while the shop runs, each of these requests fetches one\ncurl -H "Pay-Token: ${shop.payToken}" ${shop.url}`
+}
+
+function sumOf(transfers: Transfer[]): string {
+  const drops = transfers.reduce((sum, { amount }) => sum + BigInt(amount), 0n)
+  return `${count(transfers.length, 'payment')} (${drops} drops)`
 }

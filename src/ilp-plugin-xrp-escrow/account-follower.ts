@@ -1,14 +1,6 @@
 import { EventEmitter } from 'node:events'
-import {
-  AccountNotFoundError,
-  errorCodeOf,
-  LedgerPluginError,
-  NotAcceptedError,
-  RequestFailedError,
-  requestFailed,
-  UnreachableError
-} from './errors.ts'
-import { isText, isUInt32, type Json, toObject } from './json.ts'
+import { errorCodeOf, LedgerPluginError, RequestFailedError, UnreachableError } from './errors.ts'
+import { isText, isUInt32, type Json } from './json.ts'
 import type { Settings } from './options.ts'
 import { type Page, ServerConnection } from './server-connection.ts'
 import { toUnixMs } from './transactions.ts'
@@ -23,7 +15,6 @@ const firstPauseMs = 100
 const maxPauseMs = 2_000
 // How many of the newest ledgers to remember.
 const maxKnownLedgers = 64
-const lsfDisableMaster = 0x00100000
 
 /** A closed ledger. */
 export interface ClosedLedger {
@@ -85,6 +76,8 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
 
   constructor(settings: Settings) {
     super()
+    // Each call that waits for a ledger is one.
+    this.setMaxListeners(0)
     this.#settings = settings
   }
 
@@ -127,10 +120,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
       await this.#connect(timeoutMs)
     } catch (err) {
       // Unless another call has taken over meanwhile.
-      if (!this.#connection) {
-        this.#isClosed = true
-        clearTimeout(this.#retryTimer)
-      }
+      if (!this.#connection) this.#isClosed = true
       throw err
     }
   }
@@ -182,7 +172,10 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
       else if (connection === this.#connection) this.#onLedgerClosed(connection, message)
     })
     connection.on('close', () => {
-      if (connection === this.#connection && this.#isConnected) this.#onConnectionLost()
+      if (connection !== this.#connection || !this.#isConnected) return
+      this.#connection = undefined
+      this.#setDisconnected()
+      this.#reconnectLater()
     })
     const stop = () => connection.close(new Error(`no answer in ${timeoutMs} ms`))
     const timer = timeoutMs > maxTimerMs ? undefined : setTimeout(stop, timeoutMs)
@@ -212,7 +205,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
 
   /** Subscribes to ledgers, and checks that the server has the same ledgers as the one before. */
   async #subscribe(connection: ServerConnection): Promise<void> {
-    const info = toObject((await this.#serverInfo(connection)).info) ?? {}
+    const info = await connection.serverInfo()
     this.networkId = isUInt32(info.network_id) && info.network_id > 1024 ? info.network_id : undefined
     const message = await connection.requestWithRetry({ command: 'subscribe', streams: ['ledger'] })
     const ledger = toLedger(message)
@@ -225,76 +218,38 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     }
     if (ledger.index >= index) this.#setValidated(message, ledger)
     if (this.#isStarted) return
-    await this.#verifyAccount(connection, ledger.index)
+    await connection.verifyAccount(ledger.index)
     const [first] = /^\d+/.exec(String(info.complete_ledgers)) ?? []
     const hash = first && (await connection.hashOfLedger(Number(first)))
     this.#oldest = hash ? { index: Number(first), hash } : undefined
     this.#readUpTo(ledger.index)
   }
 
-  /** Finds out which API version the server knows: one without version 1 says so. */
-  async #serverInfo(connection: ServerConnection): Promise<Json> {
-    try {
-      return await connection.requestWithRetry({ command: 'server_info' })
-    } catch (err) {
-      if (errorCodeOf(err) !== 'invalid_API_version') throw err
-      connection.apiVersion = 2
-      return connection.requestWithRetry({ command: 'server_info' })
-    }
-  }
-
-  /** @throws AccountNotFoundError, NotAcceptedError */
-  async #verifyAccount(connection: ServerConnection, ledger_index: number): Promise<void> {
-    const { wallet, serverName } = this.#settings
-    const name = `The account "${wallet.address}"`
-    try {
-      const request = { command: 'account_info', account: wallet.address, ledger_index }
-      const flags = toObject((await connection.requestWithRetry(request)).account_data)?.Flags
-      if (Number(flags) & lsfDisableMaster)
-        throw new NotAcceptedError(`${name} has disabled its master key, so the secret cannot sign for it`)
-    } catch (cause) {
-      if (errorCodeOf(cause) !== 'actNotFound') throw requestFailed(`${name} was not accepted`, cause)
-      throw new AccountNotFoundError(`${name} does not exist on "${serverName}": fund it first`, { cause })
-    }
-  }
-
   /**
-   * Whether the server has other ledgers than were seen before: a test ledger that was restarted. Only another hash
-   * proves that: a server may be behind, or lack history. The oldest ledger counts as well, since a restarted ledger is
-   * soon past that, and long not yet where it was before.
+   * Whether the server has other ledgers than before: a test ledger that was reset. Only another hash proves that. The
+   * oldest ledger counts as well, since a reset ledger soon has its number again.
    */
   async #hasOtherLedgers(connection: ServerConnection, newest: number): Promise<boolean> {
     const seen = [...this.#ledgers].map(([index, { hash }]) => ({ index, hash }))
-    const known = (this.#oldest ? [this.#oldest, ...seen] : seen)
-      .filter(({ index }) => index <= newest)
-      .at(-1)
+    const all = this.#oldest ? [this.#oldest, ...seen] : seen
+    const known = all.findLast(({ index }) => index <= newest)
     const hash = known && (await connection.hashOfLedger(known.index))
     return hash !== undefined && hash !== known?.hash
   }
 
   #onReset(): void {
-    const where = `The ledger at "${this.#settings.serverName}"`
     this.#ledgers.clear()
     this.#oldest = undefined
     this.#validated = { index: 0, closeTime: 0 }
     this.#cursor = { ledger: 0, index: 0 }
-    this.emit('gap', {
-      code: 'LEDGER_RESET',
-      message: `${where} was reset: it has other ledgers than before`,
-      lastLedger: 0
-    })
+    const message = `The ledger at "${this.#settings.serverName}" was reset: it has other ledgers than before`
+    this.emit('gap', { code: 'LEDGER_RESET', message, lastLedger: 0 })
   }
 
   #setDisconnected(): void {
     if (!this.#isConnected) return
     this.#isConnected = false
     this.emit('disconnect')
-  }
-
-  #onConnectionLost(): void {
-    this.#connection = undefined
-    this.#setDisconnected()
-    this.#reconnectLater()
   }
 
   #reconnectLater(): void {
@@ -397,13 +352,9 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     const firstUnread = this.#firstUnread
     if (connection.isOpen && first > firstUnread && first <= last + 1) {
       const lastLedger = first - 1
-      const what = `does not have the ledgers ${firstUnread} to ${lastLedger}: what happened in them is unknown`
+      const message = `The server "${this.#settings.serverName}" does not have the ledgers ${firstUnread} to ${lastLedger}`
       this.#readUpTo(lastLedger)
-      this.emit('gap', {
-        code: 'HISTORY_GAP',
-        message: `The server "${this.#settings.serverName}" ${what}`,
-        lastLedger
-      })
+      this.emit('gap', { code: 'HISTORY_GAP', message, lastLedger })
     }
     for (const transaction of transactions) {
       // A listener may have disconnected.

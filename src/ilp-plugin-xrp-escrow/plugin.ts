@@ -15,7 +15,8 @@ import { Messages } from './messages.ts'
 import { type Settings, toSettings } from './options.ts'
 import { Submitter } from './submitter.ts'
 import { conditionOf, parseBytes32, toTransaction } from './transactions.ts'
-import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord, Transfers } from './transfers.ts'
+import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord } from './transfer-log.ts'
+import { Transfers } from './transfers.ts'
 import type {
   LedgerInfo,
   Message,
@@ -25,6 +26,7 @@ import type {
   RequestHandler,
   Transfer
 } from './types.ts'
+import { ownId } from './validated-transaction.ts'
 
 const defaultTimeoutMs = 10_000
 // How long to wait for the next ledger, which may hold a transfer that is not known yet.
@@ -156,11 +158,11 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyRolledBackError, MissingFulfillmentError
    */
   async getFulfillment(id: string): Promise<string> {
-    const { transfers } = this.#connected()
+    const { settings, follower, transfers } = this.#connected()
     const known = transfers.outgoing.get(id) ?? transfers.incoming.get(id)
     let found = known
     if (!known || known.state === 'unknown') {
-      found = await transfers.findInHistory(id).catch(err => {
+      found = await findInHistory(follower, settings.wallet.address, id).catch(err => {
         throw requestFailed(`Transfer "${id}" cannot be looked for on the ledger`, err)
       })
     }
@@ -344,6 +346,29 @@ async function nextLedger(follower: AccountFollower): Promise<void> {
   } catch {
     // Ledgers can stand still.
   }
+}
+
+/** A transfer as the account's history has it: the first of that id, and an own one before another's. */
+async function findInHistory(
+  follower: AccountFollower,
+  address: string,
+  id: string
+): Promise<TransferRecord | undefined> {
+  let found: TransferRecord | undefined
+  for await (const { account, hash, effect } of follower.history()) {
+    if (effect?.kind === 'transfer') {
+      const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
+      if (isNext && (effect.transfer.id === id || ownId(hash) === id))
+        found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
+    } else if (effect?.kind === 'cancel' && effect.index === found?.escrow?.index) found.state = 'canceled'
+    else if (effect?.kind === 'finish' && effect.index === found?.escrow?.index) {
+      const preimage = parseBytes32(effect.fulfillment)
+      if (!preimage || conditionOf(preimage) !== found.transfer.executionCondition) continue
+      found.state = 'fulfilled'
+      found.fulfillment = preimage.toString('base64url')
+    }
+  }
+  return found
 }
 
 function conditional(id: string, record: TransferRecord | undefined): TransferRecord {

@@ -1,7 +1,13 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { type ClientOptions, WebSocket } from 'ws'
-import { errorCodeOf, RequestFailedError } from './errors.ts'
+import {
+  AccountNotFoundError,
+  errorCodeOf,
+  NotAcceptedError,
+  RequestFailedError,
+  requestFailed
+} from './errors.ts'
 import { isText, isUInt32, type Json, parseObject, toObject } from './json.ts'
 import type { Settings } from './options.ts'
 import {
@@ -28,6 +34,7 @@ const minCheckedBytes = 2 ** 16
 const transactionsPerPage = 200
 const entriesPerPage = 400
 const maxOwnEscrows = 100_000
+const lsfDisableMaster = 0x00100000
 
 const webSocketOptions: ClientOptions & { closeTimeout: number } = {
   perMessageDeflate: false,
@@ -87,8 +94,9 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
   #isPinging = false
   #failure: Error | undefined
 
-  /** version of the API to use: version 1 is what all servers have known so far */
-  apiVersion: 1 | 2 = 1
+  // All servers so far have known version 1 of the API.
+  #apiVersion: 1 | 2 = 1
+
   /** resolves when requests can be sent */
   readonly opened: Promise<void>
 
@@ -130,7 +138,7 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject, deadline: performance.now() + requestTimeoutMs })
       this.#cork()
-      const text = JSON.stringify({ id, api_version: this.apiVersion, ...request })
+      const text = JSON.stringify({ id, api_version: this.#apiVersion, ...request })
       // Bytes are sent as one piece, where text would be two.
       this.#webSocket.send(Buffer.from(text), { binary: false })
     })
@@ -146,6 +154,32 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
         if (!this.isOpen || (code !== undefined && !temporaryErrors.has(code))) throw err
         await this.pause(pauseMs)
       }
+    }
+  }
+
+  /** What the server says of itself. A server without version 1 of the API is spoken to in version 2 from then on. */
+  async serverInfo(): Promise<Json> {
+    try {
+      return toObject((await this.requestWithRetry({ command: 'server_info' })).info) ?? {}
+    } catch (err) {
+      if (errorCodeOf(err) !== 'invalid_API_version' || this.#apiVersion === 2) throw err
+      this.#apiVersion = 2
+      return this.serverInfo()
+    }
+  }
+
+  /** @throws AccountNotFoundError, NotAcceptedError */
+  async verifyAccount(ledger_index: number): Promise<void> {
+    const { wallet, serverName } = this.#settings
+    const name = `The account "${wallet.address}"`
+    try {
+      const request = { command: 'account_info', account: wallet.address, ledger_index }
+      const flags = toObject((await this.requestWithRetry(request)).account_data)?.Flags
+      if (Number(flags) & lsfDisableMaster)
+        throw new NotAcceptedError(`${name} has disabled its master key, so the secret cannot sign for it`)
+    } catch (cause) {
+      if (errorCodeOf(cause) !== 'actNotFound') throw requestFailed(`${name} was not accepted`, cause)
+      throw new AccountNotFoundError(`${name} does not exist on "${serverName}": fund it first`, { cause })
     }
   }
 

@@ -92,8 +92,8 @@ export class Submitter {
   // The first is signed next.
   #waiting: PendingTransaction[] = []
   readonly #inFlight = new Map<number, PendingTransaction>()
-  // Attempts to be sent again, the lowest sequence first.
-  #repeats: PendingTransaction[] = []
+  // The sequences of attempts to be sent again, the lowest first.
+  #repeats: number[] = []
   // Transactions whose outcome the server cannot know.
   #unknown: PendingTransaction[] = []
 
@@ -152,7 +152,7 @@ export class Submitter {
   /** The connection is back: everything in flight may have been lost, or have arrived. */
   onConnect(): void {
     this.#nextSequence = undefined
-    this.#repeat([...this.#inFlight.values()])
+    this.#repeat(() => true)
     this.#pump()
   }
 
@@ -201,26 +201,19 @@ export class Submitter {
    */
   async review(ledger: ClosedLedger): Promise<boolean> {
     const newest = this.#follower.validated.index
-    this.#repeat(
-      [...this.#inFlight.values()].filter(({ attempt }) => {
-        const { sentIn = 0, result } = attempt ?? {}
-        return isRefused(attempt) ? sentIn < newest : !result && sentIn + ledgersBeforeRepeat <= newest
-      })
+    this.#repeat(({ sentIn, result }) =>
+      isRefused(result) ? sentIn < newest : !result && sentIn + ledgersBeforeRepeat <= newest
     )
-    this.#reviewBusy(ledger.index)
     this.#pump()
     if (this.#isReviewing) return false
     this.#isReviewing = true
-    try {
-      await this.#settle(ledger.index)
-      return true
-    } catch {
-      // The server did not say: the next ledger is another chance.
-      return false
-    } finally {
-      this.#isReviewing = false
-      this.#pump()
-    }
+    const isFull = [...this.#inFlight.values()].some(({ attempt }) => noRoom.test(attempt?.result ?? ''))
+    // If the server does not say what it is asked, the next ledger is another chance.
+    const isSettled = await this.#settle(ledger.index).catch(() => false)
+    this.#isReviewing = false
+    this.#rejectWaiting(ledger.index, isFull)
+    this.#pump()
+    return isSettled
   }
 
   /** Takes over the transactions whose outcome the server cannot know: the caller settles them. */
@@ -244,7 +237,7 @@ export class Submitter {
       let isProgress = true
       while (isProgress && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
         const repeat = this.#repeats.shift()
-        if (repeat) this.#send(repeat)
+        if (repeat !== undefined) this.#send(this.#inFlight.get(repeat))
         // If the server does not say which sequence is next, the next ledger is another chance.
         else isProgress = await this.#signNext().catch(() => false)
       }
@@ -260,7 +253,8 @@ export class Submitter {
     let sequence = Math.max(this.#nextSequence, this.#lowestUnused)
     while (this.#inFlight.has(sequence)) sequence++
     // Behind a refused attempt everything else would be refused as well.
-    for (const [used, { attempt }] of this.#inFlight) if (used < sequence && isRefused(attempt)) return false
+    for (const [used, { attempt }] of this.#inFlight)
+      if (used < sequence && isRefused(attempt?.result)) return false
     const at = this.#waiting.findIndex(({ request }) => this.#feeOf(request, factor) !== undefined)
     if (at < 0 || !this.#follower.isConnected) return false
     const [pending] = this.#waiting.splice(at, 1) as [PendingTransaction]
@@ -292,10 +286,10 @@ export class Submitter {
     this.#send(pending)
   }
 
-  async #send(pending: PendingTransaction): Promise<void> {
-    const { attempt } = pending
+  async #send(pending: PendingTransaction | undefined): Promise<void> {
+    const attempt = pending?.attempt
     const newest = this.#follower.validated.index
-    if (!attempt || this.#inFlight.get(attempt.sequence) !== pending || attempt.lastLedger <= newest) return
+    if (!attempt || attempt.lastLedger <= newest) return
     attempt.sends++
     attempt.sentIn = newest
     this.#unanswered++
@@ -329,12 +323,12 @@ export class Submitter {
   }
 
   /** Settles attempts that can be in no ledger any more, or may be in one that was not read. */
-  async #settle(lastRead: number): Promise<void> {
+  async #settle(lastRead: number): Promise<boolean> {
     const doubtful = [...this.#inFlight.values()].filter(({ attempt }) => {
       const { lastLedger = 0, signedIn = 0, result } = attempt ?? {}
       return lastLedger <= lastRead || signedIn < this.#lastUnreadLedger || result === 'tefPAST_SEQ'
     })
-    if (doubtful.length === 0) return
+    if (doubtful.length === 0) return true
     const nextSequence = await this.#follower.ask(server => server.accountSequence(lastRead))
     this.#lowestUnused = Math.max(this.#lowestUnused, nextSequence)
     // The last first: each goes to the front of those that wait.
@@ -345,6 +339,7 @@ export class Submitter {
       if (isUsed && attempt.signedIn < this.#lastUnreadLedger) await this.#lookUp(pending, attempt)
       else if (isUsed || attempt.lastLedger <= lastRead) this.#onDead(pending)
     }
+    return true
   }
 
   /** Looks for an attempt whose sequence was used in a ledger that was not read. */
@@ -358,16 +353,14 @@ export class Submitter {
 
   /** An attempt can never be validated any more. */
   #onDead(pending: PendingTransaction): void {
-    const { request } = pending
     const { sequence, result = '', message = '' } = pending.attempt as Attempt
     this.#inFlight.delete(sequence)
     this.#nextSequence = undefined
     const hadNoRoom = noRoom.test(result)
     if (!hadNoRoom) pending.failedAttempts++
     if (!hadNoRoom && permanent.test(result)) this.#reject(pending, result, message)
-    else if (pending.failedAttempts >= maxFailedAttempts && !isFulfillment(request))
+    else if (pending.failedAttempts >= maxFailedAttempts && !isFulfillment(pending.request))
       this.#reject(pending, 'tefMAX_LEDGER', 'It was in no ledger up to its LastLedgerSequence')
-    else if (this.#isBusyForLong(pending)) this.#rejectBusy(pending)
     else this.#signAnew(pending)
   }
 
@@ -382,45 +375,39 @@ export class Submitter {
     reject(transactionFailed(request.what, result, message, code && { code }))
   }
 
-  /** Rejects what has waited for room in a ledger for too long. */
-  #reviewBusy(ledger: number): void {
-    const hadRoom = this.#hadRoom
+  /** Rejects what has expired, or has waited for room in a ledger for too long. */
+  #rejectWaiting(ledger: number, isFull: boolean): void {
+    const hasNoRoom = isFull && !this.#hadRoom
     this.#hadRoom = false
-    const isFull = [...this.#inFlight.values()].some(({ attempt }) => noRoom.test(attempt?.result ?? ''))
     for (const pending of [...this.#waiting, ...this.#inFlight.values()]) {
-      const { request, attempt } = pending
-      const isTooExpensive = !attempt && this.#feeOf(request, this.#lastFeeFactor) === undefined
-      if (isTooExpensive || (isFull && !hadRoom)) pending.busySince ||= ledger
-      else pending.busySince = 0
-      const isOver = this.#isBusyForLong(pending) || this.#isExpired(request)
-      if (attempt || !isOver) continue
-      this.#waiting.splice(this.#waiting.indexOf(pending), 1)
-      if (this.#isExpired(request)) this.#reject(pending, 'expired', tooLate)
-      else this.#rejectBusy(pending)
+      const isTooExpensive = !pending.attempt && !this.#feeOf(pending.request, this.#lastFeeFactor)
+      pending.busySince = hasNoRoom || isTooExpensive ? pending.busySince || ledger : 0
     }
+    this.#waiting = this.#waiting.filter(pending => {
+      const { request, busySince } = pending
+      const isBusy = busySince > 0 && ledger - busySince >= maxBusyLedgers && !isFulfillment(request)
+      const isExpired = this.#isExpired(request)
+      if (isExpired) this.#reject(pending, 'expired', tooLate)
+      else if (isBusy) this.#reject(pending, 'telINSUF_FEE_P', this.#whyBusy(request), 'NETWORK_BUSY')
+      return !isExpired && !isBusy
+    })
   }
 
-  /** A fulfillment may wait until its escrow expires. */
-  #isBusyForLong({ request, busySince }: PendingTransaction): boolean {
-    const ledgers = busySince && this.#follower.lastRead.index - busySince
-    return ledgers >= maxBusyLedgers && !isFulfillment(request)
-  }
-
-  #rejectBusy(pending: PendingTransaction): void {
-    const { maxFeeDrops } = this.#settings
-    const drops = Math.ceil(this.#follower.baseFee * feeUnitsOf(pending.request) * this.#lastFeeFactor)
-    const limit = drops > maxFeeDrops ? `, more than maxFeeDrops allows (${maxFeeDrops})` : ''
-    const why = `The network had no room for it in ${maxBusyLedgers} ledgers; its fee is ${drops} drops now${limit}`
-    this.#reject(pending, 'telINSUF_FEE_P', why, 'NETWORK_BUSY')
+  #whyBusy(request: SubmitRequest): string {
+    const drops = Math.ceil(this.#follower.baseFee * feeUnitsOf(request) * this.#lastFeeFactor)
+    const fee = `${drops} drops, and maxFeeDrops is ${this.#settings.maxFeeDrops}`
+    return `The network had no room for it in ${maxBusyLedgers} ledgers; its fee is now ${fee}`
   }
 
   #isExpired({ notAfter = Number.POSITIVE_INFINITY, isDone }: SubmitRequest): boolean {
     return notAfter <= this.#follower.validated.closeTime || isDone?.() === true
   }
 
-  #repeat(pending: PendingTransaction[]): void {
-    const all = new Set([...this.#repeats, ...pending])
-    this.#repeats = [...all].sort((a, b) => (a.attempt?.sequence ?? 0) - (b.attempt?.sequence ?? 0))
+  /** Marks attempts to be sent again. */
+  #repeat(isLost: (attempt: Attempt) => boolean): void {
+    const lost = [...this.#inFlight].filter(([, { attempt }]) => attempt && isLost(attempt))
+    const sequences = new Set([...this.#repeats, ...lost.map(([sequence]) => sequence)])
+    this.#repeats = [...sequences].sort((a, b) => a - b)
   }
 
   /** The fee for a transaction, drops; undefined while it should wait for a quieter ledger. */
@@ -467,7 +454,7 @@ function feeUnitsOf(request: SubmitRequest): number {
   return isFulfillment(request) ? fulfillmentFeeUnits : 1
 }
 
-/** Whether an attempt has to be sent again, and nothing can be applied after it. */
-function isRefused(attempt: Attempt | undefined): boolean {
-  return attempt?.result !== undefined && !accepted.test(attempt.result)
+/** Whether a preliminary result says that an attempt has to be sent again, and that nothing can be applied after it. */
+function isRefused(result: string | undefined): boolean {
+  return result !== undefined && !accepted.test(result)
 }

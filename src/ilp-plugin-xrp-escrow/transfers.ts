@@ -1,13 +1,5 @@
 import type { AccountFollower, ClosedLedger, Gap } from './account-follower.ts'
-import {
-  AlreadyFulfilledError,
-  AlreadyRolledBackError,
-  check,
-  DuplicateIdError,
-  failureOf,
-  type LedgerPluginError,
-  UnreachableError
-} from './errors.ts'
+import { check, DuplicateIdError, failureOf, type LedgerPluginError, UnreachableError } from './errors.ts'
 import { copyOf, type Json } from './json.ts'
 import type { Settings } from './options.ts'
 import type { EscrowEntry } from './server-connection.ts'
@@ -25,7 +17,8 @@ import {
   toRippleTime,
   toUnixMs
 } from './transactions.ts'
-import type { Emit, LedgerTransfer, RejectionMessage, Transfer } from './types.ts'
+import { isRolledBack, rolledBack, TransferLog, type TransferRecord } from './transfer-log.ts'
+import type { Emit, RejectionMessage, Transfer } from './types.ts'
 import {
   fingerprintOf,
   isOwnId,
@@ -39,78 +32,8 @@ import {
 const ledgersBeforeCancel = 16
 const ledgersBeforeResync = 256
 
-/** All that is known of a transfer, in one of its two directions. */
-export interface TransferRecord {
-  transfer: LedgerTransfer
-  /** see `fingerprintOf` */
-  fingerprint: string
-  state: 'sending' | 'prepared' | 'executed' | 'fulfilled' | 'canceled' | 'rejected' | 'failed' | 'unknown'
-  /** of the transaction that made it, once that is validated */
-  hash?: string
-  ledgerIndex?: number
-  escrow?: Escrow
-  /** ledger time from which on it can only be canceled */
-  cancelAfter: number
-  nextCancelIn?: number
-  /** base64url */
-  fulfillment?: string
-  /** the outcome of sending it, and of fulfilling it */
-  sent?: Promise<void>
-  fulfilling?: Promise<void>
-  /** whether its receiver has sent a rejection */
-  isRejected?: boolean
-  /** why its outcome is unknown */
-  problem?: UnreachableError
-}
-
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
-
-/** The transfers of one direction: all that are under way, and the last of those that are finished. */
-class TransferLog {
-  readonly direction: 'outgoing' | 'incoming'
-  readonly #maxFinished: number
-  readonly #byId = new Map<string, TransferRecord>()
-  readonly #open = new Map<string, TransferRecord>()
-  readonly #finished = new Set<TransferRecord>()
-
-  constructor(direction: TransferLog['direction'], maxFinished: number) {
-    this.direction = direction
-    this.#maxFinished = maxFinished
-  }
-
-  get(id: string): TransferRecord | undefined {
-    return this.#byId.get(id)
-  }
-
-  /** The transfer in an open escrow. */
-  inEscrow(index: string): TransferRecord | undefined {
-    return this.#open.get(index)
-  }
-
-  open(): TransferRecord[] {
-    return [...this.#open.values()]
-  }
-
-  add(record: TransferRecord): void {
-    this.#byId.set(record.transfer.id, record)
-    this.#finished.delete(record)
-    if (record.escrow) this.#open.set(record.escrow.index, record)
-  }
-
-  finish(record: TransferRecord, state: TransferRecord['state']): void {
-    record.state = state
-    if (record.escrow) this.#open.delete(record.escrow.index)
-    this.#finished.add(record)
-    const [oldest] = this.#finished
-    if (oldest && this.#finished.size > this.#maxFinished) this.forget(oldest)
-  }
-
-  forget(record: TransferRecord): void {
-    this.#byId.delete(record.transfer.id)
-    this.#finished.delete(record)
-  }
-}
 
 /**
  * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
@@ -185,23 +108,6 @@ export class Transfers {
     record.state = 'rejected'
     this.#emit('incoming_reject', record.transfer, reason)
     if (this.#settings.sendRejections) this.#sendRejection(record, reason)
-  }
-
-  /** A transfer as the account's history has it: the first of that id, and an own one before another's. */
-  async findInHistory(id: string): Promise<TransferRecord | undefined> {
-    const { address } = this.#settings.wallet
-    let found: TransferRecord | undefined
-    for await (const { account, hash, effect } of this.#follower.history()) {
-      if (effect?.kind === 'transfer') {
-        const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
-        if (isNext && (effect.transfer.id === id || ownId(hash) === id))
-          found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
-      } else if (found && effect?.kind !== 'message' && effect?.index === found.escrow?.index) {
-        found.state = effect?.kind === 'cancel' ? 'canceled' : 'fulfilled'
-        if (effect?.kind === 'finish' && effect.fulfillment) found.fulfillment = effect.fulfillment
-      }
-    }
-    return found
   }
 
   /** A transaction was validated. */
@@ -288,7 +194,11 @@ export class Transfers {
     if (isGone && (isExpired() || problem?.code === 'LEDGER_RESET'))
       throw problem ?? new UnreachableError(`The outcome of transfer "${transfer.id}" is unknown`)
     if (isExpired()) throw rolledBack(record)
-    if (problem) this.#reopen(record)
+    if (problem) {
+      record.state = 'prepared'
+      delete record.problem
+      this.incoming.add(record)
+    }
     // Before it expires, only its fulfillment closes an escrow.
     if (isGone) return this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     try {
@@ -304,12 +214,6 @@ export class Transfers {
       if (engineResult !== 'tecNO_TARGET') throw err
       this.#onFinish(escrow.index, fulfillment.toString('base64url'))
     }
-  }
-
-  #reopen(record: TransferRecord): void {
-    record.state = 'prepared'
-    delete record.problem
-    this.incoming.add(record)
   }
 
   #onTransfer(transaction: ValidatedTransaction, effect: TransferEffect): void {
@@ -536,18 +440,4 @@ export class Transfers {
     if (transaction?.feePayer !== this.#settings.wallet.address) return
     transfer.feeDrops = String(BigInt(transfer.feeDrops ?? 0) + transaction.fee)
   }
-}
-
-export function isRolledBack({ state }: TransferRecord): boolean {
-  return state === 'canceled' || state === 'rejected' || state === 'failed'
-}
-
-export function rolledBack(record: TransferRecord, cause?: unknown): AlreadyRolledBackError {
-  const { id, expiresAt } = record.transfer
-  const how = isRolledBack(record) ? `was ${record.state}` : `expired at "${expiresAt}"`
-  return new AlreadyRolledBackError(`Transfer "${id}" is over: it ${how}`, { cause })
-}
-
-export function alreadyFulfilled(id: string): AlreadyFulfilledError {
-  return new AlreadyFulfilledError(`Transfer "${id}" has been fulfilled already`)
 }

@@ -76,6 +76,13 @@ export class ClientAccounts {
     return this.#accounts.get(payToken)
   }
 
+  /** How many letters are paid for and not fetched. */
+  lettersOwed(): number {
+    let letters = 0n
+    for (const { balance } of this.#accounts.values()) letters += balance / this.#cost
+    return Number(letters)
+  }
+
   /** Credits a payment that is accepted. */
   credit({ client, drops, fulfillment }: Payment<ClientAccount>): void {
     this.#add(client, drops)
@@ -91,7 +98,8 @@ export class ClientAccounts {
   /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
   revoke(payment: Payment<ClientAccount>): void {
     const { client, drops, fulfillment, transfer } = payment
-    const unspent = drops < client.balance ? drops : client.balance
+    const isPartlySpent = drops > client.balance
+    const unspent = isPartlySpent ? client.balance : drops
     this.#add(client, -unspent)
     this.#spend(client, fulfillment)
     this.#revoked.set(transfer.id, { ...payment, drops: unspent })

@@ -12,8 +12,10 @@ const maxWaiting = 10_000
 const retryMs = 1_000
 // How long after its expiry a payment that nobody has heard of counts as rolled back.
 const expiryGraceMs = 60_000
-// How long the end of the shop waits for the ledger.
+// How long the end of the shop waits for the ledger, and then for clients to fetch what they have just paid for.
 const maxSettleMs = 30_000
+const maxFetchMs = 3_000
+const lossNotice = 'Fees exceed what a letter earns: that is why hosted ledgers come next'
 
 /**
  * Decides whether and when a shop accepts a payment, and follows it until it is final. An accepted payment is worth
@@ -35,6 +37,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   #earnedDrops = 0n
   // undefined if the plugin does not report fees
   #feeDrops: bigint | undefined
+  #lastPaidAt = -maxFetchMs
   #isAdmitting = false
 
   /**
@@ -94,13 +97,23 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     }
   }
 
-  /** Waits at the end of the shop for the ledger to decide about what is accepted, and prints a summary. */
-  async close(): Promise<void> {
-    await waitForPayments(() => (this.#plugin.isConnected() ? this.#unpaid.size : 0), maxSettleMs)
+  /**
+   * Waits at the end of the shop for the ledger to decide about what is accepted, and prints a summary.
+   *
+   * @param lettersOwed - how many letters are paid for and not fetched
+   */
+  async close(lettersOwed = () => 0): Promise<void> {
+    const giveUpAt = performance.now() + maxSettleMs
+    const pending = () => (this.#plugin.isConnected() ? this.#unpaid.size : 0)
+    await waitForPayments(pending, () => giveUpAt)
+    await waitForPayments(lettersOwed, () => this.#lastPaidAt + maxFetchMs)
     const fees = this.#feeDrops === undefined ? 'unknown fees' : `${this.#feeDrops} drops of fees`
     const sold = `${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`
-    const open = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome at shutdown`
-    notice(`\n${sold}${this.#rejections.summary()}${this.#unpaid.size > 0 ? open : ''}`)
+    const isLoss = this.#feeDrops !== undefined && this.#feeDrops > this.#earnedDrops
+    const why = isLoss ? `\n${lossNotice}` : ''
+    const drops = `${this.#unpaidDrops} drops, not counted above`
+    const unknown = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome (${drops})`
+    notice(`\n${sold}${why}${this.#rejections.summary()}${this.#unpaid.size > 0 ? unknown : ''}`)
   }
 
   /** Counts a letter that was handed over. */
@@ -137,11 +150,11 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
-    // The fee shows that it was not a stranger who fulfilled it.
-    if (!this.#release(id) && !this.#givenUp.delete(id))
-      return feeDrops === undefined ? undefined : this.#rejections.onSharedAccount()
-    this.#earnedDrops += BigInt(amount)
-    this.#addFee(feeDrops)
+    if (this.#release(id) || this.#givenUp.delete(id)) {
+      this.#lastPaidAt = performance.now()
+      this.#earnedDrops += BigInt(amount)
+      this.#addFee(feeDrops)
+    } else if (feeDrops !== undefined) this.#rejections.onSharedAccount() // A stranger's would have no fee here.
   }
 
   #addFee(feeDrops = '0'): void {

@@ -38,8 +38,13 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   ledgerTime: Date
 ): Payment<Client> | RejectionMessage {
   const reject = (code: string, name: string, message: string): RejectionMessage => ({
-    ...{ code, name, message, triggered_by: account, triggered_at: new Date().toISOString() },
-    ...{ forwarded_by: [], additional_info: {} }
+    code,
+    name,
+    message,
+    triggered_by: account,
+    triggered_at: new Date().toISOString(),
+    forwarded_by: [],
+    additional_info: {}
   })
 
   const ilpPacket = Buffer.from(transfer.ilp, 'base64')

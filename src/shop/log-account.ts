@@ -1,4 +1,4 @@
-import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 
 /**
  * Logs where a shop is paid.
@@ -11,10 +11,15 @@ export function logAccount(plugin: PluginXrpEscrow, cost: number): { account: st
   const { prefix, currencyCode, currencyScale } = plugin.getInfo()
   const account = plugin.getAccount()
   // Convert our cost (10) into the right format given the ledger scale
-  const price = `${cost / 10 ** currencyScale} ${currencyCode}`
+  const price = `${cost} drops (${cost / 10 ** currencyScale} ${currencyCode})`
   console.log(`    - Connected to ledger: ${prefix}`)
   console.log(`    -- Account: ${account}`)
   console.log(`    -- Currency: ${currencyCode}`)
   console.log(`    -- CurrencyScale: ${currencyScale}`)
   return { account, price }
+}
+
+/** Which payment a line is about: the first characters of its condition. */
+export function shortCondition({ executionCondition = '' }: LedgerTransfer): string {
+  return `${executionCondition.slice(0, 8)}...`
 }

@@ -3,6 +3,7 @@ import { notice } from '../terminal/progress.ts'
 import { describe } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
 import { LimitedLog } from './limited-log.ts'
+import { shortCondition } from './log-account.ts'
 
 const maxLines = 20
 
@@ -21,7 +22,7 @@ export class RejectionLog {
   async add(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     this.#count++
     const { code, name, message } = reason
-    const line = `    - Payment rejected: ${code} ${name}. ${printable(message)}`
+    const line = `    - Payment rejected: ${code} ${name}. ${printable(message)} (${shortCondition(transfer)})`
     if (code !== 'F06' || !this.#sharesAccount) this.#log.add(line, notice)
     const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
     await rejecting.catch(err => console.log(`    - ${describe(err)}`))
@@ -30,7 +31,10 @@ export class RejectionLog {
   /** This account has fulfilled a transfer that this shop has not accepted. */
   onSharedAccount(): void {
     if (!this.#sharesAccount)
-      notice('    - Another shop shares this account: its payments are counted here, not logged')
+      notice(
+        '    - Another shop uses this account: stop it, or give one of them another account in plugins.ts.\n' +
+          '      Its payments are only counted here from now on'
+      )
     this.#sharesAccount = true
   }
 

@@ -44,29 +44,39 @@ export function acceptGet(req: IncomingMessage, res: ServerResponse): string | u
 }
 
 /**
+ * Reads where a shop listens.
+ *
+ * @returns 0 for any free port
+ * @throws Error with what to do about it, if that is not a port
+ */
+export function toPort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new Error(`PORT="${text}" is not a port: choose a number up to 65535, for example PORT=8001`)
+}
+
+/**
  * Opens the shop, or ends the script with a sentence if the port cannot be had.
  *
- * @param port - 0 for any free port
  * @param host - which of the machine's addresses: secrets are sent in the clear
  * @returns the shop's URL
  */
-export async function listen(server: Server, port: string, host: string): Promise<string> {
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
-    return shutdown(1, `PORT="${port}" is not a port: choose a number up to 65535, for example PORT=8001`)
+export async function listen(server: Server, port: number, host: string): Promise<string> {
   server.on('connection', socket => socket.setKeepAlive(true, keepAliveMs))
   limitSilentConnections(server)
   try {
-    server.listen(Number(port), host)
+    server.listen(port, host)
     await once(server, 'listening')
   } catch (err) {
-    const { code, message } = err as NodeJS.ErrnoException
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    const { code, message, syscall } = err as NodeJS.ErrnoException
+    if (code === 'EADDRNOTAVAIL' || syscall === 'getaddrinfo')
       return shutdown(1, `HOST="${host}" is not a local address: unset it, or choose 0.0.0.0 for all of them`)
-    const reason = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be opened (${message})`
-    return shutdown(
-      1,
-      `Port ${port} ${reason}: stop that program, or choose another port, for example PORT=8001`
-    )
+    const other = port < 65_535 ? Math.max(port + 1, 8001) : 8001
+    const advice = `choose another port, PORT=${other}, and SHOP_URL=http://localhost:${other}/ for the client`
+    const isInUse = code === 'EADDRINUSE'
+    const reason = isInUse
+      ? `is in use by another program: stop it, or ${advice}`
+      : `cannot be opened (${message}): ${advice}`
+    return shutdown(1, `Port ${port} ${reason}`)
   }
   const name = localHosts.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
   const url = `http://${name}:${(server.address() as AddressInfo).port}`

@@ -3,20 +3,21 @@ import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 import { notice } from './progress.ts'
 import { count, printable, reasonOf } from './text.ts'
 
-// From then on a ledger that cannot be reached may not come back by itself.
-const longOutageMs = 20_000
 const disconnectTimeoutMs = 1_000
 const maxClockErrorMs = 60_000
 const maxErrorLength = 1_000
 const noticeAfterMs = 500
 // npm passes on a Ctrl-C that the script gets from its terminal too.
 const sameSignalMs = 500
+// From the second Ctrl-C on, time enough to print the sums.
+const hurryTimeoutMs = 5_000
 
-const actions: (() => unknown)[] = []
+const actions: ((code: number) => unknown)[] = []
 let startedAt: number | undefined
+let isHurried = false
 
 /** Registers what to do before the script ends: the last registered comes first. */
-export function onShutdown(action: () => unknown): void {
+export function onShutdown(action: (code: number) => unknown): void {
   actions.unshift(action)
 }
 
@@ -37,7 +38,7 @@ export async function shutdown(code: number, message?: string): Promise<never> {
   if (message) console.error(`\n${message}`)
   for (const action of actions) {
     try {
-      await action()
+      await action(code)
     } catch (err) {
       console.error(describe(err))
     }
@@ -46,15 +47,15 @@ export async function shutdown(code: number, message?: string): Promise<never> {
 }
 
 /**
- * Waits at the end of a script for payments that the ledger has not decided yet, and says so.
+ * Waits at the end of a script for payments that are not complete yet, and says so. A second Ctrl-C ends it.
  *
  * @param pending - how many there are
- * @param maxMs - how long the ledger may need
+ * @param waitUntil - until when at most, on the clock of `performance.now()`
  */
-export async function waitForPayments(pending: () => number, maxMs: number): Promise<void> {
+export async function waitForPayments(pending: () => number, waitUntil: () => number): Promise<void> {
   const start = performance.now()
   let isSaid = false
-  while (pending() > 0 && performance.now() - start < maxMs) {
+  while (pending() > 0 && performance.now() < waitUntil() && !isHurried) {
     if (!isSaid && performance.now() - start > noticeAfterMs) {
       notice(`\nWaiting for ${count(pending(), 'payment')} (Ctrl-C again stops at once)`)
       isSaid = true
@@ -67,16 +68,9 @@ export async function waitForPayments(pending: () => number, maxMs: number): Pro
 export function logConnectionState(plugin: PluginXrpEscrow): void {
   logClockError(plugin)
   const log = (text: string) => isShuttingDown() || notice(`\n${text}`)
-  let outage: NodeJS.Timeout | undefined
-  plugin.on('disconnect', () => {
-    log('The ledger cannot be reached: reconnecting')
-    const advice = 'start it with "npm run ledger" if it is the sandbox, or check your internet connection'
-    outage = setTimeout(() => log(`The ledger still cannot be reached: ${advice}`), longOutageMs)
-  })
-  plugin.on('connect', () => {
-    clearTimeout(outage)
-    log('The ledger is back')
-  })
+  const advice = 'start it with "npm run ledger" if it is the sandbox, or check your internet connection'
+  plugin.on('disconnect', () => log(`The ledger cannot be reached, reconnecting: ${advice}`))
+  plugin.on('connect', () => log('The ledger is back'))
   plugin.on('error', err => isShuttingDown() || console.error(`\n${describe(err)}`))
   onShutdown(() => Promise.race([plugin.disconnect(), delay(disconnectTimeoutMs)]))
 }
@@ -120,8 +114,13 @@ function adviceFor(err: Error): string {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    if (startedAt !== undefined && performance.now() - startedAt > sameSignalMs) process.exit(1)
+    const isRepeated = startedAt !== undefined && performance.now() - startedAt > sameSignalMs
     shutdown(0)
+    if (!isRepeated) return
+    if (isHurried) process.exit(1)
+    isHurried = true
+    startedAt = performance.now()
+    setTimeout(() => process.exit(1), hurryTimeoutMs)
   })
 }
 process.on('uncaughtException', err => shutdown(1, describe(err) + adviceFor(err)))

@@ -46,9 +46,7 @@ type Kind =
   | { kind: 'takes effect unsaid'; error: (typeof distort.openErrors)[number] | undefined; often: number }
   | { kind: 'fails'; error: (typeof distort.openErrors)[number]; often: number }
   | { kind: 'loses messages'; often: number }
-  | { kind: 'forgets'; questions: number }
-  | { kind: 'transactions late'; ledgers: number }
-  | { kind: 'transactions first' }
+  | { kind: 'metadata late'; questions: number }
   | { kind: 'holes'; often: number }
   | { kind: 'publishes late'; ledgers: number }
   | { kind: 'throttles'; requests: number }
@@ -66,12 +64,8 @@ function distortionsOf(kind: Kind, seed: number): distort.Distortion[] {
       return [distort.submitFails(kind.error, happens)]
     case 'loses messages':
       return [distort.losesMessages(happens)]
-    case 'forgets':
-      return [distort.forgetsUnvalidated(), distort.metadataComesLate(kind.questions)]
-    case 'transactions late':
-      return [distort.transactionsComeLate(kind.ledgers)]
-    case 'transactions first':
-      return [distort.transactionsComeFirst()]
+    case 'metadata late':
+      return [distort.metadataComesLate(kind.questions)]
     case 'holes':
       return [distort.streamsHaveHoles(happens)]
     case 'publishes late':
@@ -98,9 +92,7 @@ const kinds: fc.Arbitrary<Kind> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('fails' as const), error: fc.constantFrom(...distort.openErrors), often }),
   fc.record({ kind: fc.constant('loses messages' as const), often: fc.integer({ min: 2, max: 10 }) }),
-  fc.record({ kind: fc.constant('forgets' as const), questions: fc.integer({ min: 0, max: 3 }) }),
-  fc.record({ kind: fc.constant('transactions late' as const), ledgers: fc.integer({ min: 1, max: 3 }) }),
-  fc.record({ kind: fc.constant('transactions first' as const) }),
+  fc.record({ kind: fc.constant('metadata late' as const), questions: fc.integer({ min: 1, max: 3 }) }),
   fc.record({ kind: fc.constant('holes' as const), often }),
   fc.record({ kind: fc.constant('publishes late' as const), ledgers: fc.integer({ min: 1, max: 3 }) }),
   fc.record({ kind: fc.constant('throttles' as const), requests: fc.integer({ min: 8, max: 20 }) }),

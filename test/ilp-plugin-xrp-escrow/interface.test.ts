@@ -35,7 +35,7 @@ async function useBoth() {
 }
 
 describe('a transfer', () => {
-  test('is found by its receiver as soon as its payer has been told', async () => {
+  test('fulfillCondition finds a transfer as soon as sendTransfer has resolved', async () => {
     const { payer, payee } = await useBoth()
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -48,7 +48,7 @@ describe('a transfer', () => {
       await expect(plugin.getFulfillment(refused.id)).rejects.toThrow(named('AlreadyRolledBackError'))
   })
 
-  test('is not made under an id that was received', async () => {
+  test('sendTransfer rejects an id that was received', async () => {
     const { payer, payee } = await useBoth()
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -57,7 +57,7 @@ describe('a transfer', () => {
     await expect(payee.sendTransfer(back)).rejects.toThrow(named('DuplicateIdError'))
   })
 
-  test('is taken with a fulfillment that has stray bits at its end, and kept without them', async () => {
+  test('fulfillCondition accepts non-canonical base64url and stores it canonically', async () => {
     const { payer, payee } = await useBoth()
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -69,7 +69,7 @@ describe('a transfer', () => {
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
   })
 
-  test('in an escrow that was made with a ticket is fulfilled under its ticket', async () => {
+  test('fulfillCondition fulfills an escrow that was made with a ticket', async () => {
     const ledger = await useLedger()
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const stranger = await useStranger(ledger.url)
@@ -94,7 +94,7 @@ describe('a transfer', () => {
     expect(BigInt(await payee.getBalance()) - before).toBe(1000n - 350n)
   })
 
-  test('that is open when a process starts is not announced to it', async () => {
+  test('incoming transfers of an earlier run are not announced', async () => {
     const { ledger, payer } = await useBoth()
     const [earlier, now] = [someTransfer(), someTransfer()]
     await payer.sendTransfer(earlier)
@@ -107,7 +107,7 @@ describe('a transfer', () => {
     )
   })
 
-  test('is told to each listener in a copy of its own', async () => {
+  test('each listener gets its own copy of a transfer', async () => {
     const { payer, payee } = await useBoth()
     const transfer = someTransfer({ noteToSelf: { list: [1] } })
     for (const [plugin, event] of [
@@ -131,7 +131,7 @@ describe('a transfer', () => {
 })
 
 describe('what is left out or makes no sense', () => {
-  test('has an error of the interface', async () => {
+  test('methods reject missing and malformed arguments with errors of the interface', async () => {
     const { payer, payee } = await useBoth()
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -173,7 +173,7 @@ describe('what is left out or makes no sense', () => {
     }
   )
 
-  test('is refused by a server, of whatever words, in the interface’s', async () => {
+  test('errors of a server become errors of the interface', async () => {
     const { url } = await useLedger()
     let isRefusing = false
     const server = await useScriptedServer(
@@ -209,7 +209,7 @@ describe('no secret', () => {
       'credentials of a URL',
       { secret: right, server: `ws://user:${secret}@localhost:1/${secret}?key=${secret}` }
     ]
-  ])('is quoted that stands in %s', async (_where, options) => {
+  ])('connect quotes no secret that stands in the option %s', async (_where, options) => {
     const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', ...options })
     const err = await plugin.connect().then(
       () => expect.fail('connected'),
@@ -221,7 +221,7 @@ describe('no secret', () => {
 })
 
 describe('maxFeeDrops', () => {
-  test.each([0, -1, 1.5, Number.NaN, '10'])('of %s is refused', async maxFeeDrops => {
+  test.each([0, -1, 1.5, Number.NaN, '10'])('connect rejects maxFeeDrops of %s', async maxFeeDrops => {
     const plugin = new PluginXrpEscrow({
       server: 'ws://localhost:1',
       secret: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2',
@@ -230,7 +230,7 @@ describe('maxFeeDrops', () => {
     await expect(plugin.connect()).rejects.toThrow(named('InvalidFieldsError'))
   })
 
-  test('decides whether a fulfillment can be paid for, which is told before anything is given for it', async () => {
+  test('getFulfillmentFee rejects a fee beyond maxFeeDrops', async () => {
     const { url } = await useLedger()
     let factor = 1
     const server = await useScriptedServer(
@@ -259,7 +259,7 @@ describe('a message', () => {
     return { url, asking, asked, to: asked.getAccount() }
   }
 
-  test('says from whom it is, to whom, and on which ledger, when it is sent too', async () => {
+  test('messages in events have sender, receiver and ledger', async () => {
     const { asking, asked, to } = await usePair()
     asked.registerRequestHandler(async () => ({ to: 'nowhere', custom: { price: 10 } }))
     await asking.sendRequest({ id: 'mine', to, ilp: 'AAAA' })
@@ -274,7 +274,7 @@ describe('a message', () => {
     expect((await until(asking, 'incoming_response'))[0]).toEqual([{ ...back, custom: { price: 10 } }])
   })
 
-  test('that answers too late, or to another process of the account, is answered by nobody', async () => {
+  test('late responses are not answered', async () => {
     const { url, asking, asked, to } = await usePair()
     const second = await usePlugin(url)
     const answers: Message[] = []
@@ -307,7 +307,7 @@ describe('a message', () => {
     expect(BigInt(await asked.getBalance()) - before).toBe(1n - 1n - 10n - 20n)
   })
 
-  test('of a plugin of 2017 that gives it no id, and no sign of being an answer, is read', async () => {
+  test('a message of a 2017 plugin without an id is emitted as a request', async () => {
     const { url, asked } = await usePair()
     const stranger = await useStranger(url, customer.secret)
     const Memos = [memo('xrpMessage', '{"method":"quote","__proto__":{"a":1}}')]
@@ -317,7 +317,7 @@ describe('a message', () => {
     expect(Object.keys((message as Message).custom as object)).toEqual(['method'])
   })
 
-  test('that has no room in the ledger has an error of its own', async () => {
+  test('sendRequest rejects messages that are too large', async () => {
     const { asking, to } = await usePair()
     await expect(asking.sendRequest({ to, ilp: 'A'.repeat(1000) })).rejects.toThrow(
       named('MaximumIlpDataSizeExceededError')
@@ -328,7 +328,7 @@ describe('a message', () => {
   })
 })
 
-test('what strangers put into their transactions ends nothing, however odd', async () => {
+test('plugin survives hostile memos', async () => {
   const sandbox = await useSandbox({ closeIntervalMs: 0 })
   const payee = await usePlugin(sandbox.url, { secret: shop.secret })
   const handled: Message[] = []

@@ -10,7 +10,7 @@ async function useBoth() {
 }
 
 describe('a request', () => {
-  test('is answered by the handler, at 11 drops each way', async () => {
+  test('sendRequest resolves with the response of the handler at 11 drops each way', async () => {
     const { asking, asked, to } = await useBoth()
     const [before, answererBefore] = [await asking.getBalance(), await asked.getBalance()]
     asked.registerRequestHandler(async request => ({
@@ -32,7 +32,7 @@ describe('a request', () => {
     expect(BigInt(answererBefore) - BigInt(await asked.getBalance())).toBe(10n)
   })
 
-  test('that nobody handles is told, not answered, and ends with its timeout', async () => {
+  test('sendRequest without a handler rejects after its timeout', async () => {
     const { asking, asked, to } = await useBoth()
     const before = BigInt(await asked.getBalance())
     const request = asking.sendRequest({ id: 'of mine', to, timeout: 300 })
@@ -46,7 +46,7 @@ describe('a request', () => {
     expect(BigInt(await asked.getBalance())).toBe(before + 1n)
   })
 
-  test('has one handler at a time', async () => {
+  test('registerRequestHandler rejects a second handler', async () => {
     const { asked } = await useBoth()
     const handler = async (request: Message) => request
     asked.registerRequestHandler(handler)
@@ -57,14 +57,14 @@ describe('a request', () => {
     asked.registerRequestHandler(handler)
   })
 
-  test('whose handler fails is an error on that side, and nothing on the other', async () => {
+  test('a handler that rejects emits error and sends no response', async () => {
     const { asking, asked, to } = await useBoth()
     asked.registerRequestHandler(() => Promise.reject(new Error('The host is at fault')))
     await expect(asking.sendRequest({ to, timeout: 300 })).rejects.toThrow('did not answer')
     expect((await until(asked, 'error'))[0]).toEqual([new Error('The host is at fault')])
   })
 
-  test('is answered by whom it was sent to, and by nobody else', async () => {
+  test('sendRequest accepts a response from the receiver only', async () => {
     const { ledger, asking, asked, to } = await useBoth()
     const stranger = await useStranger(ledger.url)
     const request = asking.sendRequest({ id: 'guessed', to })
@@ -83,7 +83,7 @@ describe('a request', () => {
   test.each([
     ['the message alone', [memo('xrpMessage', '{"id":"a","ilp":"AAAA"}')]],
     ['the id beside it', [memo('xrpMessage', '{"ilp":"AAAA"}'), memo('xrpMessageId', 'a')]]
-  ])('of a 2017 plugin is understood: %s', async (_form, Memos) => {
+  ])('a request of a 2017 plugin is emitted: %s', async (_form, Memos) => {
     const { ledger, asked } = await useBoth()
     const stranger = await useStranger(ledger.url)
     await stranger.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1', Memos })
@@ -94,7 +94,7 @@ describe('a request', () => {
     ['an address that is none', { to: 'shop' }],
     ['a timeout that is none', { timeout: 'soon' }],
     ['another ledger', { ledger: 'g.crypto.' }]
-  ])('with %s is refused', async (_what, fields) => {
+  ])('sendRequest with %s rejects', async (_what, fields) => {
     const { asking, to } = await useBoth()
     await expect(asking.sendRequest({ to, ...fields } as Message)).rejects.toThrow(
       expect.objectContaining({ name: 'InvalidFieldsError' })

@@ -52,7 +52,7 @@ const losses: [string, (ledger: ProxiedLedger, payee: TestPlugin) => Promise<voi
 ]
 
 describe('a connection', () => {
-  test('that comes back tells of a transfer when it can be taken', async () => {
+  test('fulfillCondition works in a listener right after a reconnection', async () => {
     const { ledger, payer, payee } = await useBoth()
     const transfer = someTransfer()
     const taken = new Promise<void>((resolve, reject) => {
@@ -68,7 +68,7 @@ describe('a connection', () => {
     await taken
   })
 
-  test.each(losses)('that comes back after %s has missed nothing', async (_how, lose) => {
+  test.each(losses)('plugin misses nothing when the connection is lost by %s', async (_how, lose) => {
     const { ledger, payer, payee } = await useBoth()
     const transfers = Array.from({ length: 5 }, () => someTransfer())
     const [before, ...during] = transfers
@@ -87,7 +87,7 @@ describe('a connection', () => {
     expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
   })
 
-  test('that says nothing any more is given up', async () => {
+  test('plugin reconnects when the server falls silent', async () => {
     const { ledger, payee } = await useBoth()
     ledger.proxy.hold()
     await until(payee, 'disconnect')
@@ -96,7 +96,7 @@ describe('a connection', () => {
     await until(payee, 'connect', 2)
   })
 
-  test('that is lost between a submission and its answer costs nothing twice', async () => {
+  test('plugin fulfills once when the submit response is lost', async () => {
     const { ledger, payer, payee } = await useBoth()
     for (let count = 1; count <= 5; count++) {
       const transfer = someTransfer()
@@ -112,7 +112,7 @@ describe('a connection', () => {
     await expect.poll(balance).toBe(String(10_000_000_000 + 5 * (10 - 350)))
   })
 
-  test('that is lost before a submission arrives costs no time but the way back', async () => {
+  test('plugin submits again after a reconnection', async () => {
     const { ledger, payer, payee } = await useBoth()
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -126,7 +126,7 @@ describe('a connection', () => {
     await fulfilled
   })
 
-  test('that is down for longer than a submission lives sends it anew, once', async () => {
+  test('plugin signs anew, once, after an outage longer than LastLedgerSequence', async () => {
     const { url, proxy, ledger } = await useProxiedLedger({ closeIntervalMs: 20 })
     const payer = await usePlugin(url)
     await payer.sendTransfer(someTransfer())
@@ -147,7 +147,7 @@ describe('a connection', () => {
     expect(own.map(({ TransactionType }) => TransactionType)).toEqual(Array(3).fill('EscrowCreate'))
   })
 
-  test('that is slow loses nothing', async () => {
+  test('plugin settles five transfers over a slow connection', async () => {
     const { ledger, payer, payee } = await useBoth()
     ledger.proxy.delayMs = 40
     const transfers = Array.from({ length: 5 }, () => someTransfer())
@@ -158,7 +158,7 @@ describe('a connection', () => {
 })
 
 describe('a ledger that is restarted', () => {
-  test('where it was goes on where it was', async () => {
+  test('plugin goes on when a ledger server restarts with its state', async () => {
     const ledger = await useFaultyLedger()
     const behind = await usePlugin(ledger.url)
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
@@ -174,7 +174,7 @@ describe('a ledger that is restarted', () => {
     expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
   })
 
-  test('empty is told as an error, ends what was on its way, and is used from then on', async () => {
+  test('plugin emits error, rejects pending transfers and continues after a ledger reset', async () => {
     // Long enough for the second transfer to be on its way when the ledger ends.
     const ledger = await useFaultyLedger({ closeIntervalMs: 1_000 })
     const payer = await usePlugin(ledger.url)
@@ -201,7 +201,7 @@ describe('a ledger that is restarted', () => {
 })
 
 describe('disconnect', () => {
-  test('and connect again tells everything once, also of the time between', async () => {
+  test('disconnect and connect emit everything once', async () => {
     const { payer, payee } = await useBoth()
     const transfers = Array.from({ length: 3 }, () => someTransfer())
     for (const transfer of transfers) {
@@ -218,7 +218,7 @@ describe('disconnect', () => {
     expect(payee.told.filter(([event]) => event === 'connect')).toHaveLength(4)
   })
 
-  test('ends what waits for the ledger; what was sent is still followed', async () => {
+  test('disconnect rejects pending promises and keeps following what was sent', async () => {
     const ledger = await useLedger({ closeIntervalMs: 0 })
     const payer = await usePlugin(ledger.url)
     const transfer = someTransfer()
@@ -234,7 +234,7 @@ describe('disconnect', () => {
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
-  test('gives up what was not sent, which can be sent again', async () => {
+  test('disconnect discards unsent transfers, which can be sent again', async () => {
     const ledger = await useLedger()
     let isHeld = true
     const server = await useScriptedServer(ledger, {
@@ -252,7 +252,7 @@ describe('disconnect', () => {
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
-  test('while connecting ends that, and does not get into the way of the next', async () => {
+  test('disconnect while connecting does not affect the next connect', async () => {
     const ledger = await useProxiedLedger()
     ledger.proxy.delayMs = 30
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
@@ -274,7 +274,7 @@ describe('disconnect', () => {
 })
 
 describe('connect', () => {
-  test('twice at once is once', async () => {
+  test('concurrent connect() calls emit one connect event', async () => {
     const ledger = await useLedger()
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     onTestFinished(() => plugin.disconnect())
@@ -287,7 +287,7 @@ describe('connect', () => {
     expect(storyOf(told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
-  test('that failed half-way can be tried again', async () => {
+  test('connect can be repeated after a failure', async () => {
     const ledger = await useLedger()
     let refusals = 2
     const server = await useScriptedServer(ledger, {
@@ -304,7 +304,7 @@ describe('connect', () => {
     await plugin.sendTransfer(someTransfer())
   })
 
-  test('gives up a server that does not answer after its timeout', async () => {
+  test('connect rejects when the server does not answer in time', async () => {
     const ledger = await useProxiedLedger()
     ledger.proxy.hold()
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
@@ -314,7 +314,7 @@ describe('connect', () => {
   })
 })
 
-test('an expiry that passes while the connection is down is told afterwards', async () => {
+test('incoming_cancel is emitted after an expiry during an outage', async () => {
   const { ledger, payer, payee } = await useBoth({ closeIntervalMs: 20 })
   const transfer = someTransfer({ expiresAt: await ledgerTime(ledger.ledger, 15) })
   await payer.sendTransfer(transfer)
@@ -327,7 +327,7 @@ test('an expiry that passes while the connection is down is told afterwards', as
   expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_cancel'])
 })
 
-test('a server that lacks the ledgers of the time between is told as an error', async () => {
+test('plugin emits HISTORY_GAP when the server lacks ledgers', async () => {
   const ledger = await useLedger()
   let first = 0
   const server = await useScriptedServer(ledger, {

@@ -61,7 +61,7 @@ function timeIn({ ledger }: SandboxLedger, seconds: number): string {
 }
 
 describe('a submission', () => {
-  test('that took effect and is answered with an error, or with nothing, is carried out once', async () => {
+  test('a submission that is applied but answered with an error pays once', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)
     for (const error of [...openErrors, undefined]) {
@@ -73,7 +73,7 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(openErrors.length + 1)
   })
 
-  test('that a server keeps and never applies is over when its ledgers are, and its sequence is used again', async () => {
+  test('the sequence of a dead transaction is used again', async () => {
     const blobs: unknown[] = []
     const { sandbox, server } = await useDistortedLedger([
       {
@@ -99,7 +99,7 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(2)
   })
 
-  test('that was carried out in ledgers that were missed is not made again for whoever asks once more', async () => {
+  test('sendTransfer repeated after a missed validation pays once', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
     const payer = await usePlugin(server.url)
@@ -128,7 +128,7 @@ describe('a submission', () => {
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
 
-  test('does not wait for the answer to another', async () => {
+  test('submissions do not wait for answers to others', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)
     let unanswered = 0
@@ -170,7 +170,7 @@ describe('a ledger', () => {
     }
   )
 
-  test('that takes several pages to tell is told whole, also if a page fails', async () => {
+  test('a ledger of several pages is emitted whole when one page fails', async () => {
     let failures = 0
     const { sandbox, server } = await useDistortedLedger(
       [
@@ -210,7 +210,7 @@ function changeTransactions(change: (tx: Json, meta: Json) => void): Distortion 
 }
 
 describe('an escrow', () => {
-  test('stays open, with an error that names the server, when that makes up a fulfillment', async () => {
+  test('a made-up fulfillment emits an error and leaves the transfer open', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
@@ -226,15 +226,17 @@ describe('an escrow', () => {
     const [[err] = []] = await until(payer, 'error')
     expect((err as Error).message).toContain(server.url)
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
-    await expect(payer.getFulfillment(transfer.id)).rejects.toThrow(
-      expect.objectContaining({ name: 'MissingFulfillmentError' })
-    )
+    const later = await usePlugin(server.url)
+    for (const plugin of [payer, later])
+      await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(
+        expect.objectContaining({ name: 'MissingFulfillmentError' })
+      )
   })
 
   test.each([
     ['long-form DER', 'A081228020'],
     ['lengths of eight bytes', 'A088000000000000002A80880000000000000020']
-  ])('is fulfilled for its payer by a fulfillment in %s', async (_form, head) => {
+  ])('a fulfillment in %s is emitted to the payer', async (_form, head) => {
     const { sandbox, server } = await useDistortedLedger([
       changeTransactions(tx => {
         if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(8)
@@ -252,7 +254,7 @@ describe('an escrow', () => {
   test.each([
     ['a condition in long-form DER', `A081258020${'AB'.repeat(32)}810120`],
     ['a condition of cost 33', `A0258020${'AB'.repeat(32)}810121`]
-  ])('with %s is not announced', async (_what, Condition) => {
+  ])('an escrow with %s is not announced', async (_what, Condition) => {
     const { sandbox, server } = await useDistortedLedger([
       changeTransactions(tx => {
         if (tx.Amount === '11') tx.Condition = Condition
@@ -270,7 +272,7 @@ describe('an escrow', () => {
   test.each([
     ['delegated', { Delegate: genesis.address }],
     ['sponsored', { Sponsor: genesis.address, SponsorFlags: 1 }]
-  ])('costs nothing when its EscrowCreate is %s', async (_how, fields) => {
+  ])('feeDrops leaves out the fee of a transaction that is %s', async (_how, fields) => {
     const { server } = await useDistortedLedger([changeTransactions(tx => Object.assign(tx, fields))])
     const payer = await usePlugin(server.url)
     await payer.sendTransfer(someTransfer())
@@ -283,7 +285,7 @@ describe('an escrow', () => {
     'validated after the start',
     'changed by a sponsorship',
     'not in the history'
-  ])('of an earlier run, %s, is canceled when it has expired', async how => {
+  ])('an escrow of an earlier run, %s, is canceled when it has expired', async how => {
     const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 0 })
     const crashed = await usePlugin(server.url)
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 10) })
@@ -324,7 +326,7 @@ describe('an escrow', () => {
     ])
   })
 
-  test('that was fulfilled in ledgers that were missed is not paid for again by its receiver', async () => {
+  test('fulfillCondition costs nothing when the escrow was fulfilled in a history gap', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(sandbox.url)
     const payee = await usePlugin(server.url, { secret: shop.secret })
@@ -347,7 +349,7 @@ describe('an escrow', () => {
     expect(storyOf(payee.told, kept.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
   })
 
-  test('that somebody has closed in ledgers that no server tells of is over, and costs one cancel at most', async () => {
+  test('an escrow that was closed unseen emits HISTORY_GAP after one cancel at most', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })
     const payer = await usePlugin(server.url)
@@ -393,7 +395,7 @@ describe('an escrow', () => {
     ).toHaveLength(1)
   })
 
-  test('that was closed in ledgers that were missed is compared with those that are open', async () => {
+  test('plugin compares its transfers with the open escrows after a history gap', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const [kept, closed] = [someTransfer(), someTransfer()]
     const payer = await usePlugin(server.url)
@@ -416,7 +418,7 @@ describe('an escrow', () => {
     expect(await payer.getFulfillment(closed.id)).toBe(closed.fulfillment)
   })
 
-  test('stays open when a server that lags behind lists the escrows of another ledger', async () => {
+  test('a list of escrows of another ledger is not used', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
@@ -444,7 +446,7 @@ describe('an escrow', () => {
 })
 
 describe('a server', () => {
-  test('that lags behind is not in step; it is not a ledger that was begun anew', async () => {
+  test('connect rejects a server that lags behind, and reports no reset', async () => {
     const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 10 })
     const payer = await usePlugin(server.url)
     const transfer = someTransfer()
@@ -461,7 +463,7 @@ describe('a server', () => {
     await payer.sendTransfer(someTransfer())
   })
 
-  test('that does not let one read is come back to ever less often, and told of when one can', async () => {
+  test('plugin backs off from a server without history, and emits connect once it has some', async () => {
     const { server } = await useDistortedLedger()
     const payee = await usePlugin(server.url, { secret: shop.secret })
     let connections = 0
@@ -479,7 +481,7 @@ describe('a server', () => {
     expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
   })
 
-  test('whose list of escrows is full of strangers hides nothing of the account’s own', async () => {
+  test('plugin finds its own escrow behind 20,000 of strangers', async () => {
     const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 500 })
     const [kept, gone] = [someTransfer(), someTransfer()]
     const payer = await usePlugin(server.url)
@@ -543,7 +545,7 @@ describe('a server', () => {
     }
   )
 
-  test('that nests JSON a million levels deep, or sends messages without an end, fills no memory', async () => {
+  test('deeply nested and oversized messages fill no memory', async () => {
     const deep = `{"type":"response","id":7,"status":"success","result":${'['.repeat(2e6)}${']'.repeat(2e6)}}`
     const { server } = await useDistortedLedger()
     const payer = await usePlugin(server.url)
@@ -556,7 +558,7 @@ describe('a server', () => {
     await payer.sendTransfer(someTransfer())
   })
 
-  test('that does not list what is open holds up neither connect() nor payments', async () => {
+  test('connect and payments work on a server that does not list escrows', async () => {
     const { sandbox, server } = await useDistortedLedger([
       { request: ({ command }) => (command === 'account_objects' ? 'nothing' : undefined) }
     ])
@@ -568,7 +570,7 @@ describe('a server', () => {
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
   })
 
-  test('that says what makes no sense is passed over', async () => {
+  test('plugin ignores malformed messages', async () => {
     const nonsense = ['null', '7', '[]', '"x"', '{"type":"ledgerClosed"}', '{"type":"response","id":1}', '{']
     const { server } = await useDistortedLedger([
       {
@@ -584,7 +586,7 @@ describe('a server', () => {
   })
 })
 
-test('an id that somebody has used before, or could guess, is nobody else’s', async () => {
+test('three transfers with one id, or with a guessed one, get three ids', async () => {
   const sandbox = await useSandbox({ closeIntervalMs: 0 })
   const payee = await usePlugin(sandbox.url, { secret: shop.secret })
   const [stranger, victim] = [await useStranger(sandbox.url), await useStranger(sandbox.url, customer.secret)]

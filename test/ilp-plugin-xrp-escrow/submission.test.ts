@@ -33,6 +33,9 @@ async function validated(ledger: TestLedger): Promise<Json[]> {
   return transactions.filter(({ Account }) => Account === customer.address)
 }
 
+// "npm run soak" takes 1,500.
+const count = import.meta.env.MODE === 'soak' ? 1_500 : 300
+
 /** A ledger that closes fast, so that twenty of them pass while one waits. */
 const fast = { closeIntervalMs: 20 }
 
@@ -49,17 +52,20 @@ describe('a transfer', () => {
     ['telFAILED_PROCESSING'],
     ['tefALREADY'],
     ['terINSUF_FEE_B']
-  ])('and those after it arrive once each, though the first answer is %s', async engineResult => {
-    const ledger = await useLedger(fast)
-    const server = await useScriptedServer(ledger, answering(engineResult))
-    const payer = await usePlugin(server.url)
-    const transfers = [1, 2, 3].map(() => someTransfer())
-    await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
-    for (const { id } of transfers) expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare'])
-    expect(await validated(ledger)).toHaveLength(3)
-  })
+  ])(
+    'three transfers are sent once each when the first submission is answered with %s',
+    async engineResult => {
+      const ledger = await useLedger(fast)
+      const server = await useScriptedServer(ledger, answering(engineResult))
+      const payer = await usePlugin(server.url)
+      const transfers = [1, 2, 3].map(() => someTransfer())
+      await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
+      for (const { id } of transfers) expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare'])
+      expect(await validated(ledger)).toHaveLength(3)
+    }
+  )
 
-  test('that is malformed fails at once, and does not delay others', async () => {
+  test('a malformed transaction rejects at once and does not delay others', async () => {
     const ledger = await useLedger()
     const server = await useScriptedServer(ledger, answering('temMALFORMED'))
     const payer = await usePlugin(server.url)
@@ -90,7 +96,7 @@ describe('a transfer', () => {
     }
   )
 
-  test('that a server refuses and applies all the same is not sent twice', async () => {
+  test('a transaction that a server refuses and applies is sent once', async () => {
     const ledger = await useLedger({ closeIntervalMs: 0 })
     let kept = ''
     const server = await useScriptedServer(ledger, {
@@ -115,7 +121,7 @@ describe('a transfer', () => {
     expect(await validated(ledger)).toHaveLength(1)
   })
 
-  test('whose sequence another program takes goes on with another sequence', async () => {
+  test('a transaction whose sequence another program used is sent with another one', async () => {
     const ledger = await useLedger({ closeIntervalMs: 0 })
     const payer = await usePlugin(ledger.url)
     const other = await useStranger(ledger.url, customer.secret)
@@ -133,7 +139,7 @@ describe('a transfer', () => {
     ])
   })
 
-  test('whose answer is lost is seen through without a pause', async () => {
+  test('a transaction whose answer was lost is validated within twenty ledgers', async () => {
     const ledger = await useLedger()
     let lost = 0
     const server = await useScriptedServer(ledger, {
@@ -153,7 +159,7 @@ describe('a transfer', () => {
     expect(await validated(ledger)).toHaveLength(3)
   })
 
-  test('that a busy server does not take is sent again', async () => {
+  test('a transaction that a busy server rejects is sent again', async () => {
     const ledger = await useLedger()
     let busy = 3
     const server = await useScriptedServer(ledger, {
@@ -169,7 +175,7 @@ describe('a transfer', () => {
     expect(await validated(ledger)).toHaveLength(1)
   })
 
-  test('that a server refuses to read fails with its words', async () => {
+  test('a transaction that a server cannot read rejects with the error of the server', async () => {
     const ledger = await useLedger()
     const server = await useScriptedServer(ledger, {
       request: ({ command }) =>
@@ -179,7 +185,7 @@ describe('a transfer', () => {
     await expect(payer.sendTransfer(someTransfer())).rejects.toThrow('invalidTransaction: Unknown field')
   })
 
-  test('is not signed anew when its expiry has passed', async () => {
+  test('an expired transfer is not signed again', async () => {
     const ledger = await useLedger(fast)
     const server = await useScriptedServer(ledger, answering(...Array(1000).fill('terQUEUED')))
     const payer = await usePlugin(server.url)
@@ -232,7 +238,7 @@ describe('a busy network', () => {
     }
   }
 
-  test('makes a transfer wait for a quieter ledger, and pay at most twice the fee at rest', async () => {
+  test('a transfer waits on a busy network and pays at most twice the fee at rest', async () => {
     const ledger = await useLedger(fast)
     let factor = 500
     const server = await useScriptedServer(
@@ -249,7 +255,7 @@ describe('a busy network', () => {
     expect(await validated(ledger)).toEqual([expect.objectContaining({ Fee: '20' })])
   })
 
-  test('that lasts rejects a transfer with the code NETWORK_BUSY, after which it can be sent again', async () => {
+  test('a network that stays busy rejects a transfer with NETWORK_BUSY, and it can be sent again', async () => {
     const ledger = await useLedger(fast)
     let factor = 500
     const server = await useScriptedServer(
@@ -267,7 +273,7 @@ describe('a busy network', () => {
     expect(await validated(ledger)).toHaveLength(1)
   })
 
-  test('lets no transfer be prepared whose fulfillment would cost more than maxFeeDrops', async () => {
+  test('no transfer is prepared whose fulfillment would cost more than maxFeeDrops', async () => {
     const ledger = await useLedger(fast)
     let factor = 1.2
     const server = await useScriptedServer(
@@ -283,7 +289,7 @@ describe('a busy network', () => {
     expect(await validated(ledger)).toHaveLength(1)
   })
 
-  test('makes a fulfillment wait until it has twenty ledgers left, and then pay up to maxFeeDrops', async () => {
+  test('a fulfillment waits until twenty ledgers are left and then pays up to maxFeeDrops', async () => {
     const ledger = await useLedger(fast)
     const server = await useScriptedServer(
       ledger,
@@ -301,7 +307,7 @@ describe('a busy network', () => {
     expect(fees).toEqual([7700])
   })
 
-  test('that refuses a fulfillment for forty ledgers does not make the plugin give it up', async () => {
+  test('a fulfillment is sent again after forty full ledgers', async () => {
     const ledger = await useLedger(fast)
     let refusals = 0
     const first = (await ledger.newest()).ledgerIndex
@@ -326,9 +332,8 @@ describe('a busy network', () => {
     expect(refusals).toBeGreaterThan(10)
   })
 
-  test('with 20 places a ledger takes 1,500 transfers that are sent at once, none fails', async () => {
+  test(`${count} transfers at once all get through ledgers with 20 places`, async () => {
     needsSandbox('the test plays the transaction queue')
-    const count = 1_500
     const ledger = await useLedger({ closeIntervalMs: 0 })
     const queue = new OpenLedger(20)
     const server = await useScriptedServer(ledger, queue)
@@ -355,7 +360,7 @@ describe('a busy network', () => {
     const fees = (await validated(ledger)).map(({ Fee }) => Number(Fee))
     expect(fees).toHaveLength(count)
     expect(Math.max(...fees)).toBeLessThanOrEqual(20)
-    expect(ledgers).toBeLessThan(100)
+    expect(ledgers).toBeLessThan((1.3 * count) / 20 + 5)
   })
 })
 
@@ -421,7 +426,7 @@ class OpenLedger implements Script {
 }
 
 describe('a server', () => {
-  test('that speaks version 2 of the API only is spoken to so', async () => {
+  test('plugin uses version 2 of the API if the server lacks version 1', async () => {
     const ledger = await useLedger()
     const server = await useScriptedServer(ledger, {
       request: ({ api_version }) => (api_version === 2 ? undefined : { error: 'invalid_API_version' })
@@ -441,7 +446,7 @@ describe('a server', () => {
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
   })
 
-  test('that knows version 1 only is asked for nothing else', async () => {
+  test('plugin uses version 1 of the API if the server has it', async () => {
     const ledger = await useLedger()
     const server = await useScriptedServer(ledger, {
       request: ({ api_version }) => (api_version === 1 ? undefined : { error: 'invalid_API_version' }),
@@ -452,7 +457,7 @@ describe('a server', () => {
     await payer.sendTransfer(someTransfer())
   })
 
-  test('that has no ledger to tell of yet is not connected to', async () => {
+  test('connect rejects a server without a validated ledger', async () => {
     const ledger = await useLedger()
     const server = await useScriptedServer(ledger, {
       request: ({ command }) => (command === 'subscribe' ? {} : undefined)
@@ -463,7 +468,7 @@ describe('a server', () => {
     )
   })
 
-  test('that skips ledgers in its stream hides nothing', async () => {
+  test('plugin emits transfers of ledgers that the stream skipped', async () => {
     const ledger = await useLedger()
     let isHiding = false
     const server = await useScriptedServer(ledger, {

@@ -61,7 +61,7 @@ async function prepare(
 }
 
 describe('a transfer', () => {
-  test('is prepared and fulfilled, each told once on both sides', async () => {
+  test('prepare and fulfill emit one event each on both sides', async () => {
     const both = await useBoth()
     const { payer, payee } = both
     const [before, shopBefore] = [await payer.getBalance(), await payee.getBalance()]
@@ -90,7 +90,7 @@ describe('a transfer', () => {
     expect(BigInt(shopBefore) - BigInt(await payee.getBalance())).toBe(350n - 10n)
   })
 
-  test('has its fulfillment ready for whoever asks inside the handler', async () => {
+  test('getFulfillment resolves inside an outgoing_fulfill listener', async () => {
     const both = await useBoth()
     const asked = new Promise(resolve => {
       both.payer.on('outgoing_fulfill', ({ id }) => resolve(both.payer.getFulfillment(id)))
@@ -102,7 +102,7 @@ describe('a transfer', () => {
     expect(await both.payee.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
 
-  test('without a condition is a payment, and final', async () => {
+  test('sendTransfer sends an unconditional transfer as a final Payment', async () => {
     const { payer, payee } = await useBoth()
     const { id, to, amount, ilp } = someTransfer()
     const received = next(payee, 'incoming_transfer')
@@ -117,7 +117,7 @@ describe('a transfer', () => {
     await expect(payer.getFulfillment(id)).rejects.toThrow(notConditional)
   })
 
-  test('can go to oneself', async () => {
+  test('sendTransfer to the own account emits outgoing and incoming events', async () => {
     const ledger = await useLedger()
     const plugin = await usePlugin(ledger.url)
     const transfer = someTransfer({ to: prefix + customer.address })
@@ -133,7 +133,7 @@ describe('a transfer', () => {
     ])
   })
 
-  test('that is sent once more is the same transfer, and with other fields an error', async () => {
+  test('sendTransfer repeated with the same fields pays once, with others rejects', async () => {
     const { payer } = await useBoth()
     const transfer = someTransfer()
     await Promise.all([payer.sendTransfer(transfer), payer.sendTransfer({ ...transfer })])
@@ -142,7 +142,7 @@ describe('a transfer', () => {
     expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
-  test('fulfilled twice costs one transaction', async () => {
+  test('fulfillCondition repeated costs one transaction', async () => {
     const both = await useBoth()
     const { payee } = both
     const transfer = await prepare(both)
@@ -163,7 +163,7 @@ describe('a transfer', () => {
     ['in canonical form', (preimage: Buffer) => der(0xa0, der(0x80, preimage))],
     ['in long-form DER', (preimage: Buffer) => der(0xa0, der(0x80, preimage), 1)],
     ['with lengths of eight bytes', (preimage: Buffer) => der(0xa0, der(0x80, preimage, 8), 8)]
-  ] as const)('that a third party fulfills %s is fulfilled for both sides', async ([, encode], { skip }) => {
+  ] as const)('a fulfillment by a third party %s is emitted on both sides', async ([, encode], { skip }) => {
     const both = await useBoth()
     const stranger = await useStranger(both.ledger.url)
     const transfer = await prepare(both)
@@ -190,7 +190,7 @@ describe('a transfer', () => {
     expect(incoming).not.toHaveProperty('feeDrops')
   })
 
-  test('is found on the ledger when it is long forgotten', async () => {
+  test('getFulfillment reads evicted transfers from ledger history', async () => {
     const ledger = await useLedger()
     const payer = await usePlugin(ledger.url, { maxCachedTransfers: 1 })
     const payee = await usePlugin(ledger.url, { secret: shop.secret, maxCachedTransfers: 1 })
@@ -207,7 +207,7 @@ describe('a transfer', () => {
 })
 
 describe('an expiry', () => {
-  test('goes by the ledger, and brings the money back', async () => {
+  test('an expired transfer is canceled by ledger time and refunded', async () => {
     const ledger = await useLedger({ closeIntervalMs: 20 })
     const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
@@ -229,7 +229,7 @@ describe('an expiry', () => {
     await payee.rejectIncomingTransfer(transfer.id, reason)
   })
 
-  test('of a transfer that an earlier run has left is seen to by the next', async () => {
+  test('plugin cancels expired transfers of an earlier run and follows the others', async () => {
     const ledger = await useLedger({ closeIntervalMs: 20 })
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const crashed = await usePlugin(ledger.url)
@@ -258,7 +258,7 @@ describe('an expiry', () => {
 })
 
 describe('a rejection', () => {
-  test('is told here at once, stays, and costs the payee nothing, also when the payer never comes back', async () => {
+  test('rejectIncomingTransfer emits incoming_reject once and costs the payee nothing', async () => {
     const ledger = await useLedger({ closeIntervalMs: 20 })
     const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
@@ -284,7 +284,7 @@ describe('a rejection', () => {
   test.each([
     ['as the interface has it', {}],
     ['as ilp-compat-plugin gives it', { forwarded_by: '', triggered_at: new Date() }]
-  ])('reaches the payer with the option sendRejections, %s', async (_how, fields) => {
+  ])('sendRejections sends the reason to the payer, %s', async (_how, fields) => {
     const ledger = await useLedger()
     const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(ledger.url, { secret: shop.secret, sendRejections: true })
@@ -296,7 +296,7 @@ describe('a rejection', () => {
     ])
   })
 
-  test('is passed on without the fields that it lacks', async () => {
+  test('outgoing_reject has no fields that the reason lacks', async () => {
     const both = await useBoth()
     const transfer = await prepare(both)
     const shopkeeper = await useStranger(both.ledger.url, shop.secret)
@@ -309,7 +309,7 @@ describe('a rejection', () => {
     expect(Object.keys(received as object).sort()).toEqual(Object.keys(rest).sort())
   })
 
-  test('is believed from the receiver only', async () => {
+  test('outgoing_reject is emitted for the receiver of a transfer only', async () => {
     const both = await useBoth()
     const transfer = await prepare(both)
     const stranger = await useStranger(both.ledger.url)
@@ -324,7 +324,7 @@ describe('a rejection', () => {
     expect(storyOf(both.payer.told, transfer.id)).toEqual(['outgoing_prepare'])
   })
 
-  test('is not for the payer to make', async () => {
+  test('rejectIncomingTransfer rejects for the payer and for unknown ids', async () => {
     const both = await useBoth()
     const { id } = await prepare(both)
     await expect(both.payer.rejectIncomingTransfer(id, reason)).rejects.toThrow(named('NotAcceptedError'))
@@ -361,7 +361,7 @@ describe('before anything is signed', () => {
     ['a condition without an expiry', { expiresAt: undefined }, id],
     ['a packet that is not base64url', { ilp: 'Ä' }, '"Ä"']
   ]
-  test('a transfer with invalid fields is refused, with the values in the sentence', async () => {
+  test('sendTransfer rejects invalid fields and quotes their values', async () => {
     const ledger = await useLedger({ closeIntervalMs: 0 })
     const plugin = await usePlugin(ledger.url)
     for (const [what, fields, value] of rows) {
@@ -377,7 +377,7 @@ describe('before anything is signed', () => {
     expect(await ledger.transactionsOf(customer.address)).toHaveLength(1)
   })
 
-  test('a packet that has no room in the ledger has an error of its own, the largest that has some does not', async () => {
+  test('sendTransfer accepts a packet of 908 characters and rejects one of 909', async () => {
     const { url } = await useLedger()
     const plugin = await usePlugin(url)
     await expect(plugin.sendTransfer(someTransfer({ ilp: 'A'.repeat(909) }))).rejects.toThrow(
@@ -386,7 +386,7 @@ describe('before anything is signed', () => {
     await plugin.sendTransfer(someTransfer({ ilp: 'A'.repeat(908) }))
   })
 
-  test('a fulfillment that does not fit is refused, at no cost', async () => {
+  test('fulfillCondition rejects a wrong fulfillment at no cost', async () => {
     const both = await useBoth()
     const { payee } = both
     const transfer = await prepare(both)
@@ -409,22 +409,25 @@ describe('what the ledger refuses', () => {
       'AccountNotFoundError',
       'tecNO_DST'
     ]
-  ])('%s has its name', async (_what, fields, name, engineResult) => {
-    const { payer } = await useBoth()
-    const transfer = someTransfer(fields)
-    const err: Error = await payer.sendTransfer(transfer).then(
-      () => expect.fail('sent'),
-      err => err
-    )
-    expect(err.name).toBe(name)
-    expect(err.message).toContain(transfer.id)
-    expect(err.message).toContain(engineResult)
-    // The same again gets the same outcome, and what comes after it is not held up.
-    await expect(payer.sendTransfer(transfer)).rejects.toBe(err)
-    await payer.sendTransfer(someTransfer())
-  })
+  ])(
+    'sendTransfer of %s rejects with the error of the interface',
+    async (_what, fields, name, engineResult) => {
+      const { payer } = await useBoth()
+      const transfer = someTransfer(fields)
+      const err: Error = await payer.sendTransfer(transfer).then(
+        () => expect.fail('sent'),
+        err => err
+      )
+      expect(err.name).toBe(name)
+      expect(err.message).toContain(transfer.id)
+      expect(err.message).toContain(engineResult)
+      // The same again gets the same outcome, and what comes after it is not held up.
+      await expect(payer.sendTransfer(transfer)).rejects.toBe(err)
+      await payer.sendTransfer(someTransfer())
+    }
+  )
 
-  test('a payment to oneself is refused with the engine result', async () => {
+  test('sendTransfer of a Payment to the own account rejects with the engine result', async () => {
     const { payer } = await useBoth()
     const { id, amount } = someTransfer()
     const sent = payer.sendTransfer({ id, amount, to: prefix + customer.address })
@@ -445,7 +448,7 @@ describe('connecting', () => {
     ['a prefix without its dot', { secret, prefix: 'test.crypto.xrp' }, 'InvalidFieldsError'],
     ['a server that is not there', { secret, server: 'ws://localhost:1' }, 'UnreachableError'],
     ['an account without money', { secret: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' }, 'AccountNotFoundError']
-  ])('with %s fails with a name, and without the secret', async (_what, options, name) => {
+  ])('connect with %s rejects without quoting the secret', async (_what, options, name) => {
     const ledger = await useLedger()
     const plugin = new PluginXrpEscrow({ server: ledger.url, ...options })
     const err: Error = await plugin.connect().then(
@@ -457,19 +460,19 @@ describe('connecting', () => {
     expect(plugin.isConnected()).toBe(false)
   })
 
-  test('takes an option of null as left out: ilp-connector gives every plugin a _store', async () => {
+  test('connect ignores options that are null', async () => {
     const ledger = await useLedger()
     const options = { _store: null, prefix: null, address: null, maxFeeDrops: null } as object
     const plugin = await usePlugin(ledger.url, options)
     expect(plugin.getInfo().prefix).toBe(prefix)
   })
 
-  test('with a timeout that is no number is a TypeError', async () => {
+  test('connect rejects a timeout that is not a number with a TypeError', async () => {
     const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', secret })
     await expect(plugin.connect({ timeout: 'soon' as never })).rejects.toThrow(TypeError)
   })
 
-  test('is needed for everything else', async () => {
+  test('methods of a plugin that is not connected fail with UnreachableError', async () => {
     const plugin = new PluginXrpEscrow({ server: 'ws://localhost:1', secret })
     const unreachable = named('UnreachableError')
     expect(plugin.isConnected()).toBe(false)
@@ -482,7 +485,7 @@ describe('connecting', () => {
     await expect(plugin.sendRequest({ to: prefix + shop.address })).rejects.toThrow(unreachable)
   })
 
-  test('tells the ledger and the account', async () => {
+  test('getInfo, getAccount, getBalance and getLedgerTime describe ledger and account', async () => {
     const ledger = await useLedger()
     const plugin = await usePlugin(ledger.url, { prefix: 'g.crypto.ripple.', account: customer.address })
     expect(plugin.getInfo()).toEqual({
@@ -496,7 +499,7 @@ describe('connecting', () => {
     expect(Math.abs(plugin.getLedgerTime().getTime() - (await ledger.newest()).timeMs)).toBeLessThan(60_000)
   })
 
-  test('shows no secret to whoever looks at the plugin', async () => {
+  test('inspecting a plugin shows no secret', async () => {
     const ledger = await useLedger()
     const plugin = await usePlugin(ledger.url)
     expect(inspect(plugin, { depth: 20, showHidden: true })).not.toContain(secret)
@@ -516,7 +519,7 @@ describe('what comes from strangers', () => {
   const junk = (fields: Record<string, unknown>) => ({
     Memo: { MemoType: '6A756E6B', MemoData: 'FFFE', ...fields }
   })
-  test('is ignored where it is no transfer, and takes nothing down', async () => {
+  test('plugin ignores hostile transactions that are not transfers', async () => {
     const { ledger, payee } = await useBoth({ closeIntervalMs: 0 })
     const stranger = await useStranger(ledger.url)
     const { payment, escrow } = toShop()
@@ -552,7 +555,7 @@ describe('what comes from strangers', () => {
     ])
   })
 
-  test("cannot take another transfer's place by its id, before or after", async () => {
+  test("a stranger's transfer with the same id gets another id", async () => {
     const both = await useBoth()
     const { ledger, payer, payee } = both
     const stranger = await useStranger(ledger.url)
@@ -581,7 +584,7 @@ describe('what comes from strangers', () => {
 })
 
 describe('a host', () => {
-  test('whose handlers throw does not take the plugin down, nor one another', async () => {
+  test('plugin survives listeners that throw', async () => {
     const both = await useBoth()
     both.payee.prependListener('incoming_prepare', () => {
       throw new Error('The host is at fault')
@@ -597,7 +600,7 @@ describe('a host', () => {
     expect(faults).toEqual(['The host is at fault', 'The host is at fault again'])
   })
 
-  test('without a handler for errors gets a warning on the terminal', async () => {
+  test('errors of listeners become warnings if nobody listens to error', async () => {
     const ledger = await useLedger()
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret: customer.secret })
     onTestFinished(() => plugin.disconnect())
@@ -611,7 +614,7 @@ describe('a host', () => {
     expect(warn.mock.calls).toEqual([[fault]])
   })
 
-  test('can run two plugins on one account at once', async () => {
+  test('two plugins on one account send twenty transfers once each', async () => {
     const { ledger, payer, payee } = await useBoth()
     const other = await usePlugin(ledger.url)
     const transfers = Array.from({ length: 20 }, () => someTransfer())
@@ -627,7 +630,7 @@ describe('a host', () => {
   })
 })
 
-test('a network with an ID of its own is served', async () => {
+test('plugin names the network ID in its transactions', async () => {
   const { ledger, payer, payee } = await useBoth({ networkId: 21_337 })
   const transfer = await prepare({ ledger, payer, payee })
   await payee.fulfillCondition(transfer.id, transfer.fulfillment)

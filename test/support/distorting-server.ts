@@ -9,6 +9,16 @@ import type { LedgerContents } from '../../src/xrpl-sandbox/ledger/history.ts'
 import { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 
+// Servers of a network whose ledger is a sandbox's. Each connection (Line) reaches one server (Node): the newest one, or
+// with `behind` one that has replayed fewer ledgers. A Distortion changes what a line hears and says, and so makes it
+// slow, forgetful, busy, far away. Use:
+//
+//   const server = await DistortingServer.start(sandbox.ledger, [losesMessages(chance(0.1, seed))])
+//   new PluginXrpEscrow({ server: server.url, secret })
+//   server.distortions = []
+//
+// First the server, then the catalogue of distortions.
+
 /** What becomes of an answer: another one, none at all, or (undefined) what it was. */
 type Replacement = Json | 'nothing' | undefined
 
@@ -125,9 +135,9 @@ export class Line implements Subscriber {
   }
 }
 
-/** Public servers of a ledger that is a sandbox's: like those of facts, each as bad as its distortions. */
+/** The servers of a network, behind one URL. */
 export class DistortingServer {
-  /** each sees what those before it have left */
+  /** each sees what those before it have left; can be changed at any time */
   distortions: Distortion[]
   /** how many ledgers behind the newest the server is that new connections reach */
   behind = 0
@@ -205,12 +215,12 @@ export class DistortingServer {
 
   /** A server that has replayed the ledgers up to one behind the newest. */
   #follower(behind: number): Node {
-    const { history, fees, networkId, openLedgerLimit, now } = this.#main.ledger
+    const { history, fees, networkId, now } = this.#main.ledger
     const first = history.first.header.ledgerIndex
     const past = [contentsOf(this.#main.ledger, first)]
     for (let index = first + 1; index <= history.last.header.ledgerIndex - behind; index++)
       past.push(contentsOf(this.#main.ledger, index))
-    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, openLedgerLimit, past })
+    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, past })
     const node: Node = { ledger, lines: new Set() }
     ledger.on('close', closed => publishClosed(node.lines, ledger, closed))
     this.#followers.push({ node, behind })
@@ -291,17 +301,6 @@ export function losesMessages(happens: Chance): Distortion {
   }
 }
 
-/** Does not remember what is not validated: `tx` is `txnNotFound`, and says no more than that. */
-export function forgetsUnvalidated(): Distortion {
-  return {
-    answer(answer, request) {
-      const result = answer.result as Json | undefined
-      if (request.command !== 'tx' || result?.validated) return undefined
-      return errorAnswer(request, 'txnNotFound', { searched_all: false })
-    }
-  }
-}
-
 /** Says of a validated transaction nothing but that, for so many questions: its metadata comes later (Clio). */
 export function metadataComesLate(questions: number): Distortion {
   const asked = new Map<unknown, number>()
@@ -314,35 +313,6 @@ export function metadataComesLate(questions: number): Distortion {
       if (times > questions) return undefined
       const { meta: _meta, ...rest } = result
       return { ...answer, result: rest }
-    }
-  }
-}
-
-/** Sends transactions so many ledgers after their own (Clio). */
-export function transactionsComeLate(ledgers: number): Distortion {
-  const waiting = new WeakMap<Line, { message: Json; ledger: number }[]>()
-  return {
-    stream(message, line) {
-      const queue = waiting.get(line) ?? []
-      waiting.set(line, queue)
-      if (message.type === 'transaction') {
-        queue.push({ message, ledger: Number(message.ledger_index) })
-        return []
-      }
-      const due = queue.filter(({ ledger }) => ledger + ledgers <= Number(message.ledger_index))
-      queue.splice(0, due.length)
-      return [message, ...due.map(({ message }) => message)]
-    }
-  }
-}
-
-/** Sends the end of a ledger after the transactions of it (Clio). */
-export function transactionsComeFirst(): Distortion {
-  return {
-    stream(message, line) {
-      if (message.type !== 'ledgerClosed') return undefined
-      queueMicrotask(() => line.sendNow(message))
-      return []
     }
   }
 }
@@ -454,15 +424,3 @@ const nonsense: string[] = [
   '{',
   '\u0000'
 ]
-
-/** Has, under the numbers that were seen before, other ledgers: a test network that was begun anew. */
-export function hasOtherLedgers(): Distortion {
-  const other = (hash: unknown) => (typeof hash === 'string' ? [...hash].reverse().join('') : hash)
-  const change = (body: Json | undefined) => {
-    if (body && 'ledger_hash' in body) body.ledger_hash = other(body.ledger_hash)
-  }
-  return {
-    answer: answer => change(answer.result as Json | undefined) as undefined,
-    stream: message => change(message) as undefined
-  }
-}

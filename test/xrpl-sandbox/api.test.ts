@@ -163,7 +163,7 @@ test('tx finds a transaction by its ledger and position as well', async () => {
   expect(await bench.ask('tx', { ctid: ctid.toLowerCase() })).toMatchObject({ ctid, hash })
   const elsewhere = `${ctid.slice(0, 8)}FFFF${ctid.slice(12)}`
   expect(await bench.askInVain('tx', { ctid: elsewhere })).toBe('txnNotFound')
-  expect(await bench.askInVain('tx', { ctid: `${ctid.slice(0, 12)}0001` })).toBe('unknown')
+  expect(await bench.askInVain('tx', { ctid: `${ctid.slice(0, 12)}0001` })).toBe('wrongNetwork')
 })
 
 test('server_definitions tells a client how to write transactions, once', async () => {

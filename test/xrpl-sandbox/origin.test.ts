@@ -58,6 +58,11 @@ describe('a page of somebody else', () => {
     expect(error.message).toContain('403')
     const before = bench.sandbox.ledger.openTransactions.size
     expect(await post(headers)).toBe(403)
+    const preflight = await fetch(`http://localhost:${bench.sandbox.port}/accounts`, {
+      method: 'OPTIONS',
+      headers
+    })
+    expect(preflight.headers.has('access-control-allow-origin')).toBe(false)
     expect(bench.sandbox.ledger.openTransactions.size).toBe(before)
   })
 })
@@ -71,6 +76,24 @@ describe('a page of this machine', () => {
     expect(await post({ origin })).toBe(200)
     await bench.close()
   })
+
+  test.each(['http://localhost:8000', 'http://127.0.0.1:5173', 'http://[::1]:3000'])(
+    'at %s may call the faucet, as its browser asks beforehand',
+    async origin => {
+      const url = `http://localhost:${bench.sandbox.port}/accounts`
+      const preflight = await fetch(url, {
+        method: 'OPTIONS',
+        headers: { origin, 'access-control-request-method': 'POST' }
+      })
+      expect(preflight.status).toBe(204)
+      const answer = await fetch(url, { method: 'POST', headers: { origin }, body: '{}' })
+      for (const { headers } of [preflight, answer]) {
+        expect(headers.get('access-control-allow-origin')).toBe(origin)
+        expect(headers.get('vary')).toBe('origin')
+      }
+      await bench.close()
+    }
+  )
 
   test('may not close ledgers, nor stop all', async () => {
     const page = await connect({ origin: `http://localhost:${bench.sandbox.port}` })

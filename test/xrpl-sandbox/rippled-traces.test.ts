@@ -58,6 +58,8 @@ describe.each([1, 2])('every answer of rippled 3.2.0 in API version %i comes aga
     if (step.sent !== undefined) return [await client.askRaw(step.sent)]
     const answer = await client.ask(withOwnHash({ ...step.request, api_version }))
     for (const name of ['id', 'type', 'api_version', 'request']) delete answer[name]
+    if (step.request?.tx_blob && answer.result?.tx_blob === String(step.request.tx_blob).toUpperCase())
+      delete answer.result.tx_blob
     return answer
   }
 

@@ -21,8 +21,8 @@ const errors = {
   slowDown: [10, 'You are placing too much load on the server.'],
   txnNotFound: [29, 'Transaction not found.'],
   unexpectedLedgerType: [99, 'Unexpected ledger type.'],
-  unknown: [-1, 'An unknown error code.'],
-  unknownCmd: [32, 'Unknown method.']
+  unknownCmd: [32, 'Unknown method.'],
+  wrongNetwork: [4, 'Wrong network.']
 } satisfies Record<string, [number, string]>
 
 export type ErrorName = keyof typeof errors

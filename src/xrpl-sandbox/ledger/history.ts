@@ -45,8 +45,6 @@ export function deliveredAmount({ TransactionType, Amount }: TransactionFields, 
   return TransactionType === 'Payment' && result === 'tesSUCCESS' ? { delivered_amount: Amount } : {}
 }
 
-const toBytes = (text: string) => Buffer.from(text, 'latin1')
-
 /** A transaction of a closed ledger. Its bytes are kept, and parsed when somebody asks for them. */
 export class ValidatedTransaction {
   readonly hash: string
@@ -54,35 +52,42 @@ export class ValidatedTransaction {
   readonly ledgerIndex: number
   /** Its position in the ledger, in the order of application. */
   readonly position: number
+  readonly blob: Buffer
+  readonly metaBlob: Buffer
   readonly accounts: string[]
   /** What was applied, while it is still in memory; it must not be changed. */
   parsed: Applied | undefined
-  // A character for each byte: strings take no more memory than that, many small Buffers do.
-  readonly #blob: string
-  readonly #metaBlob: string
 
-  constructor(header: LedgerHeader, position: number, applied: Applied) {
+  constructor(header: LedgerHeader, position: number, applied: Applied, blob: Buffer, metaBlob: Buffer) {
     this.hash = applied.transaction.hash
     this.header = header
     this.ledgerIndex = header.ledgerIndex
     this.position = position
+    this.blob = blob
+    this.metaBlob = metaBlob
     this.accounts = applied.accounts
     this.parsed = applied
-    this.#blob = applied.transaction.blob.toString('latin1')
-    this.#metaBlob = applied.metaBlob.toString('latin1')
-  }
-
-  get blob(): Buffer {
-    return toBytes(this.#blob)
-  }
-
-  get metaBlob(): Buffer {
-    return toBytes(this.#metaBlob)
   }
 
   get bytes(): number {
-    return this.#blob.length + this.#metaBlob.length
+    return this.blob.length + this.metaBlob.length
   }
+}
+
+/** The transactions of a ledger, with their bytes in one piece: many small pieces take much more memory. */
+function validatedTransactions(header: LedgerHeader, applied: Applied[]): ValidatedTransaction[] {
+  const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
+  const bytes = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
+  let end = 0
+  const kept = parts.map(part => {
+    const start = end
+    end += part.copy(bytes, start)
+    return bytes.subarray(start, end)
+  })
+  return applied.map((one, position) => {
+    const [blob, metaBlob] = kept.slice(2 * position, 2 * position + 2) as [Buffer, Buffer]
+    return new ValidatedTransaction(header, position, one, blob, metaBlob)
+  })
 }
 
 export function fieldsOf(transaction: ValidatedTransaction): TransactionFields {
@@ -144,7 +149,7 @@ export class History {
 
   /** Adds a ledger at the end, and forgets the oldest if there are too many. */
   add(header: LedgerHeader, applied: Applied[], undo: Undo): ClosedLedger {
-    const transactions = applied.map((one, position) => new ValidatedTransaction(header, position, one))
+    const transactions = validatedTransactions(header, applied)
     const ledger: ClosedLedger = { header, transactions, undo }
     this.#ledgers.push(ledger)
     this.#ledgersByHash.set(header.hash, ledger)

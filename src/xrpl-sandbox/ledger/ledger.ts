@@ -36,6 +36,9 @@ const maxRetryPasses = 1
  * for what is too old when the next one is open already. Source: rippled 3.2.0, app/ledger/detail/LocalTxs.cpp.
  */
 const maxHoldLedgers = 7
+/** Source: rippled 3.2.0, app/misc/NetworkOPs.cpp, which holds a transaction once more, and near its end always. */
+const maxRetries = 2
+const nearLastLedgers = 5
 const maxHeldTransactions = 10_000
 const maxHeldBytes = 16 * 1024 * 1024
 
@@ -77,13 +80,13 @@ interface LedgerEvents {
 interface Pending extends Transaction {
   /** The last ledger to try it in. */
   lastLedger: number
+  /** At how many closes it is tried once more before the ledger closes, and not only in the next open ledger. */
+  retries: number
 }
 
 interface Held extends Pending {
   /** Why it is not in the open ledger. */
   result: EngineResult
-  /** Whether it was submitted since the last close, and waits for another transaction. */
-  isFresh: boolean
 }
 
 /** Whether a transaction cannot be validated any more. */
@@ -238,18 +241,18 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     if (this.cache.get(hash)?.isBad) return { result: 'temBAD_SIGNATURE', applied: false, kept: false }
     const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
     const lastLedger = Math.min(this.openIndex + maxHoldLedgers, LastLedgerSequence)
-    const outcome = this.#applyOrHold({ ...transaction, lastLedger }, { failHard, isFresh: true })
+    const outcome = this.#applyOrHold({ ...transaction, lastLedger, retries: maxRetries }, failHard)
     const { result, applied } = outcome
     if (!this.history.transaction(hash)) this.cache.add(transaction, result.startsWith('tem'))
     if (applied) this.emit('proposed', transaction, result)
     return outcome
   }
 
-  #applyOrHold(pending: Pending, { failHard = false, isFresh = false } = {}): SubmitOutcome {
+  #applyOrHold(pending: Pending, failHard = false): SubmitOutcome {
     const { result, applied } = this.#applyToOpen(pending, failHard)
     if (applied || failHard) return { result, applied, kept: applied }
     const isOver = isFinal(result) || !this.#isPossible(pending.fields)
-    return { result, applied, kept: isOver || this.#hold(pending, result, isFresh) }
+    return { result, applied, kept: isOver || this.#hold(pending, result) }
   }
 
   #applyToOpen(pending: Pending, failHard = false): { result: EngineResult; applied: boolean } {
@@ -268,18 +271,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   /** Holds a transaction, if there is room. */
-  #hold(pending: Pending, result: EngineResult, isFresh: boolean): boolean {
+  #hold(pending: Pending, result: EngineResult): boolean {
     const { hash, blob, fields } = pending
     if (this.#open.has(hash) || this.#held.has(hash)) return true
     if (this.#held.size >= maxHeldTransactions || this.#heldBytes >= maxHeldBytes) return false
-    const isQueued = result === 'terQUEUED'
-    const lastLedger = isQueued ? (fields.LastLedgerSequence ?? Number.POSITIVE_INFINITY) : pending.lastLedger
-    this.#held.set(hash, {
-      ...pending,
-      lastLedger,
-      result,
-      isFresh: isFresh && mayRetry(result) && !isQueued
-    })
+    const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
+    const lastLedger = result === 'terQUEUED' ? LastLedgerSequence : pending.lastLedger
+    this.#held.set(hash, { ...pending, lastLedger, result })
     this.#heldBytes += blob.length
     return true
   }
@@ -290,14 +288,14 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   /**
-   * Tries again what an account has submitted since the last close and what may have waited for a transaction of
-   * it that has succeeded: the next sequence, then tickets. Source: rippled, app/misc/CanonicalTXSet.cpp.
+   * Tries again what an account has submitted lately and what may have waited for a transaction of it that has
+   * succeeded: the next sequence, then tickets. Source: rippled, app/misc/CanonicalTXSet.cpp.
    */
   applyHeld(succeeded: Transaction) {
     const { Account } = succeeded.fields
     const after = seqProxy(succeeded.fields)
     const [next] = [...this.#held.values()]
-      .filter(({ isFresh, fields }) => isFresh && fields.Account === Account && seqProxy(fields) >= after)
+      .filter(({ retries, fields }) => retries > 0 && fields.Account === Account && seqProxy(fields) >= after)
       .sort(bySeqProxy)
     if (!next) return
     this.#release(next.hash)
@@ -313,8 +311,12 @@ export class Ledger extends EventEmitter<LedgerEvents> {
    */
   close(replay?: LedgerContents): ClosedLedger {
     const parent = this.closedHeader
-    const fresh = [...this.#held.values()].filter(({ isFresh }) => isFresh)
-    for (const one of canonicalOrder(fresh, Buffer.from(parent.parentHash, 'hex'))) this.#applyToOpen(one)
+    const held = [...this.#held.values()].filter(({ retries }) => retries > 0)
+    for (const one of canonicalOrder(held, Buffer.from(parent.parentHash, 'hex'))) {
+      const { LastLedgerSequence = Number.POSITIVE_INFINITY } = one.fields
+      const isNearLast = LastLedgerSequence - this.openIndex <= nearLastLedgers
+      if (!this.#applyToOpen(one).applied && !isNearLast) one.retries--
+    }
     const view = new View(this.validated)
     const context = this.#context(false)
     const applied: Applied[] = []

@@ -218,7 +218,7 @@ function start() {
   else if (url.host === location.host || url.origin === testnet) connect()
   else {
     // Any page can link here, and a server on this machine may trust this page's origin.
-    showNotice(`This link connects to ${url.origin}, which is neither this sandbox nor the XRP Testnet`)
+    showNotice(`${url.origin} is neither this sandbox nor the XRP Testnet: connect only if you trust it`)
     find('connect').hidden = false
   }
 }

@@ -55,7 +55,7 @@ export function setText(/** @type {Element | null | undefined} */ node, /** @typ
   if (node && node.textContent !== text) node.textContent = text
 }
 
-/** Sets the texts of the elements of these classes inside a node. */
+// Set what the elements of these classes inside a node show.
 function setTexts(/** @type {Element} */ node, /** @type {Record<string, string>} */ texts) {
   for (const [name, text] of Object.entries(texts)) setText(node.querySelector(`.${name}`), text)
 }

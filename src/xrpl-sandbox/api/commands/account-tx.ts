@@ -88,8 +88,8 @@ export const accountTx: Command = request => {
   const [binary, forward] = [flag('binary'), flag('forward')]
   const limit = readLimit(params, 200)
   const account = parseAddress(readAccountText(params, 'account'))
-  const range = readRange(request)
   const from = readMarker(params.marker)
+  const range = readRange(request)
   const { transactions, next } = ledger.history.accountTransactions(account, {
     ...range,
     limit,

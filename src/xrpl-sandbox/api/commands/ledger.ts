@@ -32,7 +32,8 @@ const ledgerData: Command = request => {
   const after = parseHash(marker)
   if (marker !== undefined && !after) throw expectedField('marker', 'valid')
   const binary = readBoolean(params, 'binary', () => expectedField('binary', 'boolean'))
-  if (limit !== undefined && !Number.isInteger(limit)) throw expectedField('limit', 'integer')
+  const isIntegral = limit === undefined || typeof limit === 'boolean' || Number.isInteger(limit)
+  if (!isIntegral) throw expectedField('limit', 'integer')
   const wanted = limit === undefined ? -1 : asInt(limit)
   const length = wanted < 0 ? (binary ? pageLength.binary : pageLength.json) : wanted
   const type = readEntryType(params)

@@ -84,7 +84,7 @@ function readHash({ params, ledger }: Request): string | undefined {
   const networkId = Number.parseInt(network, 16)
   if (networkId !== ledger.networkId)
     throw rpcError(
-      'unknown',
+      'wrongNetwork',
       `Wrong network. You should submit this request to a node running on NetworkID: ${networkId}`
     )
   const at = ledger.history.ledger(Number.parseInt(ledgerIndex, 16))

@@ -1,0 +1,133 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
+import { aside, needsSandbox, openLedger } from './support/ledger.ts'
+import { pairs } from './support/pairs.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
+
+let stage: Stage
+
+beforeAll(async () => {
+  stage = await setStage()
+  // The ledger decides when a script ends, however long the machine takes.
+  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
+  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await stage.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await stage.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
+  // A payment that is not claimed comes back after some hundred ledgers, which are a second each.
+  for (const { client } of pairs) await stage.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
+})
+
+afterAll(() => stage.strike())
+
+/** A ledger that closes when several transactions wait for it, as a slow one would. */
+async function useSlowLedger({ onTestFinished }: TestContext) {
+  needsSandbox('it closes hundreds of ledgers, and each takes the clock a second further')
+  const ledger = await openLedger({ closeIntervalMs: 0 })
+  const pace = { minTransactions: 6, isOver: false }
+  const closing = (async () => {
+    while (!pace.isOver) {
+      if ((await ledger.openTransactions()) >= pace.minTransactions) await ledger.closeLedger()
+      else await delay(10)
+    }
+  })()
+  onTestFinished(async () => {
+    pace.isOver = true
+    await closing
+    await ledger.close()
+  })
+  return { ledger, pace }
+}
+
+/** Reads the sums of both ends. */
+function sumsOf(client: string, shop: string) {
+  const [, payments, letters, outcomes = ''] = /(\d+) payments?, (\d+) letters?: (.*)/.exec(client) ?? []
+  const [, spent, paid, fees] =
+    /(\d+) drops spent \([\d.]+ XRP\): (\d+) for letters, (\d+) in fees/.exec(client) ?? []
+  const [, sold, earned] = /(\d+) letters? sold, (\d+) drops earned/.exec(shop) ?? []
+  if (!spent || !earned) throw new Error(`No sums in:\n${client}\n${shop}`)
+  const outcome = (name: string) => Number(new RegExp(`(\\d+) ${name}`).exec(outcomes)?.[1] ?? 0)
+  const [fulfilled, returned] = [outcome('fulfilled'), outcome('returned')]
+  const unfinished = outcome('in escrow') + outcome('unknown')
+  expect(fulfilled + returned + unfinished).toBe(Number(payments))
+  expect(Number(spent)).toBe(Number(paid) + Number(fees))
+  return {
+    client: { letters: Number(letters), drops: Number(paid) },
+    shop: { letters: Number(sold), drops: Number(earned) },
+    fulfilled,
+    returned,
+    unfinished
+  }
+}
+
+describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lettersIn }) => {
+  async function run(context: TestContext) {
+    const { ledger, pace } = await useSlowLedger(context)
+    const seller = stage.run(shop, { ...ledger.env, PORT: '0' })
+    const [, url = ''] = await seller.says(/Visit (http:\S+)/)
+    const buyer = stage.run(client, { ...ledger.env, SHOP_URL: `${url}/`, INTERVAL_MS: '100' })
+    await buyer.prints(output => lettersIn(output).length >= 6)
+    return { ledger, pace, seller, buyer }
+  }
+
+  /** What was not claimed returns with the time of the ledgers, and nothing else is open. */
+  function expectAgreement(buyer: Script, seller: Script): void {
+    const sums = sumsOf(buyer.output, seller.output)
+    expect(sums.client).toEqual(sums.shop)
+    expect(sums.client).toEqual({ letters: sums.fulfilled, drops: 10 * sums.fulfilled })
+    expect(sums.unfinished).toBe(0)
+    expect(seller.output).not.toContain('unknown outcome')
+  }
+
+  aside('agree on letters and drops when the client stops first', async context => {
+    const { pace, seller, buyer } = await run(context)
+    const ended = buyer.interrupt()
+    await buyer.says(/Waiting for \d+ payments? \(Ctrl-C again stops at once\)/)
+    pace.minTransactions = 1
+    expect(await ended).toBe(0)
+    expect(await seller.interrupt()).toBe(0)
+    expectAgreement(buyer, seller)
+    expect(sumsOf(buyer.output, seller.output).returned).toBe(0)
+  })
+
+  aside('agree on letters and drops when the shop stops first', async context => {
+    const { pace, seller, buyer } = await run(context)
+    const ended = seller.interrupt()
+    pace.minTransactions = 1
+    expect(await ended).toBe(0)
+    const isStreaming = client.includes('client2')
+    if (!isStreaming) buyer.process.kill('SIGINT')
+    pace.minTransactions = 0
+    expect(await buyer.ends()).toBe(isStreaming ? 1 : 0)
+    expectAgreement(buyer, seller)
+  })
+
+  aside('agree on letters and drops when both stop at once', async context => {
+    const { pace, seller, buyer } = await run(context)
+    const ended = [seller.interrupt(), buyer.interrupt()]
+    pace.minTransactions = 1
+    expect(await ended[0]).toBe(0)
+    pace.minTransactions = 0
+    await ended[1]
+    expectAgreement(buyer, seller)
+  })
+
+  aside('say what they cannot know when they are to stop at once', async context => {
+    const { pace, seller, buyer } = await run(context)
+    pace.minTransactions = Number.POSITIVE_INFINITY
+    for (const script of [buyer, seller]) {
+      const ended = script.interrupt()
+      await script.says(/Waiting for \d+ payments?/)
+      script.process.kill('SIGINT')
+      expect(await ended).toBe(0)
+    }
+    const { unfinished, fulfilled, client } = sumsOf(buyer.output, seller.output)
+    expect(unfinished).toBeGreaterThan(0)
+    expect(client.drops).toBe(10 * fulfilled)
+    const named = buyer.output.matchAll(
+      /^(\d+) payments? \((\d+) drops\) (not claimed by the shop so far|with unknown outcome)/gm
+    )
+    const [payments, drops] = [...named].reduce(([a, b], [, c, d]) => [a + Number(c), b + Number(d)], [0, 0])
+    expect([payments, drops]).toEqual([unfinished, 10 * unfinished])
+    expect(seller.output).toMatch(/\n\d+ payments? with unknown outcome \(\d+0 drops, not counted above\)\n/)
+  })
+})

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import { Client, Wallet } from 'xrpl'
+import { accounts, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
+import { RawClient } from './client.ts'
+import { Bench, customer, shop, wallet } from './support.ts'
+
+test('fund pays a new account, and closeLedger closes a ledger', async () => {
+  const bench = await Bench.start()
+  const newcomer = wallet('newcomer')
+  bench.sandbox.fund(newcomer.address, 50)
+  expect(await bench.account(newcomer, 'validated')).toMatchObject({ Balance: '50000000' })
+  const { ledgerIndex } = bench.sandbox.ledger.closedHeader
+  bench.sandbox.closeLedger()
+  expect(bench.sandbox.ledger.closedHeader.ledgerIndex).toBe(ledgerIndex + 1)
+  expect(() => bench.sandbox.fund('nobody', 1)).toThrow('Invalid destination "nobody"')
+  expect(() => bench.sandbox.fund(wallet('poor').address, 0.5)).toThrow('tecNO_DST_INSUF_XRP')
+  bench.sandbox.setOpenLedgerFee(5000)
+  bench.sandbox.fund(newcomer.address, 1)
+  expect(await bench.account(newcomer, 'validated')).toMatchObject({ Balance: '51000000' })
+  await bench.stop()
+})
+
+test('with closeOnSubmit a ledger closes after the answer to each submission that was applied', async () => {
+  const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, closeOnSubmit: true })
+  const client = new Client(sandbox.url)
+  await client.connect()
+  const { wallet: newcomer, balance } = await client.fundWallet(undefined, sandbox.faucet)
+  expect(balance).toBe(100)
+  const { ledgerIndex, closeTime } = sandbox.ledger.closedHeader
+  const { result } = await client.submitAndWait(
+    { TransactionType: 'Payment', Account: newcomer.address, Destination: shop.address, Amount: '1' },
+    { wallet: newcomer }
+  )
+  expect(result).toMatchObject({ validated: true, meta: { TransactionResult: 'tesSUCCESS' } })
+  expect(sandbox.ledger.closedHeader.ledgerIndex).toBe(ledgerIndex + 1)
+  expect(sandbox.ledger.closedHeader.closeTime).toBeGreaterThan(closeTime)
+  await client.disconnect()
+
+  const raw = await RawClient.connect(sandbox.url)
+  await raw.ask({ command: 'subscribe', streams: ['ledger'] })
+  const order: string[] = []
+  raw.socket.on('message', data => order.push(JSON.parse(String(data)).type))
+  const refused = customer.sign({
+    TransactionType: 'AccountSet',
+    Account: customer.address,
+    Fee: '1',
+    Sequence: 4
+  })
+  await raw.ask({ command: 'submit', tx_blob: refused.tx_blob })
+  await raw.ask({ command: 'ping' })
+  const { tx_blob } = customer.sign({
+    ...{ TransactionType: 'AccountSet', Account: customer.address, Fee: '10', Sequence: 4 }
+  })
+  await raw.ask({ command: 'submit', tx_blob })
+  await raw.ask({ command: 'ping' })
+  expect(order).toEqual(['response', 'response', 'response', 'ledgerClosed', 'response'])
+  raw.close()
+  await sandbox.close()
+})
+
+test('twenty sandboxes run in one process, each with its own ledger', async () => {
+  const sandboxes = await Promise.all(
+    Array.from({ length: 20 }, () => startSandboxLedger({ port: 0, closeIntervalMs: 0 }))
+  )
+  expect(new Set(sandboxes.map(({ port }) => port)).size).toBe(20)
+  const newcomers = sandboxes.map(() => Wallet.generate().address)
+  for (const [at, sandbox] of sandboxes.entries()) sandbox.fund(newcomers[at] as string, 10 + at)
+  for (const [at, { url }] of sandboxes.entries()) {
+    const client = await RawClient.connect(url)
+    const { result } = await client.ask({ command: 'account_info', account: newcomers[at] })
+    expect(result.account_data.Balance).toBe(String((10 + at) * 1_000_000))
+    const { error } = await client.ask({ command: 'account_info', account: newcomers[(at + 1) % 20] })
+    expect(error).toBe('actNotFound')
+    client.close()
+  }
+  await Promise.all(sandboxes.map(sandbox => sandbox[Symbol.asyncDispose]()))
+  await expect(RawClient.connect((sandboxes[0] as { url: string }).url)).rejects.toThrow('ECONNREFUSED')
+})
+
+test('a sandbox begins with the closed ledgers of another', async () => {
+  const first = await Bench.start()
+  const payment = await first.pay(customer, shop, 7)
+  await first.close()
+  const past = first.sandbox.ledger.history.contents()
+  await first.stop()
+  const second = await Bench.start({ past })
+  expect(second.sandbox.ledger.closedHeader).toEqual(first.sandbox.ledger.closedHeader)
+  expect(await second.result(payment)).toBe('tesSUCCESS')
+  await second.stop()
+})
+
+test('the accounts for tests are those that anybody can derive', () => {
+  for (const name of ['shop', 'customer'] as const) expect(wallet(name).address).toBe(accounts[name].address)
+})

@@ -65,6 +65,29 @@ describe('npm run testnet-accounts', () => {
     expect(await secrets()).toBe('XRP_SHOP_SECRET=sMine\n')
   })
 
+  test.each(['export XRP_SHOP_SECRET=sMine\n', '  XRP_SHOP_SECRET = "sMine"\n'])(
+    'leaves secrets as they are that Node.js reads from %j',
+    async text => {
+      await writeFile(secretsFile(), text)
+      const run = stage.run('src/testnet-accounts.ts', env())
+      expect(await run.ends()).toBe(1)
+      expect(run.output).toMatch(/already contains secrets; left unchanged/)
+      expect(await secrets()).toBe(text)
+    }
+  )
+
+  test.each([
+    ['UTF-16', Buffer.from('\ufeffOTHER=1\r\n', 'utf16le')],
+    ['UTF-16 without a byte order mark', Buffer.from('OTHER=1\r\n', 'utf16le')],
+    ['Latin-1', Buffer.from('OTHER=caf\xe9\n', 'latin1')]
+  ])('refuses to add to a file in %s', async (_, bytes) => {
+    await writeFile(secretsFile(), bytes)
+    const run = stage.run('src/testnet-accounts.ts', env())
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(/is not UTF-8, .*; left unchanged: save it as UTF-8, or move it away/)
+    expect(await readFile(secretsFile())).toEqual(bytes)
+  })
+
   test('keeps whatever else stands in the file', async () => {
     await writeFile(secretsFile(), 'OTHER=1')
     expect(await stage.run('src/testnet-accounts.ts', env()).ends()).toBe(0)

@@ -54,6 +54,7 @@ export class Payments {
   // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
   #sent = 0
   #unknown = 0
+  #lostLetters = 0
   #isPaused = false
   #isBusy = false
   #pausedMs = 0
@@ -162,11 +163,13 @@ export class Payments {
   /**
    * Letters have come.
    *
+   * @param letters - an empty text if one was lost on its way
    * @returns whether to show them: not when it is too late, and not if they are far more than were paid for, which
    *   ends the script
    */
   onLetters(letters: string): boolean {
     if (this.#isOver) return false
+    if (letters === '') this.#lostLetters++
     this.#totals.letters += letters.length
     this.#pausedMs = 0
     if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
@@ -174,7 +177,7 @@ export class Payments {
       return false
     }
     for (const letter of letters) report({ event: 'letter', letter })
-    return true
+    return letters !== ''
   }
 
   #onLocked(transfer: LedgerTransfer): void {
@@ -268,7 +271,9 @@ export class Payments {
     const pending = () => {
       if (isStopped || !this.#plugin.isConnected()) return 0
       const awaitsLetters = code === 0 && !isShopGone()
-      return this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() : 0)
+      return (
+        this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
+      )
     }
     await waitForPayments(pending, waitUntil)
     this.#isOver = true

@@ -1,8 +1,8 @@
 // Which ledger the scripts run on, and with which accounts. `npm install` copies this file to plugins.ts,
 // which is yours to edit: Git ignores it, so that no secret ends up in a repository.
 import { existsSync } from 'node:fs'
+import { accounts, sandboxLedger } from 'xrpl-sandbox'
 import { notice } from './src/terminal/progress.ts'
-import { accounts, sandboxLedger } from './src/xrpl-sandbox/index.ts'
 
 const ledgers = {
   /** An XRP Ledger on this machine, with play money: no setup, no internet. */

@@ -10,7 +10,8 @@ const real = [
 ]
 
 // The longest first, so that nothing waits for them alone at the end.
-const longest = `clients slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
+const longest =
+  `pack clients slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
   reconnect servers-as-they-are strangers bad-servers honest-servers credit`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {

@@ -2,14 +2,16 @@ import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
-import { ClientAccounts } from './shop/client-accounts.ts'
+import { ClientAccounts, type Purchase } from './shop/client-accounts.ts'
 import { IncomingPayments, isOutcomeLost } from './shop/incoming-payments.ts'
+import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
   closeServer,
   isClientConnected,
   listen,
+  serverOptions,
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
@@ -20,6 +22,7 @@ import {
   logConnectionState,
   onShutdown
 } from './terminal/shutdown.ts'
+import { printable } from './terminal/text.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
@@ -28,6 +31,7 @@ const maxUnpaid = 10_000 // drops in payments that are accepted and not final on
 
 // What our clients have to their credit
 const accounts = new ClientAccounts(cost)
+const requestLog = new LimitedLog(1_000)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -44,21 +48,24 @@ await payments.liquidity.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
-function sellLetter(res: http.ServerResponse) {
+function sellLetter(res: http.ServerResponse, purchase: Purchase) {
   // Get the letter that we are selling
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   console.log(` 5. Providing paid letter: ${letter}`)
   payments.addLetter()
+  purchase.letter = letter
   res.end(`Your letter: ${letter}`)
 }
 
 // Handle incoming web requests
-const server = http.createServer(async function (req, res) {
+const server = http.createServer(serverOptions, async function (req, res) {
   const path = acceptGet(req, res)
   if (path === undefined) return
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
-  console.log(`    - Incoming request to: ${path}`)
+  requestLog.add(`    - Incoming request to: ${printable(path)}`)
+
+  // Use the shared secret of an earlier request, if presented (the script of 2017 sells by fulfillment only):
   const payToken = req.headers['pay-token']?.toString()
   // A letter is sold once, so only to a client that still waits for it
   const isBuying = path !== '/' || payToken !== undefined
@@ -66,23 +73,25 @@ const server = http.createServer(async function (req, res) {
 
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
-    // ledger, and the first to ask gets the letter: the shared secret is the better key.
-    if (accounts.buyWithFulfillment(path.slice(1))) return sellLetter(res)
-    return res.writeHead(404).end('Unrecognized fulfillment.\n')
+    // ledger, so the letter is given a second time only to the client that shows the secret as well.
+    const fulfillment = path.slice(1)
+    const payer = accounts.ofToken(payToken ?? '')
+    const letter = accounts.letterOf(fulfillment, payer)
+    if (letter) return res.end(`Your letter: ${letter}`)
+    const purchase = accounts.buyWithFulfillment(fulfillment, payer)
+    return purchase ? sellLetter(res, purchase) : res.writeHead(404).end('Unrecognized fulfillment.\n')
   }
-
-  // Use the shared secret of an earlier request, if presented:
   if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
     return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   const client = accounts.ofToken(payToken ?? '') ?? accounts.newClient()
-  const isPaid = accounts.buy(client)
+  const purchase = accounts.buy(client)
   res.setHeader('Pay-Balance', `${client.balance}`)
-  if (isPaid) return sellLetter(res)
+  if (purchase) return sellLetter(res, purchase)
   if (isShuttingDown()) return serviceUnavailable(res, 'The shop is closing')
   const shortfall = await payments.liquidity.shortfall()
   if (shortfall) return serviceUnavailable(res, shortfall, 10)
 
-  console.log('    - Waiting for payment...')
+  requestLog.add('    - Waiting for payment...')
 
   // Respond with a 402 HTTP Status Code (Payment Required)
   const address = `${account}.${client.clientId}`
@@ -108,12 +117,11 @@ onShutdown(async function () {
 plugin.on('incoming_prepare', async function (transfer) {
   const payment = await payments.accept(transfer)
   if (!payment) return
-  const { client, drops, fulfillment } = payment
 
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
-  console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
+  console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${payment.fulfillment}`)
   // Increase this client's balance: the letter need not wait for the ledger
-  accounts.credit(client, drops, fulfillment)
+  accounts.credit(payment)
 
   // The ledger will check if the fulfillment is correct and
   // if it was submitted before the transfer's rollback timeout
@@ -121,7 +129,7 @@ plugin.on('incoming_prepare', async function (transfer) {
     await payments.collect(payment)
     console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
-    if (!isOutcomeLost(err)) accounts.revoke(client, drops, transfer.id)
+    if (!isOutcomeLost(err)) accounts.revoke(payment)
     console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
   }
 })

@@ -4,8 +4,16 @@ import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
 import { IncomingPayments } from './shop/incoming-payments.ts'
+import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
-import { acceptGet, closeServer, listen, serviceUnavailable, toPort } from './shop/web-server.ts'
+import {
+  acceptGet,
+  closeServer,
+  listen,
+  serverOptions,
+  serviceUnavailable,
+  toPort
+} from './shop/web-server.ts'
 import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
@@ -17,6 +25,7 @@ const maxWaitMs = 10 * 60 * 1000 // for a client's next payment
 
 // Who is connected, by clientId
 const clients = new ConnectedClients(maxClients, maxWaitMs)
+const requestLog = new LimitedLog(1_000)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -34,7 +43,7 @@ console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
 // Handle incoming web requests
-const server = http.createServer(async function (req, res) {
+const server = http.createServer(serverOptions, async function (req, res) {
   const path = acceptGet(req, res)
   if (path === undefined) return
   if (path !== '/') return res.writeHead(404).end('Not found: the letters are at /\n')
@@ -51,13 +60,17 @@ const server = http.createServer(async function (req, res) {
   // Store the shared secret and the http request context to use when we get paid
   clients.add(clientId, sharedSecret, res)
 
-  console.log('    - Waiting for payments...')
+  requestLog.add('    - Waiting for payments...')
 
+  // A proxy is to pass each letter on as it comes
+  res.setHeader('Cache-Control', 'no-store, no-transform')
+  res.setHeader('X-Accel-Buffering', 'no')
   res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
+  // The text writes "1 <address> <secret>", and its client reads these four parts.
   res.writeHead(200, {
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
-  // Flush the headers in a first TCP packet:
+  // Flush the headers in a first TCP packet (by hand, in the text):
   res.flushHeaders()
   if (isBrowser(req)) res.write(browserPage('streaming-client2', shopUrl, price, `${account}.${clientId}`))
 })

@@ -61,8 +61,31 @@ describe('npm run testnet-accounts', () => {
     await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\n')
     const run = stage.run('src/testnet-accounts.ts', env())
     expect(await run.ends()).toBe(1)
-    expect(run.output).toMatch(/has secrets in it already, and they are left as they are/)
+    expect(run.output).toMatch(/already contains secrets; left unchanged/)
     expect(await secrets()).toBe('XRP_SHOP_SECRET=sMine\n')
+  })
+
+  test.each(['export XRP_SHOP_SECRET=sMine\n', '  XRP_SHOP_SECRET = "sMine"\n'])(
+    'leaves secrets as they are that Node.js reads from %j',
+    async text => {
+      await writeFile(secretsFile(), text)
+      const run = stage.run('src/testnet-accounts.ts', env())
+      expect(await run.ends()).toBe(1)
+      expect(run.output).toMatch(/already contains secrets; left unchanged/)
+      expect(await secrets()).toBe(text)
+    }
+  )
+
+  test.each([
+    ['UTF-16', Buffer.from('\ufeffOTHER=1\r\n', 'utf16le')],
+    ['UTF-16 without a byte order mark', Buffer.from('OTHER=1\r\n', 'utf16le')],
+    ['Latin-1', Buffer.from('OTHER=caf\xe9\n', 'latin1')]
+  ])('refuses to add to a file in %s', async (_, bytes) => {
+    await writeFile(secretsFile(), bytes)
+    const run = stage.run('src/testnet-accounts.ts', env())
+    expect(await run.ends()).toBe(1)
+    expect(run.output).toMatch(/is not UTF-8, .*; left unchanged: save it as UTF-8, or move it away/)
+    expect(await readFile(secretsFile())).toEqual(bytes)
   })
 
   test('keeps whatever else stands in the file', async () => {
@@ -86,7 +109,7 @@ describe('npm run testnet-accounts', () => {
     const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
     expect(await run.ends()).toBe(1)
     expect(run.output).toMatch(
-      /The test network at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
+      /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
     )
     expect(run.output).not.toMatch(/^\s+at /m)
     await expect(secrets()).rejects.toThrow('ENOENT')
@@ -112,7 +135,7 @@ describe('npm run testnet-accounts', () => {
     const { port } = faucet.address() as AddressInfo
     const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
     expect(await run.ends()).toBe(1)
-    expect(run.output).toContain('The faucet gave nothing (it answered 429: {"error":"Too many requests"})')
+    expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
     await expect(secrets()).rejects.toThrow('ENOENT')
     faucet.close()
     faucet.closeAllConnections()

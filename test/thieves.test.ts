@@ -136,7 +136,7 @@ test("a shop counts the fees of fulfillments that another's were ahead of", asyn
 test('who has paid once does not hold a place in a full shop for long', async () => {
   const own = await setStage()
   await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
-  await own.edit('src/shop/connected-clients.ts', 'unpaidGraceMs = 30_000', 'unpaidGraceMs = 500')
+  await own.edit('src/shop/connected-clients.ts', 'paidGraceMs = 120_000', 'paidGraceMs = 2_000')
   const { url } = await openShop('streaming-shop', own)
   const [squatter, payer] = [await LetterStream.open(url), await LetterStream.open(url)]
   await Promise.all([squatter, payer].map(({ pay }) => customer.pay(parsePay(pay))))

@@ -10,8 +10,12 @@ const retryMs = 1_000
 const answerTimeoutMs = 10_000
 const maxRetryAfterSeconds = 60
 const maxBodyBytes = 10_000
-// How a request fails when its connection is cut, and how https:// fails on a port that does not speak TLS.
+// How a request fails when its connection is cut, and what a proxy then answers.
 const cutConnection = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
+const cutBehindProxy = new Set([502, 504])
+// Nobody listens, at least at the first address that a name has: node-fetch reports no other.
+const closedPort = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH'])
+// How https:// fails on a port that does not speak TLS.
 const noTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'])
 
 const restarted = 'The shop was restarted and does not know this client: start the client again'
@@ -50,13 +54,13 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
       const res = await request(shopUrl, { signal: timeout.signal })
       const seconds = retryAfterSeconds(res)
       if (!seconds) return res
-      const reason = printable(await bodyOf(res), 200)
+      const reason = printable(await bodyOf(res))
       await waitFor(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`, seconds * 1000)
     } catch (err) {
       const { code, message } = err as NodeJS.ErrnoException
       if (noTls.has(code ?? ''))
         return shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
-      if (code !== 'ECONNREFUSED')
+      if (!closedPort.has(code ?? ''))
         return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
       await waitFor(`Waiting for the shop at ${shopUrl} - start it in another terminal`, retryMs)
     } finally {
@@ -69,29 +73,39 @@ export async function requestOffer(shopUrl: string): Promise<Response> {
  * Fetches a letter that was paid for, or ends the script if there is none. There is no time limit: the limit is how
  * many letters may be missing, see `Payments`. A shop that has gone is waited for, as at the start.
  *
- * @param fulfillment - of the payment: a shop of 2017 knows it, and does not know the `Pay-Token`
- * @returns the shop's answer, printable
+ * @param fulfillment - of the payment. A shop of 2017 knows it, and does not know the `Pay-Token`; with both, a shop
+ *   repeats the answer that was lost on its way.
+ * @returns the shop's answer, printable; an empty one if the letter was lost
  */
 export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillment: string): Promise<string> {
+  const paidUrl = new URL(fulfillment, shopUrl).href
   let url = shopUrl
+  let isLost = false
   let hasGone = false
   for (;;) {
     try {
       const res = await request(url, init)
       const body = printable(await bodyOf(res))
       if (res.status === 200) return body
-      if (hasGone && res.status === 402) return shutdown(1, restarted)
+      if (hasGone && (res.status === 402 || res.status === 404)) return shutdown(1, restarted)
       const seconds = retryAfterSeconds(res)
       if (seconds) await delay(seconds * 1000)
-      else if (res.status === 402 && url === shopUrl) url = new URL(fulfillment, shopUrl).href
-      else return shutdown(1, `Payment fulfilled, but no letter received: ${res.status} ${body}`)
+      else if (res.status === 402 && url === shopUrl) url = paidUrl
+      else if (cutBehindProxy.has(res.status)) throw Object.assign(new Error(), { code: 'ECONNRESET' })
+      else if (isLost) {
+        notice(`\nA letter was paid for, but lost on its way: the shop answered ${res.status} ${body}`)
+        return ''
+      } else return shutdown(1, `Payment fulfilled, but no letter received: ${res.status} ${body}`)
     } catch (err) {
       const { code = '', message } = err as NodeJS.ErrnoException
-      if (code === 'ECONNREFUSED') {
+      if (closedPort.has(code)) {
         hasGone = true
         await shopIsBack(shopUrl)
-      } else if (cutConnection.has(code)) await delay(retryMs)
-      else return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
+      } else if (cutConnection.has(code)) {
+        isLost = true
+        url = paidUrl
+        await delay(retryMs)
+      } else return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
     }
   }
 }

@@ -54,6 +54,7 @@ export class Payments {
   // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
   #sent = 0
   #unknown = 0
+  #lostLetters = 0
   #isPaused = false
   #isBusy = false
   #pausedMs = 0
@@ -84,7 +85,7 @@ export class Payments {
       const { transferIds = [] } = err as { transferIds?: string[] }
       for (const id of transferIds) this.#onUnknown(this.#open.get(id))
     })
-    onShutdown(() => this.#end())
+    onShutdown(code => this.#end(code))
   }
 
   /**
@@ -162,19 +163,21 @@ export class Payments {
   /**
    * Letters have come.
    *
+   * @param letters - an empty text if one was lost on its way
    * @returns whether to show them: not when it is too late, and not if they are far more than were paid for, which
    *   ends the script
    */
   onLetters(letters: string): boolean {
     if (this.#isOver) return false
+    if (letters === '') this.#lostLetters++
     this.#totals.letters += letters.length
-    this.#onEvent()
+    this.#pausedMs = 0
     if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
     }
     for (const letter of letters) report({ event: 'letter', letter })
-    return true
+    return letters !== ''
   }
 
   #onLocked(transfer: LedgerTransfer): void {
@@ -241,13 +244,9 @@ export class Payments {
     if (!payment || this.#isOver) return undefined
     this.#remove(payment)
     this.#addFee(payment, transfer)
-    this.#onEvent()
-    return payment
-  }
-
-  #onEvent(): void {
     this.#pausedMs = 0
     this.#lastEventAt = performance.now()
+    return payment
   }
 
   #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
@@ -261,8 +260,8 @@ export class Payments {
     return this.#sent > 0 ? ` (${this.#sent} not in a ledger yet)` : ''
   }
 
-  /** Waits for the ledger to decide, then prints a summary. */
-  async #end(): Promise<void> {
+  /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
+  async #end(code: number): Promise<void> {
     this.#lastEventAt = performance.now()
     const waitUntil = () => {
       const settleMs = this.#slowestMs === undefined ? maxSettleMs : 1.5 * this.#slowestMs
@@ -271,7 +270,10 @@ export class Payments {
     const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
       if (isStopped || !this.#plugin.isConnected()) return 0
-      return this.#open.size - this.#unknown + (isShopGone() ? 0 : this.#missingLetters())
+      const awaitsLetters = code === 0 && !isShopGone()
+      return (
+        this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
+      )
     }
     await waitForPayments(pending, waitUntil)
     this.#isOver = true

@@ -390,7 +390,10 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
   }
 
   #unreachable(cause?: unknown): UnreachableError {
-    const reason = cause instanceof Error && cause.message ? ` (${cause.message})` : ''
+    // A name that has several addresses fails with an error for each.
+    const causes: unknown[] = cause instanceof AggregateError ? cause.errors : [cause]
+    const messages = causes.map(err => (err instanceof Error ? err.message : '')).join(', ')
+    const reason = messages ? ` (${messages})` : ''
     return new UnreachableError(`The ledger at "${this.#settings.serverName}" cannot be reached${reason}`, {
       cause
     })

@@ -1,3 +1,5 @@
+const maxTextLength = 100
+
 /** What a host may need to know of an error beside its class. */
 export interface ErrorDetails extends ErrorOptions {
   code?: ErrorCode
@@ -49,15 +51,20 @@ export class RequestHandlerAlreadyRegisteredError extends LedgerPluginError {}
 export class MaximumIlpDataSizeExceededError extends LedgerPluginError {}
 export class MaximumCustomDataSizeExceededError extends LedgerPluginError {}
 
+/** A text of the server as far as an error repeats it. */
+export function shorten(text: unknown): string {
+  return String(text).slice(0, maxTextLength)
+}
+
 /** The server answered a request with an error. */
 export class RequestFailedError extends Error {
   /** the error's short name, e.g. `actNotFound` */
   readonly errorCode: string
 
   constructor(response: Record<string, unknown>) {
-    super(String(response.error_message ?? response.error_exception ?? response.error))
+    super(shorten(response.error_message ?? response.error_exception ?? response.error))
     this.name = 'RequestFailedError'
-    this.errorCode = String(response.error)
+    this.errorCode = shorten(response.error)
   }
 }
 

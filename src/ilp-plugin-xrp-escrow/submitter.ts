@@ -1,5 +1,12 @@
 import type { AccountFollower, ClosedLedger, Gap } from './account-follower.ts'
-import { type ErrorCode, errorCodeOf, NotAcceptedError, requestFailed, transactionFailed } from './errors.ts'
+import {
+  type ErrorCode,
+  errorCodeOf,
+  NotAcceptedError,
+  requestFailed,
+  shorten,
+  transactionFailed
+} from './errors.ts'
 import { type Json, toObject } from './json.ts'
 import type { Settings } from './options.ts'
 import { fulfillmentFeeUnits } from './transactions.ts'
@@ -290,8 +297,8 @@ export class Submitter {
       const answer = await this.#follower.ask(server =>
         server.request({ command: 'submit', tx_blob: attempt.blob })
       )
-      attempt.result = String(answer.engine_result)
-      attempt.message = String(answer.engine_result_message)
+      attempt.result = shorten(answer.engine_result)
+      attempt.message = shorten(answer.engine_result_message)
     } catch (err) {
       attempt.result = errorCodeOf(err)
       attempt.message = (err as Error).message

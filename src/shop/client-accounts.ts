@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import base64url from 'base64url'
 import { hmac } from '../crypto.ts'
+import type { Payment } from './incoming-transfer.ts'
 import { trim } from './trim.ts'
 
 // How many clients without credit keep their address and secret, and how many fulfillments a letter is still sold for.
@@ -8,6 +9,9 @@ const maxIdleAccounts = 100_000
 const maxFulfillments = 100_000
 // How many payments whose credit was revoked may still turn out to be paid.
 const maxRevoked = 1_000
+// How many letters can be repeated, and for how long.
+const maxPurchases = 1_000
+const repeatableMs = 60_000
 
 /** What a shop knows of one client. */
 export interface ClientAccount {
@@ -18,6 +22,16 @@ export interface ClientAccount {
   balance: bigint
   /** whether it has bought with its Pay-Token, and so buys with nothing that others can see */
   usesToken: boolean
+  /** fulfillments of its payments that have not bought a letter, the oldest first */
+  unspent: Set<string>
+}
+
+/** A letter that was sold. */
+export interface Purchase {
+  client: ClientAccount
+  /** when it was sold, in ms of `performance.now()` */
+  soldAt: number
+  letter: string
 }
 
 /**
@@ -32,7 +46,10 @@ export class ClientAccounts {
   // The tokens of those without credit, the longest without first.
   readonly #idle = new Set<string>()
   readonly #byFulfillment = new Map<string, ClientAccount>()
-  readonly #revoked = new Map<string, { client: ClientAccount; drops: bigint }>()
+  // By the fulfillment of the payment that bought the letter, the oldest first.
+  readonly #purchases = new Map<string, Purchase>()
+  // By transfer id.
+  readonly #revoked = new Map<string, Payment<ClientAccount>>()
 
   /** @param cost - of a letter, drops */
   constructor(cost: number) {
@@ -43,16 +60,15 @@ export class ClientAccounts {
   newClient(): ClientAccount {
     const nonce = randomBytes(8)
     const clientId = base64url(Buffer.concat([nonce, this.#mac(nonce)]))
-    return { clientId, sharedSecret: hmac(this.#key, clientId), balance: 0n, usesToken: false }
+    return this.#toAccount(clientId)
   }
 
   /** The client that makes a payment; undefined if its clientId is not from this run of the shop. */
   get(clientId: string): ClientAccount | undefined {
     const id = Buffer.from(clientId, 'base64url')
     if (base64url(id) !== clientId || !this.#mac(id.subarray(0, 8)).equals(id.subarray(8))) return undefined
-    const sharedSecret = hmac(this.#key, clientId)
-    const client = { clientId, sharedSecret, balance: 0n, usesToken: false }
-    return this.ofToken(base64url(sharedSecret)) ?? this.#add(client, 0n)
+    const client = this.#toAccount(clientId)
+    return this.ofToken(base64url(client.sharedSecret)) ?? this.#add(client, 0n)
   }
 
   /** The client that shows a Pay-Token, if it has made a payment. */
@@ -68,46 +84,80 @@ export class ClientAccounts {
   }
 
   /** Credits a payment that is accepted. */
-  credit(client: ClientAccount, drops: bigint, fulfillment: string): void {
+  credit({ client, drops, fulfillment }: Payment<ClientAccount>): void {
     this.#add(client, drops)
-    if (client.usesToken) return
+    client.unspent.add(fulfillment)
     this.#byFulfillment.set(fulfillment, client)
-    trim(this.#byFulfillment, maxFulfillments)
+    for (const [oldest, { unspent }] of this.#byFulfillment) {
+      if (this.#byFulfillment.size <= maxFulfillments) break
+      this.#byFulfillment.delete(oldest)
+      unspent.delete(oldest)
+    }
   }
 
   /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
-  revoke(client: ClientAccount, drops: bigint, transferId: string): void {
-    const unspent = drops < client.balance ? drops : client.balance
+  revoke(payment: Payment<ClientAccount>): void {
+    const { client, drops, fulfillment, transfer } = payment
+    const isPartlySpent = drops > client.balance
+    const unspent = isPartlySpent ? client.balance : drops
     this.#add(client, -unspent)
-    this.#revoked.set(transferId, { client, drops: unspent })
+    this.#spend(client, fulfillment)
+    this.#revoked.set(transfer.id, { ...payment, drops: unspent })
     trim(this.#revoked, maxRevoked)
   }
 
   /** Gives back what was revoked, since the payment has come after all. */
   restore(transferId: string): void {
-    const { client, drops = 0n } = this.#revoked.get(transferId) ?? {}
+    const payment = this.#revoked.get(transferId)
     this.#revoked.delete(transferId)
-    if (client) this.#add(client, drops)
+    if (payment) this.credit(payment)
   }
 
-  /** Takes the price of a letter off a client's balance. Returns whether there was enough. */
-  buy(client: ClientAccount): boolean {
-    if (client.balance < this.#cost) return false
+  /** Takes the price of a letter off a client's balance; undefined if there is not enough. */
+  buy(client: ClientAccount): Purchase | undefined {
+    if (client.balance < this.#cost) return undefined
     client.usesToken = true
-    this.#add(client, -this.#cost)
-    return true
+    const [oldest] = client.unspent
+    return this.#buy(client, oldest)
   }
 
   /**
    * Takes the price of a letter off the balance of the client that made a payment, once for each payment. Anybody can
-   * see a fulfillment on the ledger: it buys nothing once its client has used its Pay-Token.
+   * see a fulfillment on the ledger: it buys nothing by itself once its client has used its Pay-Token.
+   *
+   * @param client - the client that shows its Pay-Token, if one does
    */
-  buyWithFulfillment(fulfillment: string): boolean {
-    const client = this.#byFulfillment.get(fulfillment)
-    this.#byFulfillment.delete(fulfillment)
-    if (!client || client.usesToken || client.balance < this.#cost) return false
+  buyWithFulfillment(fulfillment: string, client?: ClientAccount): Purchase | undefined {
+    const payer = this.#byFulfillment.get(fulfillment)
+    if (!payer || payer.balance < this.#cost) return undefined
+    if (payer.usesToken && client !== payer) return undefined
+    return this.#buy(payer, fulfillment)
+  }
+
+  /** The letter that a client's payment has bought a moment ago: its answer may have been lost on its way. */
+  letterOf(fulfillment: string, client: ClientAccount | undefined): string | undefined {
+    const purchase = this.#purchases.get(fulfillment)
+    if (!purchase || purchase.client !== client) return undefined
+    return performance.now() - purchase.soldAt < repeatableMs ? purchase.letter : undefined
+  }
+
+  #buy(client: ClientAccount, fulfillment = ''): Purchase {
     this.#add(client, -this.#cost)
-    return true
+    this.#spend(client, fulfillment)
+    const purchase = { client, soldAt: performance.now(), letter: '' }
+    if (fulfillment) this.#purchases.set(fulfillment, purchase)
+    trim(this.#purchases, maxPurchases)
+    return purchase
+  }
+
+  #spend(client: ClientAccount, fulfillment: string): void {
+    client.unspent.delete(fulfillment)
+    this.#byFulfillment.delete(fulfillment)
+  }
+
+  #toAccount(clientId: string): ClientAccount {
+    const sharedSecret = hmac(this.#key, clientId)
+    return { clientId, sharedSecret, balance: 0n, usesToken: false, unspent: new Set() }
   }
 
   #add(client: ClientAccount, drops: bigint): ClientAccount {

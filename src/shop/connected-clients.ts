@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http'
 
-// How long a client keeps its place in a full shop: a few ledgers until its first payment, longer once it has paid.
-const unpaidGraceMs = 30_000
-const paidGraceMs = 4 * unpaidGraceMs
+// How long after a payment a client keeps its place in a full shop.
+const paidGraceMs = 120_000
 
 /** A client that listens to an answer that stays open. */
 export interface ConnectedClient {
@@ -11,16 +10,16 @@ export interface ConnectedClient {
   sharedSecret: Buffer
   /** where the letters go */
   res: ServerResponse
-  hasPaid: boolean
-  /** when it came or last paid, Unix time in ms */
-  since: number
+  /** when it last paid, in ms of `performance.now()` */
+  paidAt: number
   timeout: NodeJS.Timeout
 }
 
 /** Decides which clients may stay connected: those that pay, and of the others none for ever. */
 export class ConnectedClients {
-  // The one that has been quiet longest comes first.
-  readonly #clients = new Map<string, ConnectedClient>()
+  // Those that have not paid, the first to come first, and those that have, the longest without a payment first.
+  readonly #unpaid = new Map<string, ConnectedClient>()
+  readonly #paid = new Map<string, ConnectedClient>()
   readonly #maxClients: number
   readonly #maxWaitMs: number
 
@@ -32,7 +31,7 @@ export class ConnectedClients {
 
   /** A client that is connected. One that does not read the letters that it has paid for is disconnected. */
   get(clientId: string): ConnectedClient | undefined {
-    const client = this.#clients.get(clientId)
+    const client = this.#find(clientId)
     if (!client?.res.writableNeedDrain) return client
     console.log('    - Payment not fulfilled: its client has stopped reading')
     client.res.destroy()
@@ -40,41 +39,49 @@ export class ConnectedClients {
     return undefined
   }
 
-  /** Whether there is room for one more client, if need be in place of the one that has been quiet longest. */
+  /** Whether there is room for one more client, if need be in place of one that does not pay. */
   hasCapacity(): boolean {
-    if (this.#clients.size < this.#maxClients) return true
-    const clients = [...this.#clients.values()]
-    const isQuiet = ({ hasPaid, since }: ConnectedClient) =>
-      Date.now() - since >= (hasPaid ? paidGraceMs : unpaidGraceMs)
-    const evicted = clients.find(client => !client.hasPaid && isQuiet(client)) ?? clients.find(isQuiet)
-    if (evicted) this.#remove(evicted.clientId)
-    return evicted !== undefined
+    if (this.#unpaid.size + this.#paid.size < this.#maxClients) return true
+    const [unpaid] = this.#unpaid.values()
+    const [paid] = this.#paid.values()
+    const evicted = unpaid ?? paid
+    if (!evicted || (evicted === paid && performance.now() - paid.paidAt < paidGraceMs)) return false
+    this.#remove(evicted.clientId)
+    return true
   }
 
   /** Keeps a client until it leaves, or pays nothing for too long. */
   add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
     const timeout = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
-    this.#clients.set(clientId, { clientId, sharedSecret, res, hasPaid: false, since: Date.now(), timeout })
+    this.#unpaid.set(clientId, { clientId, sharedSecret, res, paidAt: 0, timeout })
     res.on('close', () => this.#remove(clientId))
   }
 
   /** A client has paid: its time begins again. */
   touch(client: ConnectedClient): void {
-    client.hasPaid = true
-    client.since = Date.now()
+    client.paidAt = performance.now()
     client.timeout.refresh()
-    if (this.#clients.delete(client.clientId)) this.#clients.set(client.clientId, client)
+    if (this.#delete(client.clientId)) this.#paid.set(client.clientId, client)
   }
 
   disconnectAll(): void {
-    for (const clientId of this.#clients.keys()) this.#remove(clientId)
+    for (const clients of [this.#unpaid, this.#paid])
+      for (const clientId of clients.keys()) this.#remove(clientId)
   }
 
   #remove(clientId: string): void {
-    const client = this.#clients.get(clientId)
+    const client = this.#find(clientId)
     if (!client) return
     clearTimeout(client.timeout)
-    this.#clients.delete(clientId)
+    this.#delete(clientId)
     client.res.end()
+  }
+
+  #find(clientId: string): ConnectedClient | undefined {
+    return this.#unpaid.get(clientId) ?? this.#paid.get(clientId)
+  }
+
+  #delete(clientId: string): boolean {
+    return this.#unpaid.delete(clientId) || this.#paid.delete(clientId)
   }
 }

@@ -2,17 +2,15 @@ import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plug
 import { notice } from '../terminal/progress.ts'
 import { describe } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
+import { LimitedLog } from './limited-log.ts'
 import { shortCondition } from './log-account.ts'
 
-// So many rejections are logged in so many milliseconds; further ones are counted.
 const maxLines = 20
-const periodMs = 10_000
 
 /** Rejects transfers, and logs as much of that as somebody can read. */
 export class RejectionLog {
   readonly #plugin: PluginXrpEscrow
-  #periodStart = 0
-  #logged = 0
+  readonly #log = new LimitedLog(maxLines)
   #count = 0
   #sharesAccount = false
 
@@ -23,7 +21,9 @@ export class RejectionLog {
   /** Rejects a transfer. */
   async add(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
     this.#count++
-    if (reason.code !== 'F06' || !this.#sharesAccount) this.#log(transfer, reason)
+    const { code, name, message } = reason
+    const line = `    - Payment rejected: ${code} ${name}. ${printable(message)} (${shortCondition(transfer)})`
+    if (code !== 'F06' || !this.#sharesAccount) this.#log.add(line, notice)
     const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
     await rejecting.catch(err => console.log(`    - ${describe(err)}`))
   }
@@ -41,15 +41,5 @@ export class RejectionLog {
   /** How many there were, in a further line or none. */
   summary(): string {
     return this.#count > 0 ? `\n${count(this.#count, 'payment')} rejected` : ''
-  }
-
-  #log(transfer: LedgerTransfer, { code, name, message }: RejectionMessage): void {
-    if (Date.now() - this.#periodStart >= periodMs) {
-      if (this.#logged > maxLines) notice(`    - ${count(this.#logged - maxLines, 'more payment')} rejected`)
-      this.#periodStart = Date.now()
-      this.#logged = 0
-    }
-    const reason = `${code} ${name}. ${printable(message)}`
-    if (++this.#logged <= maxLines) notice(`    - Payment rejected: ${reason} (${shortCondition(transfer)})`)
   }
 }

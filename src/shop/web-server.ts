@@ -1,15 +1,19 @@
 import { once } from 'node:events'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { report } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
 
 // How long nothing is heard before the system asks whether the other side is still there.
 const keepAliveMs = 30_000
-const maxConnections = 10_000
+// Connections on which no request has come yet.
+const maxSilentConnections = 2_000
 // Addresses that are reached under the name localhost.
 const localHosts = new Set(['127.0.0.1', '0.0.0.0', '::'])
+
+/** The headers of a request have to come soon: Node.js looks for late ones every 30 s unless it is told otherwise. */
+export const serverOptions: ServerOptions = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 }
 
 /**
  * Accepts a GET request.
@@ -57,8 +61,8 @@ export function toPort(text: string): number {
  * @returns the shop's URL
  */
 export async function listen(server: Server, port: number, host: string): Promise<string> {
-  server.maxConnections = maxConnections
   server.on('connection', socket => socket.setKeepAlive(true, keepAliveMs))
+  limitSilentConnections(server)
   try {
     server.listen(port, host)
     await once(server, 'listening')
@@ -78,6 +82,18 @@ export async function listen(server: Server, port: number, host: string): Promis
   const url = `http://${name}:${(server.address() as AddressInfo).port}`
   report({ event: 'listening', url })
   return url
+}
+
+/** Closes the connection that has been silent longest when there are too many: behind a proxy all have one address. */
+function limitSilentConnections(server: Server): void {
+  const silent = new Set<Socket>()
+  server.on('connection', socket => {
+    silent.add(socket)
+    socket.on('close', () => silent.delete(socket))
+    const [oldest] = silent
+    if (silent.size > maxSilentConnections) oldest?.destroy()
+  })
+  server.on('request', req => silent.delete(req.socket))
 }
 
 /**

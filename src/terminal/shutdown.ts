@@ -1,21 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 import { notice } from './progress.ts'
-import { count, printable } from './text.ts'
+import { count, printable, reasonOf } from './text.ts'
 
 const disconnectTimeoutMs = 1_000
+const maxClockErrorMs = 60_000
+const maxErrorLength = 1_000
 const noticeAfterMs = 500
 // npm passes on a Ctrl-C that the script gets from its terminal too.
 const sameSignalMs = 500
 // From the second Ctrl-C on, time enough to print the sums.
 const hurryTimeoutMs = 5_000
 
-const actions: (() => unknown)[] = []
+const actions: ((code: number) => unknown)[] = []
 let startedAt: number | undefined
 let isHurried = false
 
 /** Registers what to do before the script ends: the last registered comes first. */
-export function onShutdown(action: () => unknown): void {
+export function onShutdown(action: (code: number) => unknown): void {
   actions.unshift(action)
 }
 
@@ -36,7 +38,7 @@ export async function shutdown(code: number, message?: string): Promise<never> {
   if (message) console.error(`\n${message}`)
   for (const action of actions) {
     try {
-      await action()
+      await action(code)
     } catch (err) {
       console.error(describe(err))
     }
@@ -64,6 +66,7 @@ export async function waitForPayments(pending: () => number, waitUntil: () => nu
 
 /** Logs when a plugin loses its connection and gets it back, and disconnects it when the script ends. */
 export function logConnectionState(plugin: PluginXrpEscrow): void {
+  logClockError(plugin)
   const log = (text: string) => isShuttingDown() || notice(`\n${text}`)
   const advice = 'start it with "npm run ledger" if it is the sandbox, or check your internet connection'
   plugin.on('disconnect', () => log(`The ledger cannot be reached, reconnecting: ${advice}`))
@@ -74,9 +77,21 @@ export function logConnectionState(plugin: PluginXrpEscrow): void {
 
 /** An error for the person at the terminal: a sentence, or the stack if it is a fault of the program. */
 export function describe(err: unknown): string {
-  if (!(err instanceof Error)) return printable(String(err))
   const isFault = [TypeError, RangeError, ReferenceError, SyntaxError].some(fault => err instanceof fault)
-  return isFault ? `${err.stack}` : printable(err.message)
+  const lines = isFault ? `${(err as Error).stack}`.split('\n') : [reasonOf(err)]
+  return lines.map(line => printable(line, maxErrorLength)).join('\n')
+}
+
+/** Says so if this machine's clock is off: the ledger's time decides what has expired. */
+function logClockError(plugin: PluginXrpEscrow): void {
+  if (!('getLedgerTime' in plugin)) return
+  const aheadMs = Date.now() - plugin.getLedgerTime().getTime()
+  if (Math.abs(aheadMs) < maxClockErrorMs) return
+  const minutes = count(Math.round(Math.abs(aheadMs) / 60_000), 'minute')
+  const where = aheadMs > 0 ? 'ahead of' : 'behind'
+  notice(
+    `    - The clock of this machine is ${minutes} ${where} the ledger's, which decides what has expired: set it`
+  )
 }
 
 /** Ends a script that has no plugins.ts with a sentence; rethrows other errors of the import. */
@@ -111,5 +126,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 process.on('uncaughtException', err => shutdown(1, describe(err) + adviceFor(err)))
 // The scripts of "npm start" end with it.
 if (process.env.REPORT_PROGRESS) process.on('disconnect', () => shutdown(0))
-// The reader of the output has gone, for example "head".
-process.stdout.on('error', () => process.exit(0))
+process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+  // The reader of the output has gone, for example "head".
+  if (err.code === 'EPIPE') process.exit(0)
+  shutdown(1, `The output cannot be written (${err.message}): make room, or print it elsewhere`)
+})

@@ -6,6 +6,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const idleStopMs = 60_000
 const answerTimeoutMs = 2_000
 
+/** Whether this is the source, and not the packed package. */
+const isSource = import.meta.url.endsWith('.ts')
+
+/** What starts the ledger in a terminal. */
+export const command = isSource ? 'npm run ledger --' : 'npx xrpl-sandbox'
+
 /** Why nobody can be listening: the port is closed, or this machine has no such address at all. */
 const closedPortCodes = new Set([
   'ECONNREFUSED',
@@ -70,9 +76,9 @@ export async function probe(url: string): Promise<Found> {
   })
 }
 
-/** What Node needs to run TypeScript: nothing where it strips types itself, else tsx. */
+/** What Node needs to run the command line: nothing where it is JavaScript or Node strips types itself, else tsx. */
 function typescriptLoader(): string[] {
-  if ('typescript' in process.features && process.features.typescript) return []
+  if (!isSource || ('typescript' in process.features && process.features.typescript)) return []
   const tsx = createRequire(import.meta.url).resolve('tsx/esm')
   return ['--import', pathToFileURL(tsx).href]
 }
@@ -84,7 +90,7 @@ function typescriptLoader(): string[] {
  * @throws if Node cannot start it
  */
 function startInBackground(port: number, closeIntervalMs: number): Promise<boolean> {
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+  const main = fileURLToPath(new URL(isSource ? './main.ts' : './main.js', import.meta.url))
   const options = ['--port', port, '--close-interval', closeIntervalMs, '--stop-when-idle', idleStopMs]
   const child = spawn(process.execPath, [...typescriptLoader(), main, ...options.map(String)], {
     detached: true,
@@ -128,6 +134,6 @@ export async function sandboxLedger({ port = 6006, closeIntervalMs = 1000 } = {}
   throw new Error(
     found === 'other'
       ? `Port ${port} is in use by something that is not a sandbox ledger: stop it, or choose another port (sandboxLedger({ port }))`
-      : `The sandbox ledger did not start at "${url}": run "npm run ledger -- --port ${port}" to see why`
+      : `The sandbox ledger did not start at "${url}": run "${command} --port ${port}" to see why`
   )
 }

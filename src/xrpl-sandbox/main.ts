@@ -1,10 +1,11 @@
+#!/usr/bin/env node
 import { parseArgs } from 'node:util'
 import { accounts } from './accounts.ts'
-import { probe } from './launcher.ts'
+import { command, probe } from './launcher.ts'
 import type { LedgerClosed } from './ledger/ledger.ts'
 import { startSandboxLedger } from './server.ts'
 
-const usage = 'npm run ledger -- [--port 6006] [--close-interval 1000] [--delay 0]'
+const usage = `${command} [--port 6006] [--close-interval 1000] [--delay 0]`
 
 function fail(message: string): never {
   console.error(message)
@@ -36,7 +37,7 @@ function wholeNumber(name: string, value: string, max: number): number {
 
 const options = readOptions()
 if (options.help) {
-  console.log(`${usage}\nStarts an XRP Ledger for this machine alone; see src/xrpl-sandbox/README.md`)
+  console.log(`${usage}\nStarts an XRP Ledger for this machine alone; see the README of xrpl-sandbox`)
   process.exit(0)
 }
 const port = wholeNumber('port', options.port, 65_535)
@@ -77,7 +78,7 @@ if (process.connected) {
 const closing = closeIntervalMs > 0 ? `closes every ${closeIntervalMs} ms` : 'closes on ledger_accept'
 console.log(
   `Sandbox ledger at ${sandbox.url} (play money, ${closing}; shop ${accounts.shop.address}, ` +
-    `customer ${accounts.customer.address}): run the scripts in other terminals; Ctrl-C stops it`
+    `customer ${accounts.customer.address}); Ctrl-C stops it`
 )
 sandbox.ledger.on('close', ({ ledger, applied }: LedgerClosed) => {
   if (applied.length === 0) return

@@ -3,7 +3,10 @@ import { existsSync, mkdtempSync } from 'node:fs'
 import { readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Where a test run keeps what it has built: told to the workers by their environment. */
 const folderVariable = 'TEST_BUNDLES'
@@ -52,14 +55,15 @@ export async function removeBundles(): Promise<void> {
   if (folder) await rm(folder, { recursive: true, force: true })
 }
 
-/** Has `import.meta.url` tell where the source would stand in the stage of the moment. */
+/** Has `import.meta.url` tell where the source would stand in the stage of the moment, a linked package's as well. */
 function sourcePlaces(stage: string): Plugin {
   return {
     name: 'source places',
     setup({ onLoad }) {
       onLoad({ filter: /\.ts$/ }, async ({ path }) => {
         const text = await readFile(path, 'utf8')
-        const place = JSON.stringify(relative(stage, path).split(sep).join('/'))
+        const folder = path.startsWith(join(stage, sep)) ? stage : root
+        const place = JSON.stringify(relative(folder, path).split(sep).join('/'))
         const contents = text.replaceAll('import.meta.url', `new URL(${place}, process.env.STAGE).href`)
         return { contents, loader: 'ts' }
       })

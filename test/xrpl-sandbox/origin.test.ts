@@ -95,6 +95,20 @@ describe('a page of this machine', () => {
     }
   )
 
+  test('may preflight a request to the faucet, which no page of somebody else may', async () => {
+    const preflight = async (origin: string) => {
+      const asks = {
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': 'content-type'
+      }
+      const url = `http://127.0.0.1:${bench.sandbox.port}/accounts`
+      const { status, headers } = await fetch(url, { method: 'OPTIONS', headers: { origin, ...asks } })
+      return [status, headers.get('access-control-allow-origin'), headers.get('access-control-allow-headers')]
+    }
+    expect(await preflight('http://localhost:5173')).toEqual([204, 'http://localhost:5173', 'content-type'])
+    expect(await preflight('https://example.com')).toEqual([403, null, null])
+  })
+
   test('may not close ledgers, nor stop all', async () => {
     const page = await connect({ origin: `http://localhost:${bench.sandbox.port}` })
     for (const command of ['ledger_accept', 'stop'])

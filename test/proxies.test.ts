@@ -1,0 +1,226 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Customer, parsePay } from './support/customer.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { fakeShop, LetterStream } from './support/letters.ts'
+import { type Script, type Stage, setStage } from './support/scripts.ts'
+
+// What stands between a shop and its clients: caches, proxies that lose answers, two families of addresses.
+
+let ledger: TestLedger
+let stage: Stage
+let customer: Customer
+const shops: Record<string, { script: Script; url: string }> = {}
+
+async function openShop(name: string, env = {}): Promise<{ script: Script; url: string }> {
+  const script = stage.run(`src/${name}.ts`, { ...ledger.env, PORT: '0', ...env })
+  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+}
+
+beforeAll(async () => {
+  ledger = await openLedger()
+  stage = await setStage()
+  customer = await Customer.connect(ledger)
+  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
+})
+
+afterAll(async () => {
+  await customer.disconnect()
+  await stage.strike()
+  await ledger.close()
+})
+
+const urlOf = (name: string) => shops[name]?.url as string
+const withToken = (payToken: string) => ({ headers: { 'Pay-Token': payToken } })
+
+/** An HTTP proxy before a shop; its `lose` says of which answers the client gets nothing. */
+async function openProxy(
+  shopUrl: string,
+  lose: (req: http.IncomingMessage, res: http.IncomingMessage) => boolean
+) {
+  const lost: string[] = []
+  const server = http.createServer((req, res) => {
+    const request = http.request(new URL(req.url ?? '', shopUrl), { headers: req.headers }, async answer => {
+      let body = ''
+      for await (const chunk of answer) body += chunk
+      if (!lose(req, answer)) return res.writeHead(answer.statusCode ?? 0, answer.headers).end(body)
+      lost.push(body)
+      return req.socket.resetAndDestroy()
+    })
+    request.end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  return {
+    ...{ url, lost },
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+}
+
+describe('no cache may store what a shop answers', () => {
+  test.each([
+    { name: 'shop-from-before', path: '', init: {}, status: 402 },
+    { name: 'shop-from-before', path: '', init: withToken('x'), status: 400 },
+    { name: 'shop-from-before', path: 'x', init: {}, status: 404 },
+    { name: 'shop-from-before', path: 'favicon.ico', init: {}, status: 404 },
+    { name: 'shop-from-before', path: '', init: { method: 'POST' }, status: 405 },
+    { name: 'streaming-shop', path: '', init: {}, status: 200 },
+    { name: 'streaming-shop', path: 'x', init: {}, status: 404 },
+    { name: 'streaming-shop', path: '', init: { method: 'POST' }, status: 405 }
+  ])('$name answers $status with no-store', async ({ name, path, init, status }) => {
+    const res = await fetch(urlOf(name) + path, init)
+    expect([res.status, res.headers.get('Cache-Control')]).toEqual([
+      status,
+      expect.stringMatching(/^no-store/)
+    ])
+    await res.body?.cancel()
+  })
+
+  test('shop-from-before sends a letter with no-store', async () => {
+    const offer = parsePay((await fetch(urlOf('shop-from-before'))).headers.get('Pay'))
+    await customer.pay(offer)
+    const res = await fetch(urlOf('shop-from-before'), withToken(offer.sharedSecret))
+    expect([res.status, res.headers.get('Cache-Control')]).toEqual([200, 'no-store'])
+  })
+
+  test('streaming-shop asks proxies to pass each letter on as it comes', async () => {
+    const res = await fetch(urlOf('streaming-shop'))
+    expect(res.headers.get('Cache-Control')).toBe('no-store, no-transform')
+    expect(res.headers.get('X-Accel-Buffering')).toBe('no')
+    await res.body?.cancel()
+  })
+})
+
+test.each(['streaming-client1', 'streaming-client2'])('%s invites no compression', async client => {
+  const shop = await fakeShop((_req, res) => res.writeHead(404).end())
+  await stage.run(`src/${client}.ts`, { ...ledger.env, SHOP_URL: shop.url }).ends()
+  expect(shop.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(['identity'])
+  await shop.close()
+})
+
+describe('a paid answer that is lost on its way', () => {
+  test('shop-from-before repeats a letter for the fulfillment with the Pay-Token, and nothing for either alone', async () => {
+    const url = urlOf('shop-from-before')
+    const [offer, other] = [
+      parsePay((await fetch(url)).headers.get('Pay')),
+      parsePay((await fetch(url)).headers.get('Pay'))
+    ]
+    const [first, second] = [await customer.pay(offer), await customer.pay(offer, '10', { paymentId: 1 })]
+    await customer.pay(other)
+    const ask = async (path: string, init = {}) => {
+      const res = await fetch(url + path, init)
+      return { status: res.status, body: await res.text(), balance: res.headers.get('Pay-Balance') }
+    }
+    const paid = withToken(offer.sharedSecret)
+    const { body: letter } = await ask('', paid)
+    expect(letter).toMatch(/^Your letter: [A-Z]$/)
+    for (let n = 0; n < 2; n++) expect(await ask(first, paid)).toMatchObject({ status: 200, body: letter })
+    for (const init of [{}, withToken(other.sharedSecret), withToken('x')])
+      expect(await ask(first, init)).toEqual({
+        status: 404,
+        body: 'Unrecognized fulfillment.\n',
+        balance: null
+      })
+    // The request for the second was lost, not its answer: it buys its letter now, and once.
+    const { body: next } = await ask(second, paid)
+    expect(next).toMatch(/^Your letter: [A-Z]$/)
+    expect(await ask(second, paid)).toMatchObject({ status: 200, body: next })
+    expect(await ask('', paid)).toMatchObject({ status: 402, balance: '0' })
+  })
+
+  test('shop-from-before repeats letters for a minute, the last thousand', async () => {
+    const own = await setStage()
+    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
+    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+    const url = `${(await run.says(/Visit (http:\S+)/))[1]}/`
+    const offer = parsePay((await fetch(url)).headers.get('Pay'))
+    const fulfillment = await customer.pay(offer)
+    expect((await fetch(url, withToken(offer.sharedSecret))).status).toBe(200)
+    expect((await fetch(url + fulfillment, withToken(offer.sharedSecret))).status).toBe(404)
+    await own.strike()
+  })
+
+  test('streaming-client1 gets the letters of answers that a proxy loses', async () => {
+    let answers = 0
+    const proxy = await openProxy(
+      urlOf('shop-from-before'),
+      (_, { statusCode }) => statusCode === 200 && answers++ % 2 === 0
+    )
+    const buyer = stage.run('src/streaming-client1.ts', {
+      ...ledger.env,
+      SHOP_URL: proxy.url,
+      INTERVAL_MS: '2000'
+    })
+    await buyer.prints(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 3)
+    expect(await buyer.interrupt()).toBe(0)
+    const got = buyer.output.match(/^Your letter: [A-Z]$/gm) ?? []
+    expect(got.slice(0, 3)).toEqual(proxy.lost.slice(0, 3))
+    const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
+    expect(letters).toBe(payments)
+    proxy.close()
+  })
+
+  test('streaming-client1 says so and goes on when it cannot get such a letter', async () => {
+    let paid = 0
+    const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
+    const own = await setStage()
+    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
+    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+    const proxy = await openProxy(`${(await run.says(/Visit (http:\S+)/))[1]}/`, tooLate)
+    const buyer = stage.run('src/streaming-client1.ts', {
+      ...ledger.env,
+      SHOP_URL: proxy.url,
+      INTERVAL_MS: '2000'
+    })
+    await buyer.says(
+      /A letter was paid for, but lost on its way: the shop answered 404 Unrecognized fulfillment\.\n/
+    )
+    await buyer.prints(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 2)
+    expect(await buyer.interrupt()).toBe(0)
+    proxy.close()
+    await own.strike()
+  })
+})
+
+const hasIpv6 = networkInterfaces().lo?.some(({ address }) => address === '::1') ?? false
+
+test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
+  const { script, url } = await openShop('streaming-shop', { HOST: '::1' })
+  expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/$/)
+  const stream = await LetterStream.open(url)
+  expect(stream.status).toBe(200)
+  stream.leave()
+  await script.kill()
+})
+
+test('a script tries every address of a name, and a failure names the reason at each', async () => {
+  // A name with an IPv6 address first that this machine cannot reach, as where IPv6 is off.
+  const preload = `data:text/javascript,${encodeURIComponent(`
+    import dns from 'node:dns'
+    import net from 'node:net'
+    import { syncBuiltinESMExports } from 'node:module'
+    const lookup = dns.lookup
+    dns.lookup = (name, options, done) => name !== 'two.test' ? lookup(name, options, done)
+      : done(null, [{ address: '2001:db8::1', family: 6 }, { address: '127.0.0.1', family: 4 }])
+    syncBuiltinESMExports()
+    const { connect } = net.Socket.prototype
+    const internal = process.binding('tcp_wrap').TCP.prototype
+    internal.connect6 = () => -99
+  `)}`
+  const env = { ...ledger.env, NODE_OPTIONS: `--no-warnings --import ${preload}` }
+  const client = stage.run('src/streaming-client2.ts', { ...env, SHOP_URL: 'http://two.test:1/' })
+  await client.says(/Waiting for the shop at http:\/\/two\.test:1\/ - start it in another terminal\n/)
+  await client.kill()
+  const shop = stage.run('src/streaming-shop.ts', { ...env, TEST_LEDGER: 'ws://two.test:1', PORT: '0' })
+  expect(await shop.ends()).toBe(1)
+  expect(shop.output).toMatch(
+    /The ledger at "ws:\/\/two\.test:1" cannot be reached \(connect EADDRNOTAVAIL .*, connect ECONNREFUSED 127\.0\.0\.1:1\)/
+  )
+})

@@ -1,0 +1,159 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
+import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
+import { Customer, parsePay } from './support/customer.ts'
+import { fakeShop, LetterStream } from './support/letters.ts'
+import { RawConnection } from './support/raw-http.ts'
+import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+
+// What strangers, servers and machines can make a script print.
+
+const escapeCodes = '\x1b[2J\x1b]0;owned\x07\u009b31m\r\nForged line\u202e'
+const longText = escapeCodes + 'x'.repeat(10_000)
+const urlOf = async (script: Script) => `${(await script.says(/Visit (http:\S+)/))[1]}/`
+
+let ledger: SandboxLedger
+let stage: Stage
+let customer: Customer
+beforeAll(async () => {
+  ledger = await fastLedger()
+  stage = await setStage()
+  customer = await Customer.connect(ledger)
+})
+afterAll(async () => {
+  await customer.disconnect()
+  await stage.strike()
+  await ledger.close()
+})
+
+function expectHarmless(output: string): void {
+  expect(output.replace(/[\n\x20-\x7e]/g, '')).toBe('')
+  expect(output).not.toMatch(/^Forged/m)
+  expect(output).not.toMatch(/x{101}/)
+}
+
+describe.each(['client', 'shop'])("a %s prints a ledger server's words as plain text on one line", kind => {
+  const start = async (server: { url: string }) => {
+    if (kind === 'shop') return stage.run('src/streaming-shop.ts', { TEST_LEDGER: server.url, PORT: '0' })
+    const pay = `interledger-psk 10 ${customer.plugin.getInfo().prefix}rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS.AAAAAAAAAAA ${'A'.repeat(43)}`
+    const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
+    const env = { TEST_LEDGER: server.url, SHOP_URL: shop.url, INTERVAL_MS: '100' }
+    const script = stage.run('src/streaming-client2.ts', env)
+    script.ends().then(() => shop.close())
+    return script
+  }
+
+  test('error_message', async () => {
+    const server = await useScriptedServer(ledger, {
+      request: ({ command }) =>
+        command === 'account_info' ? { error: 'forbidden', error_message: longText } : undefined
+    })
+    const script = await start(server)
+    expect(await script.ends()).toBe(1)
+    expect(script.output).toContain('?[2J')
+    expectHarmless(script.output)
+  })
+
+  test('engine_result_message', async () => {
+    const server = await useScriptedServer(ledger, {
+      request: ({ command }) => {
+        const result = { engine_result: 'temMALFORMED', engine_result_message: longText }
+        return command === 'submit' ? result : undefined
+      }
+    })
+    const script = await start(server)
+    if (kind === 'client') await script.ends()
+    else {
+      const stream = await LetterStream.open(await urlOf(script))
+      await customer.prepare(parsePay(stream.pay))
+      // It tries again, and says nothing of it before the payment is lost.
+      const submissions = () => server.requests.filter(({ command }) => command === 'submit').length
+      await expect.poll(submissions).toBeGreaterThan(1)
+      stream.leave()
+    }
+    expectHarmless(script.output)
+  })
+})
+
+test('shop-from-before prints 100 characters of a path, and counts requests that come by the thousand', async () => {
+  const script = stage.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  const url = await urlOf(script)
+  const get = async (path: string) => {
+    const connection = await RawConnection.open(url)
+    await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).closes()
+    connection.close()
+  }
+  await get('x'.repeat(15_000))
+  await script.says(/Incoming request to: \/x{99}\n/)
+  const before = script.output.length
+  for (let n = 0; n < 2_500; n += 50) await Promise.all(Array.from({ length: 50 }, () => get('y')))
+  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  await customer.pay(offer)
+  expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+  await script.says(/Providing paid letter/)
+  const lines = script.output.slice(before).match(/Incoming request to: \/y\n/g)?.length ?? 0
+  expect(lines).toBeGreaterThan(0)
+  // A slow machine takes longer than one period for them.
+  const more = [...script.output.matchAll(/- (\d+) more lines? like these\n/g)].map(([, number]) =>
+    Number(number)
+  )
+  if (more.length === 0) expect(lines).toBeLessThanOrEqual(1_000)
+})
+
+test.each([
+  { minutes: 20, says: /The clock of this machine is 20 minutes ahead of the ledger's, .*: set it\n/ },
+  { minutes: -20, says: /The clock of this machine is 20 minutes behind the ledger's, .*: set it\n/ },
+  { minutes: 0, says: undefined }
+])(
+  'scripts whose clock is $minutes minutes fast go by the ledger, and say so once',
+  async ({ minutes, says }) => {
+    const own = await fastLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
+    const env = { TEST_LEDGER: own.url, PORT: '0', SHOP_URL: 'http://localhost:1/' }
+    const shop = stage.run('src/streaming-shop.ts', env)
+    const stream = await LetterStream.open(await urlOf(shop))
+    const payer = await Customer.connect(own)
+    await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - minutes * 60) * 1000 })
+    expect(await stream.has(1)).toHaveLength(1)
+    const client = stage.run('src/streaming-client2.ts', env)
+    await client.says(/Waiting for the shop/)
+    for (const { output } of [shop, client]) {
+      if (says) expect(output).toMatch(says)
+      expect(output.match(/The clock of/g)?.length ?? 0).toBe(says ? 1 : 0)
+    }
+    stream.leave()
+    await payer.disconnect()
+    await client.kill()
+    await shop.kill()
+    await own.close()
+  }
+)
+
+test.runIf(process.platform === 'linux')(
+  'a script whose output finds a full disk says so and ends with 1',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'full-'))
+    const full = await open('/dev/full', 'w')
+    const file = await stage.bundle('src/streaming-shop.ts')
+    const env = {
+      ...process.env,
+      TEST_LEDGER: ledger.url,
+      PORT: '0',
+      SHOP_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2'
+    }
+    const script = spawn(process.execPath, [file], { env, stdio: ['ignore', full.fd, 'pipe'] })
+    let said = ''
+    script.stderr?.setEncoding('utf8').on('data', text => (said += text))
+    const [code] = await once(script, 'close')
+    await full.close()
+    await rm(folder, { recursive: true })
+    expect([code, said.trim()]).toEqual([
+      1,
+      expect.stringMatching(/^The output cannot be written \(ENOSPC.*\): make room/)
+    ])
+  }
+)

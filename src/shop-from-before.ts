@@ -64,7 +64,8 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
   requestLog.add(`    - Incoming request to: ${printable(path)}`)
-  // Use the shared secret of an earlier request, if presented:
+
+  // Use the shared secret of an earlier request, if presented (the script of 2017 sells by fulfillment only):
   const payToken = req.headers['pay-token']?.toString()
   // A letter is sold once, so only to a client that still waits for it
   const isBuying = path !== '/' || payToken !== undefined

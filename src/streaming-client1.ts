@@ -19,19 +19,20 @@ const payments = new Payments(plugin, intervalMs, xrp)
 
 const res = await requestOffer(shopUrl)
 const parts = await parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)
+// The text makes it for each payment, out of the second handler's sight.
 const sharedSecret = Buffer.from(parts[3], 'base64')
 payments.setShop(shopUrl, parts[3])
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!payments.canPay()) return
+    if (!payments.canPay()) return // the text pays in any case
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const ilpPacket = IlpPacket.serializeIlpPayment({
       account: destinationAddress,
       amount: destinationAmount,
-      data: Buffer.from('')
+      data: Buffer.from('') // '' in the text
     })
     console.log('Calculating hmac using shared secret:', base64url(sharedSecret))
     const fulfillmentGenerator = hmac(sharedSecret, 'ilp_psk_condition')
@@ -47,11 +48,13 @@ if (parts[0] === 'interledger-psk') {
       executionCondition: base64url(condition),
       ilp: base64url(ilpPacket)
     }
+    // Follows what becomes of it: the text only sends it.
     payments.add(transfer, plugin.sendTransfer(transfer))
     paymentId++
   }, intervalMs)
 }
 
+// The text calls the transfer a transferId, and has a plain fetch, which a shop that is busy would refuse a letter.
 plugin.on('outgoing_fulfill', async function (transfer, fulfillmentBase64) {
   if (!payments.onFulfilled(transfer)) return
   const headers = {

@@ -24,14 +24,14 @@ const parts = await parsePayHeader(res, 200, maxPrice, plugin.getInfo().prefix)
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
   setInterval(function () {
-    if (!payments.canPay()) return
+    if (!payments.canPay()) return // the text pays in any case
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId
     const sharedSecret = Buffer.from(parts[3], 'base64')
     const ilpPacket = IlpPacket.serializeIlpPayment({
       account: destinationAddress,
       amount: destinationAmount,
-      data: Buffer.from('')
+      data: Buffer.from('') // '' in the text
     })
     const fulfillmentGenerator = hmac(sharedSecret, 'ilp_psk_condition')
     const fulfillment = hmac(fulfillmentGenerator, ilpPacket)
@@ -46,6 +46,7 @@ if (parts[0] === 'interledger-psk') {
       executionCondition: base64url(condition),
       ilp: base64url(ilpPacket)
     }
+    // Follows what becomes of it: the text only sends it.
     payments.add(transfer, plugin.sendTransfer(transfer))
     process.stdout.write('.')
     paymentId++
@@ -56,6 +57,7 @@ plugin.on('outgoing_fulfill', function (transfer) {
   payments.onFulfilled(transfer)
 })
 
+// The text pipes it as it is: anybody's bytes could steer this terminal.
 res.body?.pipe(lettersOnly(payments)).pipe(process.stdout)
 res.body?.on('end', () => shutdown(1, 'The shop ended the stream'))
 res.body?.on('error', () => shutdown(1, 'The shop went away in the middle of the stream'))

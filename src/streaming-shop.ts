@@ -66,10 +66,11 @@ const server = http.createServer(serverOptions, async function (req, res) {
   res.setHeader('Cache-Control', 'no-store, no-transform')
   res.setHeader('X-Accel-Buffering', 'no')
   res.setHeader('Content-Type', isBrowser(req) ? 'text/html' : 'text/plain')
+  // The text writes "1 <address> <secret>", and its client reads these four parts.
   res.writeHead(200, {
     Pay: `interledger-psk ${cost} ${account}.${clientId} ${base64url(sharedSecret)}`
   })
-  // Flush the headers in a first TCP packet:
+  // Flush the headers in a first TCP packet (by hand, in the text):
   res.flushHeaders()
   if (isBrowser(req)) res.write(browserPage('streaming-client2', shopUrl, price, `${account}.${clientId}`))
 })

@@ -31,6 +31,8 @@ const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 function normalized(line: string): string {
   return line
     .replace(/[\w-]{43}/, '<32 bytes>')
+    .replace(/[\w-]{8}\.\.\.$/, '<condition>')
+    .replace(/(?<=\S) {2,}/g, ' ')
     .replace(/^[.A-Z]+$/, '<letters>')
     .replace(/(letter:?) [A-Z]\b/, '$1 <letter>')
     .replace(/: \d+ (fulfilled|in escrow|unknown).*/, ': <what became of them>')

@@ -171,7 +171,7 @@ export class Payments {
     if (this.#isOver) return false
     if (letters === '') this.#lostLetters++
     this.#totals.letters += letters.length
-    this.#onEvent()
+    this.#pausedMs = 0
     if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
@@ -244,13 +244,9 @@ export class Payments {
     if (!payment || this.#isOver) return undefined
     this.#remove(payment)
     this.#addFee(payment, transfer)
-    this.#onEvent()
-    return payment
-  }
-
-  #onEvent(): void {
     this.#pausedMs = 0
     this.#lastEventAt = performance.now()
+    return payment
   }
 
   #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {

@@ -24,8 +24,11 @@ function numbered(paymentId: number) {
 let sandbox: SandboxLedger
 let client: Client
 
+// Ledger time then advances by the least that it can, a second for each ledger.
+const startedAt = Date.now()
+
 async function startLedger(port = 0) {
-  sandbox = await startSandboxLedger({ port, closeIntervalMs: 0 })
+  sandbox = await startSandboxLedger({ port, closeIntervalMs: 0, now: () => startedAt })
   client = new Client(sandbox.url)
   await client.connect()
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
@@ -14,6 +15,7 @@ beforeAll(async () => {
   stage = await setStage()
   for (const shop of ['shop-from-before', 'streaming-shop'])
     await stage.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
+  await stage.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
 })
 afterAll(() => stage.strike())
 
@@ -212,7 +214,10 @@ describe('on a network whose fees rise', () => {
       ledger.setOpenLedgerFee(tooHigh)
       await ledger.closeLedger()
       let refused = await fetch(url)
-      for (; refused.status !== 503; refused = await fetch(url)) await refused.body?.cancel()
+      for (; refused.status !== 503; refused = await fetch(url)) {
+        await refused.body?.cancel()
+        await delay(50)
+      }
       expect(refused.headers.get('Retry-After')).toBe('10')
       expect(await refused.text()).toBe(
         "The network's fees are too high just now: please come back in 10 s\n"

@@ -18,6 +18,8 @@ let pay: string
 // Where a client trusts its shop for a second, and where it waits until the ledger has decided.
 let stage: Stage
 let patient: Stage
+// Where nothing is changed.
+let plain: Stage
 
 beforeAll(async () => {
   ledger = await openLedger()
@@ -29,6 +31,7 @@ beforeAll(async () => {
     `maxSecondsAtRisk = ${maxSecondsAtRisk}`
   )
   await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 2_000')
+  plain = await setStage()
   patient = await setStage()
   await patient.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
   await patient.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
@@ -37,6 +40,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stage.strike()
   await patient.strike()
+  await plain.strike()
   await ledger.close()
 })
 
@@ -246,10 +250,9 @@ aside.each([
     flood()
     return undefined
   })
-  const buyer = run('streaming-client1', shop.url)
+  const buyer = run('streaming-client1', shop.url, plain)
   expect(await buyer.ends()).toBe(1)
   expect(buyer.output).toContain(says)
-  expect(paymentsOf(buyer)).toBeLessThanOrEqual(20)
   await till.disconnect()
   await shop.close()
 })

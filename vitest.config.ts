@@ -1,16 +1,18 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
-import { BaseSequencer } from 'vitest/node'
+import { BaseSequencer, type Reporter } from 'vitest/node'
+import { noChromium } from './test/support/chromium.ts'
 
-// What runs on a real server, at RIPPLED_URL: one file after the other, for there is one ledger for all of them.
+// What runs on a real server, at RIPPLED_URL: one file after the other, since they share its ledger.
 const real = [
   'test/{any-plugin,clients,faults,lying-shops,pauses,shop-from-before,strangers,streaming-shop,thieves}.test.ts',
   'test/ilp-plugin-xrp-escrow/{interface,messages,pace,reconnect,submission,transfers}.test.ts'
 ]
 
-// What takes longest, first, so that nobody waits for it alone at the end.
+// The longest first, so that nothing waits for them alone at the end.
 const longest =
-  `clients pack lying-shops faults xrpl-sandbox/watch readme strangers reconnect servers-as-they-are
-  streaming-shop bad-servers start honest-servers fuzz pauses shop-from-before test/soak`.split(/\s+/)
+  `pack clients slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
+  reconnect servers-as-they-are strangers bad-servers honest-servers credit`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
@@ -28,23 +30,31 @@ class ScriptsFirst extends BaseSequencer {
   }
 }
 
-export default defineConfig({
+const browserReporter: Reporter = {
+  onTestRunEnd(modules) {
+    if (noChromium && modules.some(({ moduleId }) => /watch\.test\.ts$/.test(moduleId)))
+      console.log(`Tests of the ledger viewer were skipped: ${noChromium}\n`)
+  }
+}
+
+export default defineConfig(({ mode }) => ({
   test: {
     globalSetup: 'test/support/setup.ts',
-    // Processes and ledgers on a machine that others use too: once more is no disgrace there.
-    retry: process.env.CI ? 1 : 0,
+    reporters: ['default', browserReporter],
+    // So generous that no test fails for the speed of a machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 30_000 } },
-    sequence: { sequencer: process.env.RIPPLED_URL ? ScriptsFirst : LongestFirst },
+    expect: { poll: { timeout: 110_000 } },
     ...(process.env.RIPPLED_URL
-      ? { include: real, fileParallelism: false }
+      ? { include: real, fileParallelism: false, sequence: { sequencer: ScriptsFirst } }
       : {
           include: ['test/**/*.test.ts'],
+          exclude: mode === 'soak' ? [] : ['test/soak.test.ts'],
+          sequence: { sequencer: LongestFirst },
           // Most tests wait for processes and ledgers most of the time.
-          maxWorkers: 10,
+          maxWorkers: Math.min(4 * availableParallelism(), 32),
           // They share nothing but what they import, which need not be loaded anew for each file.
           isolate: false
         })
   }
-})
+}))

@@ -18,7 +18,7 @@ logConnectionState(plugin)
 const payments = new Payments(plugin, intervalMs, xrp)
 
 const res = await requestOffer(shopUrl)
-const parts = await parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)
+const parts = parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)
 // The text makes it for each payment, out of the second handler's sight.
 const sharedSecret = Buffer.from(parts[3], 'base64')
 payments.setShop(shopUrl, parts[3])

@@ -19,7 +19,7 @@ logConnectionState(plugin)
 const payments = new Payments(plugin, intervalMs, xrp)
 
 const res = await requestOffer(shopUrl)
-const parts = await parsePayHeader(res, 200, maxPrice, plugin.getInfo().prefix)
+const parts = parsePayHeader(res, 200, maxPrice, plugin.getInfo().prefix)
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0

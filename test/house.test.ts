@@ -55,7 +55,7 @@ function roomOf(file: string) {
 const neighbours = (file: string) =>
   (imports.get(file) ?? []).filter(from => from.startsWith('.')).map(from => join(dirname(file), from))
 
-test('files import from the rooms that their own may know, and nothing imports a script', () => {
+test('source files import only from rooms that their own may know, and no file imports a script', () => {
   const strays = files.flatMap(file => {
     const { name, knows } = roomOf(file)
     const allowed = name === 'scripts' ? knows : [name, ...knows]
@@ -66,7 +66,7 @@ test('files import from the rooms that their own may know, and nothing imports a
   expect(strays).toEqual([])
 })
 
-test('files import only packages that their package.json names', () => {
+test('source files import only packages that their package.json names', () => {
   const strays = files.flatMap(file => {
     const manifest = manifests.find(folder => folder === '.' || file.startsWith(folder))
     const { dependencies } = JSON.parse(read(`${manifest}/package.json`))
@@ -79,7 +79,7 @@ test('files import only packages that their package.json names', () => {
   expect(strays).toEqual([])
 })
 
-test('no file imports itself by way of others', () => {
+test('source files have no circular imports', () => {
   const reachable = (from: string, seen = new Set<string>()): Set<string> => {
     for (const next of neighbours(from)) if (!seen.has(next)) reachable(next, seen.add(next))
     return seen
@@ -87,7 +87,7 @@ test('no file imports itself by way of others', () => {
   expect(files.filter(file => reachable(file).has(file))).toEqual([])
 })
 
-test('the plan in CONTRIBUTING names every room and every script, and nothing that is not there', () => {
+test('CONTRIBUTING lists every room and script, and nothing that does not exist', () => {
   const [, plan = ''] = /## What stands where\n\n```text\n([\s\S]*?)```/.exec(read('CONTRIBUTING.md')) ?? []
   const named: string[] = []
   let folders: string[] = []

@@ -15,7 +15,9 @@ const maxSecondsAtRisk = 1
 
 let ledger: TestLedger
 let pay: string
+// Where a client trusts its shop for a second, and where it waits until the ledger has decided.
 let stage: Stage
+let patient: Stage
 
 beforeAll(async () => {
   ledger = await openLedger()
@@ -26,16 +28,20 @@ beforeAll(async () => {
     'maxSecondsAtRisk = 30',
     `maxSecondsAtRisk = ${maxSecondsAtRisk}`
   )
-  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 30_000')
+  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 2_000')
+  patient = await setStage()
+  await patient.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
+  await patient.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {
   await stage.strike()
+  await patient.strike()
   await ledger.close()
 })
 
-function run(client: string, url: string): Script {
-  return stage.run(`src/${client}.ts`, {
+function run(client: string, url: string, on = stage): Script {
+  return on.run(`src/${client}.ts`, {
     ...ledger.env,
     SHOP_URL: url,
     INTERVAL_MS: String(intervalMs)
@@ -66,7 +72,7 @@ describe.each([
   { client: 'streaming-client1', status: 402 },
   { client: 'streaming-client2', status: 200 }
 ])('$client', ({ client, status }) => {
-  aside('stops after the seconds that it may risk when nobody takes its payments', async () => {
+  aside(`${client} stops after maxSecondsAtRisk when its payments are not fulfilled`, async () => {
     const shop = await fakeShop((_req, res) => {
       res.writeHead(status, { Pay: pay }).flushHeaders()
       if (status === 402) res.end()
@@ -84,176 +90,166 @@ describe.each([
     )
     await shop.close()
   })
-
-  aside('comes back later to a shop that says so, and says why', async () => {
-    const shop = await fakeShop((_req, res) => {
-      if (shop.requests.length < 3) res.writeHead(503, { 'Retry-After': '0.1' }).end('The shop is full\n')
-      else res.writeHead(404).end()
-    })
-    const buyer = run(client, shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output.match(/is unavailable, retrying: The shop is full\n/g)).toHaveLength(1)
-    expect(shop.requests).toHaveLength(3)
-    await shop.close()
-  })
-
-  aside('ends with a sentence when the account to be paid does not exist', async () => {
-    const shop = await fakeShop((_req, res) => {
-      res.writeHead(status, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
-    })
-    const buyer = run(client, shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toMatch(/needs an account that is not on the ledger \(.*tecNO_DST/)
-    await shop.close()
-  })
-
-  aside.each([
-    { what: 'closes at once', answer: (res: ServerResponse) => res.destroy() },
-    {
-      what: 'sends a gigantic header',
-      answer: (res: ServerResponse) => res.writeHead(status, { Pay: pay, X: 'x'.repeat(100_000) }).end()
-    },
-    {
-      what: 'redirects',
-      answer: (res: ServerResponse) => res.writeHead(302, { Pay: pay, Location: '/' }).end()
-    }
-  ])('pays nothing to a shop that $what', async ({ answer }) => {
-    const shop = await fakeShop((_req, res) => answer(res))
-    const buyer = run(client, shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toMatch(/^The (request to the )?shop /m)
-    expect(buyer.output).not.toMatch(/^\s+at /m)
-    expect(buyer.output).not.toContain('payment')
-    expect(shop.requests).toHaveLength(1)
-    await shop.close()
-  })
 })
 
-describe('streaming-client2', () => {
-  aside('stops when its payments are taken and no letters come', async () => {
-    const { till, pay } = await openTill()
-    const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
-    const buyer = run('streaming-client2', shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-    expect(paymentsOf(buyer)).toBe(10)
-    await till.disconnect()
-    await shop.close()
+aside('streaming-client1 comes back later to a shop that answers 503, and says why', async () => {
+  const shop = await fakeShop((_req, res) => {
+    if (shop.requests.length < 3) res.writeHead(503, { 'Retry-After': '0.1' }).end('The shop is full\n')
+    else res.writeHead(404).end()
   })
-
-  aside('stops when the body has no end, and lets no control sequence through', async () => {
-    const shop = await fakeShop((_req, res) => {
-      res.writeHead(200, { Pay: pay }).flushHeaders()
-      res.write('A\x1b[2J\x07\u009b\r\n')
-      const flood = () => {
-        while (res.writable && res.write('\x1b]0;x\x07'.repeat(1000)));
-      }
-      res.on('drain', flood)
-      res.req.socket.on('error', () => {})
-      setTimeout(flood, 500)
-    })
-    const buyer = run('streaming-client2', shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output.length).toBeLessThan(1_000)
-    expect(buyer.output).toMatch(/A\?\?\?J\?{5}/)
-    expect(buyer.output).toContain('Received more letters than were paid for')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-    expect(buyer.output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
-    await shop.close()
-  })
-
-  aside('stops when the shop ends the stream at once', async () => {
-    const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).end())
-    const buyer = run('streaming-client2', shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain('The shop ended the stream')
-    await shop.close()
-  })
+  const buyer = run('streaming-client1', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output.match(/is unavailable, retrying: The shop is full\n/g)).toHaveLength(1)
+  expect(shop.requests).toHaveLength(3)
+  await shop.close()
 })
 
-describe('streaming-client1', () => {
-  aside('asks again when the shop wants it to, and when the line is cut', async () => {
-    const { till, pay } = await openTill()
-    const busy = new Set([1, 2, 4])
-    const cut = new Set([3, 6])
-    let asked = 0
-    const shop = await fakeShop((req, res) => {
-      if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
-      else if (cut.has(++asked)) req.socket.resetAndDestroy()
-      else if (busy.has(asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
-      else res.end('Your letter: Q')
-    })
-    const buyer = run('streaming-client1', shop.url)
-    await buyer.says(/(Your letter: Q\n[\s\S]*){4}/)
-    expect(await buyer.interrupt()).toBe(0)
-    const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
-    expect(letters).toBe(payments)
-    await till.disconnect()
-    await shop.close()
+aside('streaming-client2 ends with a sentence when the account to be paid does not exist', async () => {
+  const shop = await fakeShop((_req, res) => {
+    res.writeHead(200, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
   })
+  const buyer = run('streaming-client2', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output).toMatch(/needs an account that is not on the ledger \(.*tecNO_DST/)
+  await shop.close()
+})
 
-  aside('asks a shop of 2017 by the fulfillment of its payment', async () => {
-    const { till, pay } = await openTill()
-    const conditions = new Set<string>()
-    till.on('incoming_prepare', ({ executionCondition = '' }) => conditions.add(executionCondition))
-    const shop = await fakeShop((req, res) => {
-      const condition = base64url(sha256(base64url.toBuffer(req.url?.slice(1) ?? '')))
-      if (conditions.delete(condition)) res.end('Your letter: Q')
-      else res.writeHead(402, { Pay: pay }).end('Please send money')
-    })
-    const buyer = run('streaming-client1', shop.url)
-    await buyer.says(/(Your letter: Q\n[\s\S]*){3}/)
-    expect(await buyer.interrupt()).toBe(0)
-    await till.disconnect()
-    await shop.close()
-  })
+aside.each([
+  { client: 'streaming-client1', what: 'closes at once', answer: (res: ServerResponse) => res.destroy() },
+  {
+    client: 'streaming-client2',
+    what: 'sends a gigantic header',
+    answer: (res: ServerResponse) => res.writeHead(200, { Pay: pay, X: 'x'.repeat(100_000) }).end()
+  },
+  {
+    client: 'streaming-client1',
+    what: 'redirects',
+    answer: (res: ServerResponse) => res.writeHead(302, { Pay: pay, Location: '/' }).end()
+  }
+])('$client pays nothing to a shop that $what', async ({ client, answer }) => {
+  const shop = await fakeShop((_req, res) => answer(res))
+  const buyer = run(client, shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output).toMatch(/^The (request to the )?shop /m)
+  expect(buyer.output).not.toMatch(/^\s+at /m)
+  expect(buyer.output).not.toContain('payment')
+  expect(shop.requests).toHaveLength(1)
+  await shop.close()
+})
 
-  aside('stops when the shop takes its payments and does not answer', async () => {
-    const { till, pay } = await openTill()
-    const shop = await fakeShop((req, res) => {
-      if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
-    })
-    const buyer = run('streaming-client1', shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-    await till.disconnect()
-    await shop.close()
-  })
+aside('streaming-client2 stops when its payments are fulfilled and no letters come', async () => {
+  const { till, pay } = await openTill()
+  const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
+  const buyer = run('streaming-client2', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
+  expect(paymentsOf(buyer)).toBe(10)
+  await till.disconnect()
+  await shop.close()
+})
 
-  aside.each([
-    {
-      what: 'no letter',
-      answer: { status: 402, body: 'Please pay more' },
-      says: 'no letter received: 402 Please pay more'
-    },
-    {
-      what: 'an error with a control sequence and a second line',
-      answer: { status: 500, body: '\x1b[31mred\nYour letter: Q\n' },
-      says: '500 ?[31mred?Your letter: Q\n'
-    },
-    {
-      what: 'a body without end',
-      answer: { status: 200, body: undefined },
-      says: 'its answer is far too long'
+aside('streaming-client2 stops when the body has no end, and prints no control sequence', async () => {
+  const shop = await fakeShop((_req, res) => {
+    res.writeHead(200, { Pay: pay }).flushHeaders()
+    res.write('A\x1b[2J\x07\u009b\r\n')
+    const flood = () => {
+      while (res.writable && res.write('\x1b]0;x\x07'.repeat(1000)));
     }
-  ])('stops when its payment is taken and it gets $what', async ({ answer, says }) => {
-    const { till, pay } = await openTill()
-    const shop = await fakeShop((req, res) => {
-      if (!req.headers['pay-token']) return res.writeHead(402, { Pay: pay }).end()
-      res.writeHead(answer.status, { Pay: pay.replace(' 10 ', ' 20 ') })
-      if (answer.body !== undefined) return res.end(answer.body)
-      const flood = () => {
-        while (res.writable && res.write('x'.repeat(1000)));
-      }
-      res.on('drain', flood)
-      flood()
-      return undefined
-    })
-    const buyer = run('streaming-client1', shop.url)
-    expect(await buyer.ends()).toBe(1)
-    expect(buyer.output).toContain(says)
-    expect(paymentsOf(buyer)).toBeLessThanOrEqual(20)
-    await till.disconnect()
-    await shop.close()
+    res.on('drain', flood)
+    res.req.socket.on('error', () => {})
+    setTimeout(flood, 500)
   })
+  const buyer = run('streaming-client2', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output.length).toBeLessThan(1_000)
+  expect(buyer.output).toMatch(/A\?\?\?J\?{5}/)
+  expect(buyer.output).toContain('Received more letters than were paid for')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  expect(buyer.output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+  await shop.close()
+})
+
+aside('streaming-client1 asks again for a letter after 503, and after its connection was cut', async () => {
+  const { till, pay } = await openTill()
+  const busy = new Set([1, 2, 4])
+  const cut = new Set([3, 6])
+  let asked = 0
+  const shop = await fakeShop((req, res) => {
+    if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
+    else if (cut.has(++asked)) req.socket.resetAndDestroy()
+    else if (busy.has(asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
+    else res.end('Your letter: Q')
+  })
+  const buyer = run('streaming-client1', shop.url, patient)
+  await buyer.says(/(Your letter: Q\n[\s\S]*){4}/)
+  expect(await buyer.interrupt()).toBe(0)
+  const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
+  expect(letters).toBe(payments)
+  await till.disconnect()
+  await shop.close()
+})
+
+aside('streaming-client1 asks a shop of 2017 by the fulfillment of its payment', async () => {
+  const { till, pay } = await openTill()
+  const conditions = new Set<string>()
+  till.on('incoming_prepare', ({ executionCondition = '' }) => conditions.add(executionCondition))
+  const shop = await fakeShop((req, res) => {
+    const condition = base64url(sha256(base64url.toBuffer(req.url?.slice(1) ?? '')))
+    if (conditions.delete(condition)) res.end('Your letter: Q')
+    else res.writeHead(402, { Pay: pay }).end('Please send money')
+  })
+  const buyer = run('streaming-client1', shop.url, patient)
+  await buyer.says(/(Your letter: Q\n[\s\S]*){3}/)
+  expect(await buyer.interrupt()).toBe(0)
+  await till.disconnect()
+  await shop.close()
+})
+
+aside('streaming-client1 stops when its payments are fulfilled and its requests not answered', async () => {
+  const { till, pay } = await openTill()
+  const shop = await fakeShop((req, res) => {
+    if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
+  })
+  const buyer = run('streaming-client1', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
+  await till.disconnect()
+  await shop.close()
+})
+
+aside.each([
+  {
+    what: 'no letter',
+    answer: { status: 402, body: 'Please pay more' },
+    says: 'no letter received: 402 Please pay more'
+  },
+  {
+    what: 'an error with a control sequence and a second line',
+    answer: { status: 500, body: '\x1b[31mred\nYour letter: Q\n' },
+    says: '500 ?[31mred?Your letter: Q\n'
+  },
+  {
+    what: 'a body without end',
+    answer: { status: 200, body: undefined },
+    says: 'its answer is far too long'
+  }
+])('streaming-client1 stops when its payment is fulfilled and it gets $what', async ({ answer, says }) => {
+  const { till, pay } = await openTill()
+  const shop = await fakeShop((req, res) => {
+    if (!req.headers['pay-token']) return res.writeHead(402, { Pay: pay }).end()
+    res.writeHead(answer.status, { Pay: pay.replace(' 10 ', ' 20 ') })
+    if (answer.body !== undefined) return res.end(answer.body)
+    const flood = () => {
+      while (res.writable && res.write('x'.repeat(1000)));
+    }
+    res.on('drain', flood)
+    flood()
+    return undefined
+  })
+  const buyer = run('streaming-client1', shop.url)
+  expect(await buyer.ends()).toBe(1)
+  expect(buyer.output).toContain(says)
+  expect(paymentsOf(buyer)).toBeLessThanOrEqual(20)
+  await till.disconnect()
+  await shop.close()
 })

@@ -1,144 +1,127 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
-import { startFaultProxy } from './support/fault-proxy.ts'
-import { aside, openLedger, type TestLedger } from './support/ledger.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type FaultProxy, startFaultProxy } from './support/fault-proxy.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
-// A ledger on a busy machine may pause for a while: half of this is taken for a standstill.
-const maxSecondsAtRisk = 2
-const paused = /Paused: \d+ payments without a letter( \(\d+ not in a ledger yet\))?\n/
+const patienceSeconds = 10
+// A real server closes ledgers less fast.
+const closeEveryMs = process.env.RIPPLED_URL ? 250 : 100
+const isReal = process.env.RIPPLED_URL !== undefined
+
+const isPaused = (output: string) =>
+  /Paused: \d+ payments without a letter(?![\s\S]*Payments resumed\n)/.test(output)
 
 let stage: Stage
 
 beforeAll(async () => {
   stage = await setStage()
-  await stage.edit(
-    'src/client/payments.ts',
-    'maxSecondsAtRisk = 30',
-    `maxSecondsAtRisk = ${maxSecondsAtRisk}`
-  )
-  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 30_000')
-  await stage.edit('src/client/payments.ts', '3 * maxSecondsAtRisk', '600')
+  await stage.edit('src/client/payments.ts', 'maxSecondsAtRisk = 30', 'maxSecondsAtRisk = 1')
+  await stage.edit('src/client/payments.ts', '3 * maxSecondsAtRisk', String(patienceSeconds))
+  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
+  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(() => stage.strike())
 
-// A real server closes ledgers less fast.
-const closeEveryMs = process.env.RIPPLED_URL ? 250 : 100
+// The pairs run beside each other; what happens to one pair happens in turn.
+describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, lettersIn }) => {
+  describe.sequential('pauses', () => {
+    let ledger: TestLedger
+    let pump: NodeJS.Timeout | undefined
+    let sellersProxy: FaultProxy
+    let buyersProxy: FaultProxy
+    let seller: Script
+    let buyer: Script
 
-/** A ledger that a test can let stand still. */
-async function useLedger({ onTestFinished }: TestContext) {
-  const ledger = await openLedger({ closeIntervalMs: 0 })
-  let pump: NodeJS.Timeout | undefined
-  const standStill = () => clearInterval(pump)
-  const goOn = () => {
-    pump = setInterval(() => ledger.closeLedger().catch(() => {}), closeEveryMs)
-  }
-  goOn()
-  onTestFinished(async () => {
-    standStill()
-    await ledger.close()
-  })
-  return { ledger, goOn, standStill }
-}
-
-/** A way to a ledger that a test can block. */
-async function useProxy(ledger: TestLedger, { onTestFinished }: TestContext) {
-  const proxy = await startFaultProxy(Number(new URL(ledger.url).port))
-  onTestFinished(() => proxy.close())
-  return proxy
-}
-
-describe.each(pairs)('$client', ({ client, shop, lettersIn }) => {
-  async function start(ledger: TestLedger, urls: { buyer?: string; seller?: string } = {}) {
-    const { buyer: buyerLedger = ledger.url, seller: sellerLedger = ledger.url } = urls
-    const seller = stage.run(shop, { ...ledger.env, TEST_LEDGER: sellerLedger, PORT: '0' })
-    const [, url = ''] = await seller.says(/Listening on (http:\S+)/)
-    const env = {
-      ...ledger.env,
-      TEST_LEDGER: buyerLedger,
-      SHOP_URL: `${url}/`,
-      INTERVAL_MS: String(100 * maxSecondsAtRisk)
+    function closeLedgers(): void {
+      pump = setInterval(() => ledger.closeLedger().catch(() => {}), closeEveryMs)
     }
-    const buyer = stage.run(client, env)
-    await hasLetters(buyer, 3)
-    return { buyer, seller }
-  }
 
-  function hasLetters(buyer: Script, count: number): Promise<boolean> {
-    return buyer.prints(output => lettersIn(output).length >= count)
-  }
+    beforeAll(async () => {
+      ledger = await openLedger({ closeIntervalMs: 0 })
+      closeLedgers()
+      const port = Number(new URL(ledger.url).port)
+      sellersProxy = await startFaultProxy(port)
+      buyersProxy = await startFaultProxy(port)
+      seller = stage.run(shop, { ...ledger.env, TEST_LEDGER: sellersProxy.url, PORT: '0' })
+      const [, url = ''] = await seller.says(/Listening on (http:\S+)/)
+      const env = { TEST_LEDGER: buyersProxy.url, SHOP_URL: `${url}/`, INTERVAL_MS: '100' }
+      buyer = stage.run(client, { ...ledger.env, ...env })
+      await getLetters()
+    })
 
-  async function endsWithAllLetters(buyer: Script): Promise<void> {
-    await hasLetters(buyer, lettersIn(buyer.output).length + 3)
-    expect(await buyer.interrupt()).toBe(0)
-    const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
-    expect(letters).toBe(payments)
-  }
+    afterAll(async () => {
+      clearInterval(pump)
+      await buyer.kill()
+      await seller.kill()
+      await buyersProxy.close()
+      await sellersProxy.close()
+      await ledger.close()
+    })
 
-  aside('pauses while ledgers stand still, says so once, and goes on', async context => {
-    const { ledger, goOn, standStill } = await useLedger(context)
-    const { buyer, seller } = await start(ledger)
-    standStill()
-    await buyer.says(/Paused(?![\s\S]*resumed)/)
-    // Twice as long as a payment may be without its letter.
-    await Promise.race([delay(2_000 * maxSecondsAtRisk), buyer.ends()])
-    expect(buyer.output).not.toMatch(/Paused((?!resumed)[\s\S])*Paused/)
-    seller.process.kill('SIGSTOP')
-    goOn()
-    seller.process.kill('SIGCONT')
-    await buyer.says(/Paused[\s\S]*Payments resumed\n/)
-    await endsWithAllLetters(buyer)
-  })
+    async function getLetters(): Promise<void> {
+      const before = lettersIn(buyer.output).length
+      await buyer.prints(output => lettersIn(output).length >= before + 3)
+    }
 
-  aside('waits for the ledger while its own line is cut, and goes on', async context => {
-    const { ledger } = await useLedger(context)
-    const proxy = await useProxy(ledger, context)
-    const { buyer } = await start(ledger, { buyer: proxy.url })
-    proxy.accepts = false
-    proxy.cut()
-    await buyer.says(
-      /The ledger cannot be reached, reconnecting: start it with "npm run ledger" if it is the sandbox, or /
-    )
-    proxy.accepts = true
-    await buyer.says(/The ledger is back\n/)
-    await endsWithAllLetters(buyer)
-  })
+    test(`${client} reconnects when its connection to the ledger is cut, and goes on`, async () => {
+      const lost = buyer.saysNext(
+        /The ledger cannot be reached, reconnecting: start it with "npm run ledger" if it is the sandbox, or /
+      )
+      buyersProxy.accepts = false
+      buyersProxy.cut()
+      await lost
+      const back = buyer.saysNext(/The ledger is back\n/)
+      buyersProxy.accepts = true
+      await back
+      await getLetters()
+    })
 
-  aside("waits for the shop while the shop's line is cut, and goes on", async context => {
-    const { ledger } = await useLedger(context)
-    const proxy = await useProxy(ledger, context)
-    const { buyer, seller } = await start(ledger, { seller: proxy.url })
-    proxy.accepts = false
-    proxy.cut()
-    await seller.says(/The ledger cannot be reached/)
-    await buyer.says(paused)
-    proxy.accepts = true
-    await buyer.says(/Payments resumed\n/)
-    await endsWithAllLetters(buyer)
-  })
+    test(`${client} pauses while its shop has no connection to the ledger, and goes on`, async () => {
+      const lost = seller.saysNext(/The ledger cannot be reached/)
+      sellersProxy.accepts = false
+      sellersProxy.cut()
+      await lost
+      await buyer.prints(isPaused)
+      sellersProxy.accepts = true
+      await buyer.prints(output => !isPaused(output))
+      await getLetters()
+    })
 
-  aside('waits for a shop that was asleep, and goes on', async context => {
-    const { ledger } = await useLedger(context)
-    const { buyer, seller } = await start(ledger)
-    seller.process.kill('SIGSTOP')
-    await buyer.says(paused)
-    seller.process.kill('SIGCONT')
-    await buyer.says(/Payments resumed\n/)
-    await endsWithAllLetters(buyer)
-  })
+    test(`${client} pauses while its shop is suspended, and goes on`, async () => {
+      seller.process.kill('SIGSTOP')
+      await buyer.prints(isPaused)
+      seller.process.kill('SIGCONT')
+      await buyer.prints(output => !isPaused(output))
+      await getLetters()
+    })
 
-  aside('goes on after it was asleep itself', async context => {
-    const { ledger } = await useLedger(context)
-    const { buyer } = await start(ledger)
-    buyer.process.kill('SIGSTOP')
-    // Longer than a shop would be waited for.
-    await delay(4_000 * maxSecondsAtRisk)
-    buyer.process.kill('SIGCONT')
-    const before = lettersIn(buyer.output).length
-    await hasLetters(buyer, before + 3)
-    expect(await buyer.interrupt()).toBe(0)
-    expect(buyer.output).not.toContain('Stopped')
+    test(`${client} pauses while no ledger closes, says so once, and goes on`, async () => {
+      clearInterval(pump)
+      await buyer.prints(isPaused)
+      const before = buyer.output.length
+      await Promise.race([delay(2_000), buyer.ends()])
+      expect(buyer.output.slice(before)).not.toContain('Paused')
+      closeLedgers()
+      await buyer.prints(output => !isPaused(output))
+      await getLetters()
+    })
+
+    test(`${client} goes on after it was suspended for longer than it waits for a shop`, async () => {
+      buyer.process.kill('SIGSTOP')
+      await delay((patienceSeconds + 1) * 1_000)
+      buyer.process.kill('SIGCONT')
+      await getLetters()
+    })
+
+    test(`${client} has a letter for each payment at the end`, async () => {
+      expect(await buyer.interrupt()).toBe(0)
+      const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
+      expect(letters).toBe(payments)
+      expect(buyer.output).not.toContain('Stopped')
+      expect(await seller.interrupt()).toBe(0)
+    })
   })
 })

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort, root, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
 import { RawClient } from './xrpl-sandbox/client.ts'
 
@@ -46,7 +46,7 @@ describe('the way from the tutorial to the code', () => {
   const links = [...readme.matchAll(/\[((?:`[^`]+`|[^`\]])+)\]\((src\/[^)#]+)#L(\d+)-L(\d+)\)/g)]
 
   test.each(links.map(([, code = '', file = '', first, last]) => ({ code, file, first, last })))(
-    'leads to $file from line $first to $last',
+    'the README links to the right lines of $file, from $first to $last',
     ({ code, file, first, last }) => {
       const spans = [...code.matchAll(/`([^`]+)`/g)].map(([, span]) => span)
       const lines = read(file)
@@ -73,7 +73,7 @@ describe('the outputs in the README', () => {
   let ledgerPort: number
   const outputOf = (command: string) => blocks('output').find(({ of }) => of === command)?.text ?? ''
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     stage = await setStage(read('plugins.example.ts'))
     ledgerPort = await freePort()
     const port = await freePort()
@@ -81,7 +81,7 @@ describe('the outputs in the README', () => {
     await stage.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
   })
 
-  afterEach(async () => {
+  afterAll(async () => {
     await stage.strike()
     const ledger = await RawClient.connect(`ws://localhost:${ledgerPort}`)
     await ledger.ask({ command: 'stop' })
@@ -103,7 +103,7 @@ describe('the outputs in the README', () => {
     return stage.run(file, env, [], throughTsx)
   }
 
-  test('are what npm start prints', async () => {
+  test('npm start prints what the README shows', async () => {
     const start = runCommand('npm start')
     await start.says(/#1 .* fulfilled/)
     expect(await start.interrupt()).toBe(0)
@@ -113,7 +113,7 @@ describe('the outputs in the README', () => {
   test.each([
     ['npm run shop-from-before', 'npm run streaming-client1'],
     ['npm run streaming-shop', 'npm run streaming-client2']
-  ])('are what %s and %s print', async (shopCommand, clientCommand) => {
+  ])('%s and %s print what the README shows', async (shopCommand, clientCommand) => {
     const shop = runCommand(shopCommand)
     const client = runCommand(clientCommand)
     await client.says(/Your letter: [A-Z]\n[\s\S]*Your letter: [A-Z]\n|^[.A-Z]*[A-Z][.A-Z]*[A-Z]/m)
@@ -128,12 +128,12 @@ describe('the outputs in the README', () => {
 describe.each(documents)('%s', file => {
   const text = read(file)
 
-  test('names only commands that there are', () => {
+  test(`${file} names only existing commands`, () => {
     for (const [, name = ''] of text.matchAll(/npm run ([\w-]+)/g))
       expect(Object.keys(scripts)).toContain(name)
   })
 
-  test('has no link that leads nowhere', () => {
+  test(`${file} has no broken links`, () => {
     const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
     for (const link of links) {
       const [path = '', anchor] = link.split('#')
@@ -154,7 +154,7 @@ function headings(text: string): string[] {
   )
 }
 
-test('the table of what can be set from outside is complete', () => {
+test('README lists every environment variable that the scripts read', () => {
   const sources = ['streaming-shop', 'shop-from-before', 'streaming-client1', 'streaming-client2'].map(name =>
     read(`src/${name}.ts`)
   )

@@ -39,7 +39,7 @@ async function ask(payToken?: string) {
 }
 
 describe('shop-from-before', () => {
-  test('tells its story as the tutorial does', () => {
+  test("shop-from-before prints the tutorial's lines at its start", () => {
     expect(shop.output).toContain(
       '== Starting the shop server ==\n 1. Connecting to an account to accept payments...\n'
     )
@@ -49,7 +49,7 @@ describe('shop-from-before', () => {
     expect(shop.output).toContain(` 3. Visit ${shopUrl.slice(0, -1)} in your browser to buy a letter\n`)
   })
 
-  test('answers 402 with a price, a fresh address and a fresh secret', async () => {
+  test('shop-from-before answers 402 with a price, a fresh address and a fresh secret', async () => {
     const [first, second] = [await ask(), await ask()]
     expect(first.status).toBe(402)
     expect(first.pay).toMatch(/^interledger-psk 10 test\.crypto\.xrp\.r[A-Za-z0-9]+\.[\w-]{16} [\w-]{43}$/)
@@ -74,7 +74,7 @@ describe('shop-from-before', () => {
     expect(page).toContain(`Please send an Interledger-PSK payment of 10 drops (0.00001 XRP) to ${address}`)
   })
 
-  test('gives one letter for one payment to whoever shows the shared secret', async () => {
+  test('shop-from-before gives one letter per payment for the shared secret', async () => {
     const offer = parsePay((await ask()).pay)
     await customer.pay(offer)
     const paid = await ask(offer.sharedSecret)
@@ -86,7 +86,7 @@ describe('shop-from-before', () => {
     await shop.says(/ 5\. Providing paid letter: [A-Z]\n/)
   })
 
-  test('gives ten letters for ten payments made at once', async () => {
+  test('shop-from-before gives ten letters for ten payments made at once', async () => {
     const offer = parsePay((await ask()).pay)
     await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
     const answers = []
@@ -94,7 +94,7 @@ describe('shop-from-before', () => {
     expect(answers).toEqual([...Array(10).fill(200), 402])
   })
 
-  test('keeps what was paid too much as credit', async () => {
+  test('shop-from-before keeps an overpayment as credit', async () => {
     const offer = parsePay((await ask()).pay)
     await customer.pay(offer, '25', { packetAmount: '10' })
     expect(await ask(offer.sharedSecret)).toMatchObject({ status: 200, balance: '15' })
@@ -117,13 +117,13 @@ describe('shop-from-before', () => {
     randomBytes(33).toString('base64url'),
     `${randomBytes(32).toString('base64url')}=`,
     '___________________________________________'.slice(0, 43)
-  ])('answers 400 with a sentence to the Pay-Token "%s"', async payToken => {
+  ])('shop-from-before answers 400 to the Pay-Token "%s"', async payToken => {
     const answer = await ask(payToken)
     expect(answer.status).toBe(400)
     expect(answer.body).toMatch(/^The Pay-Token is not 32 bytes in base64url/)
   })
 
-  test('gives a letter for a fulfillment once, out of the same credit', async () => {
+  test('shop-from-before gives a letter for a fulfillment once, out of the same credit', async () => {
     const offer = parsePay((await ask()).pay)
     const fulfillment = await customer.pay(offer)
     await shop.says(new RegExp(`${fulfillment}[\\s\\S]*Payment complete`))
@@ -150,15 +150,18 @@ describe('shop-from-before', () => {
     'a/b',
     '%2e%2e/x',
     `${randomBytes(32).toString('base64url')}`
-  ])('answers 404 to /%s', async path => {
+  ])('shop-from-before answers 404 to /%s', async path => {
     expect((await fetch(shopUrl + path)).status).toBe(404)
   })
 
-  test.each(['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE'])('answers 405 to %s', async method => {
-    const res = await fetch(shopUrl, { method })
-    expect(res.status).toBe(405)
-    expect(res.headers.get('Allow')).toBe('GET')
-  })
+  test.each(['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE'])(
+    'shop-from-before answers 405 to %s',
+    async method => {
+      const res = await fetch(shopUrl, { method })
+      expect(res.status).toBe(405)
+      expect(res.headers.get('Allow')).toBe('GET')
+    }
+  )
 
   test.each([
     { what: 'too small an amount', code: 'F04 Insufficient Destination Amount', amount: '9', deviations: {} },
@@ -180,7 +183,7 @@ describe('shop-from-before', () => {
       amount: '10',
       deviations: { ilp: 'Z2FyYmFnZQ' }
     }
-  ])('refuses $what with $code, at no cost', async ({ code, amount, deviations }) => {
+  ])('shop-from-before rejects $what with $code, at no cost', async ({ code, amount, deviations }) => {
     const offer = parsePay((await ask()).pay)
     const before = await till.plugin.getBalance()
     const { executionCondition } = await customer.prepare(offer, amount, deviations)
@@ -190,7 +193,7 @@ describe('shop-from-before', () => {
     expect(await till.plugin.getBalance()).toBe(before)
   })
 
-  test('refuses a payment for a client that it does not know with F06', async () => {
+  test('shop-from-before rejects a payment for an unknown client with F06', async () => {
     const offer = parsePay((await ask()).pay)
     const parts = offer.address.split('.')
     for (const clientId of ['AAAAAAAAAAA', 'constructor', '__proto__', 'hasOwnProperty']) {
@@ -234,7 +237,7 @@ describe('shop-from-before', () => {
     await slow.close()
   })
 
-  test('still serves after all of that, and ends on Ctrl-C with code 0', async () => {
+  test('shop-from-before prints correct totals on Ctrl-C, and ends with code 0', async () => {
     expect((await ask()).status).toBe(402)
     // What is prepared after the last moment is not taken.
     const offer = parsePay((await ask()).pay)

@@ -46,7 +46,7 @@ function expectStory(lines: string[]): void {
 }
 
 describe('npm start', () => {
-  test('prints a line for each payment when it is complete, where nothing can be written over', async () => {
+  test('npm start prints a line for each complete payment when its output is not a terminal', async () => {
     const scripts = await start()
     await scripts.says(/#3 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
@@ -67,16 +67,17 @@ describe('npm start', () => {
     expect(scripts.output).not.toMatch(/\x1b/)
   })
 
-  test("shows the two scripts' own lines with --raw", async () => {
+  test("npm start -- --raw shows the scripts' own lines, and leaves no script behind when it is killed", async () => {
     const scripts = await start(['--raw'])
     await scripts.says(/\[shop\] == Starting the shop server ==\n/)
     await scripts.says(/\[shop\] {2}4\. Accepted payment with condition /)
     await scripts.says(/^\[client\] \.?[A-Z]/m)
-    expect(await scripts.interrupt()).toBe(0)
     expect(scripts.output).not.toContain('#0')
+    // Its children hold its output open: it is closed when they have ended.
+    await scripts.kill()
   })
 
-  test('goes where plugins.ts says: on the test network it starts no sandbox, and says where it is', async () => {
+  test('npm start on the test network starts no sandbox, and names the server', async () => {
     await stage.edit('plugins.ts', 'await ledgers.sandbox()', 'await ledgers.testNetwork()')
     await stage.edit('plugins.ts', "'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
     env.TEST_LEDGER = ledger.url
@@ -95,7 +96,7 @@ describe('npm start', () => {
     expect(scripts.output).not.toContain('Sandbox')
   })
 
-  test('ends with what its shop says when that cannot open', async () => {
+  test('npm start ends with what its shop says when that cannot open', async () => {
     env.PORT = 'no port'
     const scripts = await start()
     expect(await scripts.ends()).toBe(1)
@@ -116,45 +117,41 @@ describe('npm start', () => {
     expect(scripts.output).toMatch(says)
   })
 
-  test('leaves no script behind when it is killed', async () => {
-    const scripts = await start(['--raw'])
-    await scripts.says(/^\[client\] \.?[A-Z]/m)
-    // Its children hold its output open: it is closed when they have ended.
-    await scripts.kill()
-  })
-
   describe.skipIf(!hasTerminals)('in a terminal (needs the "script" of util-linux)', () => {
     let terminal: Terminal
 
     afterEach(() => terminal.kill())
 
     test.each([
-      { colours: 'with colours', command: 'npm start', environment: {}, has: true, code: 130 },
+      { colors: 'with colors', command: 'npm start', environment: {}, has: true, code: 130 },
       {
-        colours: 'without, where NO_COLOR is set',
+        colors: 'without colors where NO_COLOR is set',
         command: 'node src/start.ts',
         environment: { NO_COLOR: '1' } as Record<string, string>,
         has: false,
         code: 0
       }
-    ])('lets lines grow, $colours, until Ctrl-C', async ({ command, environment, has, code }) => {
-      if (command !== 'npm start') await stage.build(all)
-      terminal = new Terminal(command, stage.folder, { ...env, ...environment })
-      await terminal.shows(/^#0 /m)
-      // The terminal shows it where the lines go on: each begins at the left all the same.
-      terminal.type('zz')
-      await terminal.shows(/^#3 .* fulfilled/m)
-      expect(terminal.sent).not.toMatch(/zz[^\r]*#/)
-      terminal.type('\x03')
-      // npm has a code of its own for a script that was interrupted.
-      expect(await terminal.ends()).toBe(code)
-      // Begun, locked, with its letter and fulfilled: four times the same line.
-      expect(terminal.sent.match(/#0 /g)).toHaveLength(4)
-      const lines = terminal.lines().map(line => line.trimEnd())
-      expectStory(lines.filter(line => /^(#|Shop)/.test(line)))
-      expect(lines.join('\n')).toMatch(/\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] /)
-      expect(terminal.sent.includes('\x1b[36m[client]\x1b[39m')).toBe(has)
-      expect(terminal.sent.includes('\x1b[33m')).toBe(has)
-    })
+    ])(
+      'npm start in a terminal rewrites the line of a payment, $colors, until Ctrl-C',
+      async ({ command, environment, has, code }) => {
+        await stage.build(all)
+        terminal = new Terminal(command, stage.folder, { ...env, ...environment })
+        await terminal.shows(/^#0 /m)
+        // The terminal shows it where the lines go on: each begins at the left all the same.
+        terminal.type('zz')
+        await terminal.shows(/^#3 .* fulfilled/m)
+        expect(terminal.sent).not.toMatch(/zz[^\r]*#/)
+        terminal.type('\x03')
+        // npm has a code of its own for a script that was interrupted.
+        expect(await terminal.ends()).toBe(code)
+        // Begun, locked, with its letter and fulfilled: four times the same line.
+        expect(terminal.sent.match(/#0 /g)).toHaveLength(4)
+        const lines = terminal.lines().map(line => line.trimEnd())
+        expectStory(lines.filter(line => /^(#|Shop)/.test(line)))
+        expect(lines.join('\n')).toMatch(/\[client\] (\d+) payments, \1 letters: \1 fulfilled\n\[client\] /)
+        expect(terminal.sent.includes('\x1b[36m[client]\x1b[39m')).toBe(has)
+        expect(terminal.sent.includes('\x1b[33m')).toBe(has)
+      }
+    )
   })
 })

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Customer, clientIdOf, parsePay } from './support/customer.ts'
-import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { type Script, type Stage, setStage } from './support/scripts.ts'
 
@@ -39,148 +39,110 @@ async function open(): Promise<LetterStream> {
   return stream
 }
 
-describe('streaming-shop', () => {
-  test('answers 200 at once, with the price in a header and nothing in the body', async () => {
-    const stream = await open()
-    expect(stream.status).toBe(200)
-    expect(stream.pay).toMatch(/^interledger-psk 10 test\.crypto\.xrp\.r[A-Za-z0-9]+\.[\w-]{11} [\w-]{43}$/)
-    expect(stream.letters).toBe('')
-  })
-
-  test('writes a letter for a payment, and takes the payment', async () => {
-    const stream = await open()
-    await customer.pay(parsePay(stream.pay))
-    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
-    await shop.says(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
-  })
-
-  test('writes ten letters for ten payments made at once', async () => {
-    const stream = await open()
-    const offer = parsePay(stream.pay)
-    await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
-    expect(await stream.has(10)).toMatch(/^[A-Z]{10}$/)
-  })
-
-  test('writes each letter to the client who paid for it', async () => {
-    const [ada, bob] = [await open(), await open()]
-    await customer.pay(parsePay(bob.pay))
-    await customer.pay(parsePay(ada.pay), '10', { paymentId: 0 })
-    await customer.pay(parsePay(ada.pay), '10', { paymentId: 1 })
-    expect(await ada.has(2)).toHaveLength(2)
-    expect(await bob.has(1)).toHaveLength(1)
-  })
-
-  test('does not take the payment of a client who has gone', async () => {
-    const stream = await open()
-    const offer = parsePay(stream.pay)
-    stream.leave()
-    const { executionCondition, id } = await customer.prepare(offer)
-    await shop.says(
-      new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientIdOf(offer)}\\.0`)
-    )
-    expect(shop.output).not.toContain(executionCondition)
-    await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
-  })
-
-  test.each([
-    { what: 'too small an amount', code: 'F04', amount: '9', deviations: {} },
-    {
-      what: 'a wrong condition',
-      code: 'F05',
-      amount: '10',
-      deviations: { condition: randomBytes(32).toString('base64url') }
-    },
-    {
-      what: 'a paymentId with a tail',
-      code: 'F06',
-      amount: '10',
-      deviations: { paymentId: '0.1.2.3.4.5.6.7.8.9.10' }
-    },
-    { what: 'a packet that is garbage', code: 'F01', amount: '10', deviations: { ilp: 'Z2FyYmFnZQ' } }
-  ])('gives no letter for $what', async ({ code, amount, deviations }) => {
-    const stream = await open()
-    const refusals = shop.output.split(code).length
-    await customer.prepare(parsePay(stream.pay), amount, deviations)
-    while (shop.output.split(code).length === refusals) await once(shop.process, 'output')
-    // What comes after the refusal was decided after it.
-    await customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
-    expect(await stream.has(1)).toHaveLength(1)
-  })
-
-  test('shows a browser what it is, and the letters that are paid for there', async () => {
-    const res = await fetch(shopUrl, { headers: { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
-    expect(res.headers.get('Content-Type')).toBe('text/html')
-    const body = (res.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader()
-    const { value: page } = await body.read()
-    expect(page).toContain(`SHOP_URL=${shopUrl} npm run streaming-client2`)
-    const offer = parsePay(res.headers.get('Pay'))
-    expect(page).toContain(offer.address)
-    await customer.pay(offer)
-    expect((await body.read()).value).toMatch(/^[A-Z]$/)
-    await body.cancel()
-  })
-
-  test.each(['constructor', '__proto__', 'favicon.ico', 'a/b?c'])('answers 404 to /%s', async path => {
-    expect((await fetch(shopUrl + path)).status).toBe(404)
-  })
-
-  test('answers 405 to anything but GET', async () => {
-    expect((await fetch(shopUrl, { method: 'POST' })).status).toBe(405)
-  })
-
-  test('streaming-shop ends its open answers on Ctrl-C, with code 0', async () => {
-    const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const stream = await LetterStream.open((await own.says(/Visit (http:\S+)/))[1] as string)
-    await customer.pay(parsePay(stream.pay))
-    expect(await own.interrupt()).toBe(0)
-    expect(await stream.ends()).toMatch(/^[A-Z]$/)
-    expect(own.output).toMatch(
-      /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
-    )
-  })
-
-  test('ends likewise on SIGTERM', async () => {
-    const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    await own.says(/Visit/)
-    expect(await own.interrupt('SIGTERM')).toBe(0)
-  })
+test('streaming-shop answers 200 at once, with the price in a header and nothing in the body', async () => {
+  const stream = await open()
+  expect(stream.status).toBe(200)
+  expect(stream.pay).toMatch(/^interledger-psk 10 test\.crypto\.xrp\.r[A-Za-z0-9]+\.[\w-]{11} [\w-]{43}$/)
+  expect(stream.letters).toBe('')
 })
 
-describe('streaming-shop, whose letters go out before they are paid for', () => {
-  test('hands over no more than maxUnpaid allows, and the rest when those are paid', async () => {
-    needsSandbox('others close ledgers as well')
-    const own = await setStage()
-    await own.edit('src/streaming-shop.ts', 'maxUnpaid = 10_000', 'maxUnpaid = 30')
-    const slow = await openLedger({ closeIntervalMs: 0 })
-    const payer = await Customer.connect(slow)
-    const run = own.run('src/streaming-shop.ts', { ...slow.env, PORT: '0' })
-    const stream = await LetterStream.open((await run.says(/Visit (http:\S+)/))[1] as string)
-    const offer = parsePay(stream.pay)
-    const nextLedger = async (transactions: number) => {
-      while ((await slow.openTransactions()) < transactions) await new Promise(setImmediate)
-      await slow.closeLedger()
-    }
-    const prepared = Array.from({ length: 8 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId }))
-    await nextLedger(8)
-    await Promise.all(prepared)
-    for (const [paid, letters] of [
-      [3, 3],
-      [3, 6],
-      [2, 8]
-    ] as const) {
-      await stream.has(letters)
-      await nextLedger(paid)
-      expect(stream.letters).toHaveLength(letters)
-    }
-    await run.prints(output => output.match(/Payment complete/g)?.length === 8)
-    await payer.disconnect()
-    await own.strike()
-    await slow.close()
-  })
+test('streaming-shop writes a letter for a payment, and fulfills it', async () => {
+  const stream = await open()
+  await customer.pay(parsePay(stream.pay))
+  expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+  await shop.says(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
+})
+
+test('streaming-shop writes ten letters for ten payments made at once', async () => {
+  const stream = await open()
+  const offer = parsePay(stream.pay)
+  await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
+  expect(await stream.has(10)).toMatch(/^[A-Z]{10}$/)
+})
+
+test('streaming-shop writes each letter to the client that paid for it', async () => {
+  const [ada, bob] = [await open(), await open()]
+  await customer.pay(parsePay(bob.pay))
+  await customer.pay(parsePay(ada.pay), '10', { paymentId: 0 })
+  await customer.pay(parsePay(ada.pay), '10', { paymentId: 1 })
+  expect(await ada.has(2)).toHaveLength(2)
+  expect(await bob.has(1)).toHaveLength(1)
+})
+
+test('streaming-shop rejects the payment of a client that has disconnected', async () => {
+  const stream = await open()
+  const offer = parsePay(stream.pay)
+  stream.leave()
+  const { executionCondition, id } = await customer.prepare(offer)
+  await shop.says(
+    new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientIdOf(offer)}\\.0`)
+  )
+  expect(shop.output).not.toContain(executionCondition)
+  await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
+})
+
+test.each([
+  { what: 'too small an amount', code: 'F04', amount: '9', deviations: {} },
+  {
+    what: 'a wrong condition',
+    code: 'F05',
+    amount: '10',
+    deviations: { condition: randomBytes(32).toString('base64url') }
+  },
+  {
+    what: 'a paymentId with a tail',
+    code: 'F06',
+    amount: '10',
+    deviations: { paymentId: '0.1.2.3.4.5.6.7.8.9.10' }
+  },
+  { what: 'a packet that is garbage', code: 'F01', amount: '10', deviations: { ilp: 'Z2FyYmFnZQ' } }
+])('streaming-shop writes no letter for $what', async ({ code, amount, deviations }) => {
+  const stream = await open()
+  const refusals = shop.output.split(code).length
+  await customer.prepare(parsePay(stream.pay), amount, deviations)
+  while (shop.output.split(code).length === refusals) await once(shop.process, 'output')
+  // What comes after the refusal was decided after it.
+  await customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
+  expect(await stream.has(1)).toHaveLength(1)
+})
+
+test('streaming-shop shows a browser its price, and the letters paid for there', async () => {
+  const res = await fetch(shopUrl, { headers: { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
+  expect(res.headers.get('Content-Type')).toBe('text/html')
+  const body = (res.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader()
+  const { value: page } = await body.read()
+  expect(page).toContain(`SHOP_URL=${shopUrl} npm run streaming-client2`)
+  const offer = parsePay(res.headers.get('Pay'))
+  expect(page).toContain(offer.address)
+  await customer.pay(offer)
+  expect((await body.read()).value).toMatch(/^[A-Z]$/)
+  await body.cancel()
+})
+
+test.each(['constructor', '__proto__', 'favicon.ico', 'a/b?c'])(
+  'streaming-shop answers 404 to /%s',
+  async path => {
+    expect((await fetch(shopUrl + path)).status).toBe(404)
+  }
+)
+
+test('streaming-shop answers 405 to anything but GET', async () => {
+  expect((await fetch(shopUrl, { method: 'POST' })).status).toBe(405)
+})
+
+test('streaming-shop ends its open answers on Ctrl-C, with code 0', async () => {
+  const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+  const stream = await LetterStream.open((await own.says(/Visit (http:\S+)/))[1] as string)
+  await customer.pay(parsePay(stream.pay))
+  expect(await own.interrupt()).toBe(0)
+  expect(await stream.ends()).toMatch(/^[A-Z]$/)
+  expect(own.output).toMatch(
+    /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
+  )
 })
 
 test.runIf(process.platform === 'linux')(
-  'shops listen on this machine only, unless HOST says otherwise',
+  'a shop listens on this machine only unless HOST says otherwise, and ends on SIGTERM with code 0',
   async () => {
     const reachesShop = async (env: Record<string, string>) => {
       const run = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0', ...env })
@@ -188,7 +150,7 @@ test.runIf(process.platform === 'linux')(
       // The loopback interface has this address too; only a server on all addresses answers there.
       const answer = fetch(`http://127.0.0.2:${port}/nothing`).then(({ status }) => status)
       const result = await answer.catch(({ cause }) => cause.code)
-      await run.kill()
+      expect(await run.interrupt('SIGTERM')).toBe(0)
       return result
     }
     expect(await reachesShop({})).toBe('ECONNREFUSED')
@@ -196,65 +158,50 @@ test.runIf(process.platform === 'linux')(
   }
 )
 
-describe.each(['src/streaming-shop.ts', 'src/shop-from-before.ts'])(
-  '%s ends with one sentence and code 1',
-  script => {
-    test('when its port is in use', async () => {
-      const other = http.createServer().listen(0)
-      await once(other, 'listening')
-      const { port } = other.address() as AddressInfo
-      const own = stage.run(script, { ...ledger.env, PORT: String(port) })
-      expect(await own.ends()).toBe(1)
-      expect(own.output).toContain(
-        `Port ${port} is in use by another program: stop it, or choose another port, PORT=${Number(port) + 1}, and SHOP_URL=http://localhost:${Number(port) + 1}/ for the client`
-      )
-      expect(own.output).not.toMatch(/^\s+at /m)
-      other.close()
-    })
+test('a shop names the port that another program uses, and ends with code 1', async () => {
+  const other = http.createServer().listen(0)
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: String(port) })
+  expect(await own.ends()).toBe(1)
+  expect(own.output).toContain(
+    `Port ${port} is in use by another program: stop it, or choose another port, PORT=${Number(port) + 1}, and SHOP_URL=http://localhost:${Number(port) + 1}/ for the client`
+  )
+  expect(own.output).not.toMatch(/^\s+at /m)
+  other.close()
+})
 
-    test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
-      {
-        what: 'PORT is not a port',
-        env: { PORT: 'eighty' },
-        sentence: /PORT="eighty" is not a port: choose/
-      },
-      {
-        what: 'HOST is not this machine',
-        env: { HOST: '192.0.2.1' },
-        sentence: /HOST="192\.0\.2\.1" is not a local address: unset it, or choose/
-      },
-      {
-        what: 'HOST is not a name of this machine',
-        env: { HOST: 'abc.invalid' },
-        sentence: /HOST="abc\.invalid" is not a local address: unset it, or choose/
-      },
-      {
-        what: 'PORT is not a port, before it looks for the ledger',
-        env: { PORT: '70000', TEST_LEDGER: 'ws://localhost:1' },
-        sentence: /^\s*PORT="70000" is not a port: choose/
-      },
-      {
-        what: 'the ledger cannot be reached',
-        env: { TEST_LEDGER: 'ws://localhost:1' },
-        sentence: /The ledger at "ws:\/\/localhost:1" cannot be reached/
-      },
-      {
-        what: 'the account does not exist',
-        env: { SHOP_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' },
-        sentence: /The account "r\w+" does not exist on "ws:\S+": fund it first/
-      },
-      { what: 'the secret is missing', env: { SHOP_SECRET: '' }, sentence: /The option "secret" is missing/ },
-      {
-        what: 'the secret is garbage',
-        env: { SHOP_SECRET: 'sSecretGarbage' },
-        sentence: /is not a family seed/
-      }
-    ])('when $what', async ({ env, sentence }) => {
-      const own = stage.run(script, { ...ledger.env, PORT: '0', ...env })
-      expect(await own.ends()).toBe(1)
-      expect(own.output).toMatch(sentence)
-      expect(own.output).not.toMatch(/^\s+at /m)
-      expect(own.output).not.toContain('sSecretGarbage')
-    })
+test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
+  {
+    what: 'PORT is not a port',
+    env: { PORT: 'eighty' },
+    sentence: /PORT="eighty" is not a port: choose/
+  },
+  {
+    what: 'HOST is not this machine',
+    env: { HOST: '192.0.2.1' },
+    sentence: /HOST="192\.0\.2\.1" is not a local address: unset it, or choose/
+  },
+  {
+    what: 'HOST is not a name of this machine',
+    env: { HOST: 'abc.invalid' },
+    sentence: /HOST="abc\.invalid" is not a local address: unset it, or choose/
+  },
+  {
+    what: 'PORT is not a port, before it looks for the ledger',
+    env: { PORT: '70000', TEST_LEDGER: 'ws://localhost:1' },
+    sentence: /^\s*PORT="70000" is not a port: choose/
+  },
+  { what: 'the secret is missing', env: { SHOP_SECRET: '' }, sentence: /The option "secret" is missing/ },
+  {
+    what: 'the secret is garbage',
+    env: { SHOP_SECRET: 'sSecretGarbage' },
+    sentence: /is not a family seed/
   }
-)
+])('a shop ends with one sentence and code 1 when $what', async ({ env, sentence }) => {
+  const own = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0', ...env })
+  expect(await own.ends()).toBe(1)
+  expect(own.output).toMatch(sentence)
+  expect(own.output).not.toMatch(/^\s+at /m)
+  expect(own.output).not.toContain('sSecretGarbage')
+})

@@ -39,7 +39,7 @@ async function openShop(name: string, on = stage): Promise<{ script: Script; url
   return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
 }
 
-test('whoever shows a Pay-Token gets the letters, not whoever reads the fulfillments from the ledger first', async () => {
+test('a Pay-Token buys a letter that a fulfillment read from the ledger does not', async () => {
   const { url } = await openShop('shop-from-before')
   const raids: Promise<number>[] = []
   watcher.on('transaction', ({ tx_json }) => {
@@ -79,7 +79,7 @@ async function finishOfOwnEscrow(client: Client, { customer, transactionsOf }: T
   return wallet.sign(finish).tx_blob
 }
 
-test('a stranger who fulfills what he has sent himself is no other shop on the account', async () => {
+test('a shop does not report another shop when a payer fulfills its own escrow', async () => {
   const { url, script } = await openShop('streaming-shop')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
@@ -95,7 +95,7 @@ test('a stranger who fulfills what he has sent himself is no other shop on the a
   stream.leave()
 })
 
-test("a shop counts the fees of fulfillments that another's were ahead of", async () => {
+test('a shop counts the fees of fulfillments that failed because another was first', async () => {
   const own = await openLedger({ closeIntervalMs: 0 })
   const payer = await Customer.connect(own)
   const rival = new Client(own.url)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { type Browser, chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 
-// The shell has no window to draw, so that it takes a third less of the processor.
+// The shell has no window to draw, and so takes a third less of the processor.
 const installed = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 const executablePath = process.env.CHROMIUM_PATH ?? installed.find(existsSync) ?? '/usr/bin/chromium'
 
@@ -11,7 +11,8 @@ export const noChromium = existsSync(executablePath)
   : `no Chromium at "${executablePath}": run "apt-get install chromium-headless-shell", or set CHROMIUM_PATH`
 
 /** Starts the browser, as root too. */
-export function openChromium(): Promise<Browser> {
+export async function openChromium(): Promise<Browser> {
+  const { chromium } = await import('playwright-core')
   const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
   return chromium.launch({ executablePath, args: args.split(' ') })
 }

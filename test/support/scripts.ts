@@ -171,6 +171,12 @@ export class Script {
     return this.prints(output => pattern.exec(output), `saying ${pattern}`)
   }
 
+  /** Waits until what is printed from now on matches; rejects when the script ends without. */
+  async saysNext(pattern: RegExp): Promise<void> {
+    const start = this.output.length
+    await this.prints(output => pattern.test(output.slice(start)), `saying ${pattern} again`)
+  }
+
   /** Waits until a reader of the output finds what it looks for; rejects when the script ends without. */
   async prints<Found>(
     find: (output: string) => Found,

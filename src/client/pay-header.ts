@@ -1,0 +1,67 @@
+import type { Response } from 'node-fetch'
+import { printable } from '../terminal/text.ts'
+
+const sharedSecretPattern = /^[A-Za-z0-9_-]{43}$/
+const amountPattern = /^[1-9]\d{0,18}$/
+// <ledger prefix><account>.<clientId>, with room for a paymentId in the 1023 characters of an ILP address.
+const addressPattern = /^[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)+$/
+const maxAddressLength = 1_000
+// Which client a shop is for, by the status of its first answer.
+const clients: Record<number, { does: string; client: string }> = {
+  200: { does: 'streams its letters', client: 'streaming-client2' },
+  402: { does: 'wants one request for each letter', client: 'streaming-client1' }
+}
+
+/**
+ * Reads what a shop asks for.
+ *
+ * @param res - the shop's first answer
+ * @param status - what that answer should be: 402, or 200 if the letters come with it
+ * @param maxPrice - the most drops that a letter may cost
+ * @param prefix - ILP prefix of the ledger that the client pays on
+ * @returns the four parts of the Pay header: `interledger-psk`, the amount in drops, the shop's ILP address for
+ *   this client, the shared secret (base64url of 32 bytes)
+ * @throws Error if a client should not pay that
+ * @see Interledger RFC 0014 (HTTP-ILP), draft 2
+ */
+export function parsePayHeader(
+  res: Pick<Response, 'url' | 'status'> & { headers: Pick<Headers, 'get'> },
+  status: number,
+  maxPrice: number,
+  prefix: string
+): [scheme: string, amount: string, address: string, sharedSecret: string] {
+  const pay = res.headers.get('Pay')
+  if (pay === null)
+    throw new Error(
+      `${res.url} is not a letter shop: its answer (${res.status}) has no Pay header. Check SHOP_URL`
+    )
+  if (res.status !== status) {
+    const other = clients[res.status]
+    throw new Error(
+      other
+        ? `This shop ${other.does}: its client is ${other.client} (npm run ${other.client})`
+        : `The shop answered ${res.status} instead of ${status}: it is not a letter shop`
+    )
+  }
+  const [scheme = '', amount = '', address = '', sharedSecret = '', ...rest] = pay.split(' ')
+  const isPsk =
+    scheme === 'interledger-psk' &&
+    amountPattern.test(amount) &&
+    addressPattern.test(address) &&
+    address.length <= maxAddressLength &&
+    sharedSecretPattern.test(sharedSecret) &&
+    rest.length === 0
+  if (!isPsk)
+    throw new Error(
+      `The shop's Pay header is not "interledger-psk <amount> <address> <shared secret>": ${printable(pay)}`
+    )
+  if (!address.startsWith(prefix))
+    throw new Error(
+      `The shop is paid at "${printable(address)}", which is not on this client's ledger "${prefix}"`
+    )
+  if (BigInt(amount) > BigInt(maxPrice))
+    throw new Error(
+      `The shop asks ${amount} drops for a letter, and maxPrice at the top of the script allows ${maxPrice}`
+    )
+  return [scheme, amount, address, sharedSecret]
+}

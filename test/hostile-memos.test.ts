@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Wallet } from 'xrpl'
+import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
+import { serialize } from '../src/xrpl-sandbox/ledger/codec.ts'
+import { accountOf } from '../src/xrpl-sandbox/ledger/state.ts'
+import { parseTransaction } from '../src/xrpl-sandbox/ledger/transaction.ts'
+import { pairs } from './support/pairs.ts'
+import { type Stage, setStage } from './support/scripts.ts'
+
+// What a stranger may write into the memos of payments to shops and clients. Each of these values, made a text, a
+// number, or waited for, is not what it says.
+const values = ['toString', 'valueOf', 'toJSON', 'then', 'length', 'constructor', '__proto__'].map(
+  key => `{"${key}":1}`
+)
+const fields = ['sequence', 'reason', 'id', 'ilp', 'custom']
+const types = ['xrpRejection', 'xrpMessage']
+const unreadable = [
+  '',
+  '{',
+  'null',
+  '[]',
+  '\u0000',
+  '"\u2028\x1b[2J"',
+  '1e999',
+  '['.repeat(900),
+  '{"a":'.repeat(170)
+]
+const memos = types.flatMap(type => [
+  ...fields.flatMap(field => values.map(value => ({ type, data: `{"id":"x","${field}":${value}}` }))),
+  ...unreadable.map(data => ({ type, data }))
+])
+
+let ledger: SandboxLedger
+let stage: Stage
+const wallets = [0, 1, 2, 3].map(() => Wallet.generate())
+const stranger = Wallet.generate()
+
+beforeAll(async () => {
+  const funding = [...wallets, stranger].map(({ address }) => ({ address, xrp: 1_000 }))
+  ledger = await startSandboxLedger({ port: 0, closeIntervalMs: 200, funding })
+  stage = await setStage()
+})
+
+afterAll(async () => {
+  await stage.strike()
+  await ledger.close()
+})
+
+const hex = (text: string) => Buffer.from(text).toString('hex').toUpperCase()
+
+function pay(destination: string, { type, data }: { type: string; data: string }): void {
+  const Memo = {
+    MemoType: hex(`https://interledger.org/rel/${type}`),
+    ...(data && { MemoData: hex(data) })
+  }
+  const payment = {
+    TransactionType: 'Payment',
+    Account: stranger.address,
+    Destination: destination,
+    Amount: '1',
+    Fee: '1000',
+    Sequence: accountOf(ledger.ledger.open, stranger.address)?.Sequence ?? 0,
+    SigningPubKey: stranger.publicKey,
+    Memos: [{ Memo }]
+  }
+  const transaction = parseTransaction(serialize(payment as never), { trusted: true })
+  expect(ledger.ledger.submit(transaction).result).toBe('tesSUCCESS')
+}
+
+test('both pairs go on after payments with hostile memos to each of their accounts', async () => {
+  const running = await Promise.all(
+    pairs.map(async ({ client, shop, lettersIn }, pair) => {
+      const [{ seed: SHOP_SECRET = '' }, { seed: CUSTOMER_SECRET = '' }] = wallets.slice(2 * pair) as [
+        Wallet,
+        Wallet
+      ]
+      const env = { TEST_LEDGER: ledger.url, PORT: '0', INTERVAL_MS: '200' }
+      const seller = stage.run(shop, { ...env, SHOP_SECRET })
+      const [, SHOP_URL = ''] = await seller.says(/Visit (http:\S+)/)
+      const buyer = stage.run(client, { ...env, SHOP_URL, CUSTOMER_SECRET })
+      await buyer.prints(output => lettersIn(output).length >= 1)
+      return { seller, buyer, lettersIn }
+    })
+  )
+  for (const memo of memos) for (const { address } of wallets) pay(address, memo)
+  ledger.ledger.close()
+  for (const { seller, buyer, lettersIn } of running) {
+    const before = lettersIn(buyer.output).length
+    await buyer.prints(output => lettersIn(output).length >= before + 5)
+    expect(await buyer.interrupt()).toBe(0)
+    expect(await seller.interrupt()).toBe(0)
+    for (const { output } of [seller, buyer]) {
+      expect(output).not.toMatch(/^\s+at /m)
+      expect(output).not.toMatch(/(?!\n)\p{Cc}/u)
+    }
+  }
+})

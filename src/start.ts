@@ -130,7 +130,10 @@ async function end(code: number): Promise<void> {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     // A further Ctrl-C is for the script that is waited for.
-    if (endsSince !== undefined && performance.now() - endsSince > sameSignalMs) ending?.kill(signal)
+    if (endsSince !== undefined && performance.now() - endsSince > sameSignalMs) {
+      lines.leaveRow()
+      ending?.kill(signal)
+    }
     end(0)
   })
 }

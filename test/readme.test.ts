@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -55,9 +56,15 @@ describe('the way from the tutorial to the code', () => {
     }
   )
 
-  test("the README links to the code of each of the text's snippets", () => {
-    expect(links).toHaveLength(6)
+  test("the README links each of the text's snippets, and both escrow transactions, to the code", () => {
+    expect(links).toHaveLength(8)
   })
+})
+
+test('the derivation in the README prints what stands below it', () => {
+  const [, code = '', printed] =
+    /```js\n([\s\S]*?)```\n\nIt prints\n\n```text\n([\s\S]*?)```/.exec(readme) ?? []
+  expect(execFileSync(process.execPath, ['-e', code], { encoding: 'utf8' })).toBe(printed)
 })
 
 describe('the outputs in the README', () => {

@@ -33,6 +33,11 @@ async function printed(run: { child: ChildProcess; recording: Recording }, patte
   while (!pattern.test(run.recording.map(({ text }) => text).join(''))) await once(run.child, 'printed')
 }
 
+/** The dots and letters of a client, without its other lines. */
+function streamOf(recording: Recording): Recording {
+  return recording.filter(({ text }) => /^[.A-Z]+$/.test(text))
+}
+
 function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
@@ -45,14 +50,15 @@ function shortened(text: string): string {
 const shop = run('streaming-shop')
 await printed(shop, /Visit/)
 const client = run('streaming-client2')
-await printed(client, new RegExp(`(?:[^A-Z]*[A-Z]){${letters}}[^A-Z]*$`, 's'))
+const received = () => streamOf(client.recording).flatMap(({ text }) => text.match(/[A-Z]/g) ?? [])
+while (received().length < letters) await once(client.child, 'printed')
 client.child.kill('SIGINT')
 await once(client.child, 'close')
 shop.child.kill('SIGINT')
 await once(shop.child, 'close')
 
 // From the first payment to the last letter.
-const stream = client.recording.filter(({ text }) => /^[.A-Z]+$/.test(text))
+const stream = streamOf(client.recording)
 const [first, last] = [stream.at(0)?.atSeconds ?? 0, stream.at(-1)?.atSeconds ?? 0]
 const sold = shop.recording
   .filter(({ atSeconds }) => atSeconds >= first && atSeconds <= last)

@@ -11,7 +11,7 @@ const real = [
 
 // The longest first, so that nothing waits for them alone at the end.
 const longest =
-  `pack clients slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
+  `clients pack linear slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
   reconnect servers-as-they-are strangers bad-servers honest-servers credit`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {

@@ -7,7 +7,7 @@ import { type Script, type Stage, setStage } from './support/scripts.ts'
 
 const patienceSeconds = 10
 // A real server closes ledgers less fast.
-const closeEveryMs = process.env.RIPPLED_URL ? 250 : 100
+const closeEveryMs = process.env.RIPPLED_URL ? 500 : 100
 const isReal = process.env.RIPPLED_URL !== undefined
 
 const isPaused = (output: string) =>

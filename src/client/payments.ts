@@ -37,7 +37,6 @@ interface OpenPayment {
   /** counts from 0, as the paymentId does */
   number: number
   transfer: Transfer
-  state: 'sent' | 'locked' | 'unknown'
   sentAt: number
   /** drops that it has cost so far, if the plugin reports that */
   feeDrops: bigint | undefined
@@ -51,9 +50,9 @@ export class Payments {
   readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
   readonly #totals = noTotals()
-  // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
-  #sent = 0
-  #unknown = 0
+  // Of the open ones: those on their way to the ledger, and those with an outcome that the plugin cannot know.
+  readonly #sent = new Set<OpenPayment>()
+  readonly #unknown = new Set<OpenPayment>()
   #lostLetters = 0
   #isPaused = false
   #isBusy = false
@@ -95,17 +94,17 @@ export class Payments {
   canPay(): boolean {
     if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
     const { payments, letters, returned } = this.#totals
-    const atRisk = payments - letters - returned - this.#unknown
+    const atRisk = payments - letters - returned - this.#unknown.size
     if (atRisk < (this.#isPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
       if (this.#isPaused) notice('\nPayments resumed')
       this.#isPaused = false
       this.#pausedMs = 0
-      return this.#sent === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
+      return this.#sent.size === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
     }
     if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter${this.#onTheirWay()}`)
     this.#isPaused = true
     // Counted in intervals: a machine that sleeps counts none, and without a new ledger nobody can fulfill.
-    if (this.#sent === 0) this.#pausedMs += this.#intervalMs
+    if (this.#sent.size === 0) this.#pausedMs += this.#intervalMs
     if (this.#pausedMs > patienceSeconds * 1000)
       shutdown(1, `Stopped: no letter for the last ${count(atRisk, 'payment')}`)
     return false
@@ -124,9 +123,9 @@ export class Payments {
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
     const number = this.#totals.payments++
     const sentAt = performance.now()
-    const payment: OpenPayment = { number, transfer, state: 'sent', sentAt, feeDrops: 0n }
+    const payment: OpenPayment = { number, transfer, sentAt, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
-    this.#sent++
+    this.#sent.add(payment)
     report({ event: 'sent', payment: number, amount: transfer.amount })
     try {
       await sending
@@ -183,7 +182,8 @@ export class Payments {
   #onLocked(transfer: LedgerTransfer): void {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return
-    this.#setState(payment, 'locked')
+    this.#sent.delete(payment)
+    this.#unknown.delete(payment)
     this.#isBusy = false
     if (payment.number >= this.#firstOfNextLedger) {
       if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
@@ -208,7 +208,8 @@ export class Payments {
 
   #onUnknown(payment: OpenPayment | undefined): void {
     if (!payment || !this.#open.has(payment.transfer.id)) return
-    this.#setState(payment, 'unknown')
+    this.#sent.delete(payment)
+    this.#unknown.add(payment)
     report({ event: 'unknown', payment: payment.number })
   }
 
@@ -224,18 +225,9 @@ export class Payments {
       notice(`\nRecovered ${count(number, 'expired payment')} from an earlier run: ${drops} drops`)
   }
 
-  #setState(payment: OpenPayment, state: OpenPayment['state']): void {
-    const add = (number: number) => {
-      if (payment.state === 'sent') this.#sent += number
-      if (payment.state === 'unknown') this.#unknown += number
-    }
-    add(-1)
-    payment.state = state
-    add(1)
-  }
-
   #remove(payment: OpenPayment): boolean {
-    this.#setState(payment, 'locked')
+    this.#sent.delete(payment)
+    this.#unknown.delete(payment)
     return this.#open.delete(payment.transfer.id)
   }
 
@@ -257,7 +249,7 @@ export class Payments {
   }
 
   #onTheirWay(): string {
-    return this.#sent > 0 ? ` (${this.#sent} not in a ledger yet)` : ''
+    return this.#sent.size > 0 ? ` (${this.#sent.size} not in a ledger yet)` : ''
   }
 
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
@@ -272,7 +264,9 @@ export class Payments {
       if (isStopped || !this.#plugin.isConnected()) return 0
       const awaitsLetters = code === 0 && !isShopGone()
       return (
-        this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
+        this.#open.size -
+        this.#unknown.size +
+        (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
       )
     }
     await waitForPayments(pending, waitUntil)
@@ -280,7 +274,8 @@ export class Payments {
     if (this.#totals.payments === 0) return
     const open = [...this.#open.values()]
     // Without the ledger nobody knows what has become of what it held.
-    const isLocked = ({ state }: OpenPayment) => state === 'locked' && this.#plugin.isConnected()
+    const isLocked = (payment: OpenPayment) =>
+      !this.#sent.has(payment) && !this.#unknown.has(payment) && this.#plugin.isConnected()
     const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
     const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
     notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)

@@ -47,7 +47,6 @@ export class Payments {
   readonly #plugin: PluginXrpEscrow
   readonly #intervalMs: number
   readonly #maxAtRisk: number
-  readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
   readonly #totals = noTotals()
   // Of the open ones: those on their way to the ledger, and those with an outcome that the plugin cannot know.
@@ -71,13 +70,11 @@ export class Payments {
    * Follows the payments that a client makes, and prints a summary of them when the script ends.
    *
    * @param plugin - connected
-   * @param xrp - what plugins.ts exports: its `isEphemeral` says that the ledger ends soon after the last script
    */
-  constructor(plugin: PluginXrpEscrow, intervalMs: number, xrp: object = {}) {
+  constructor(plugin: PluginXrpEscrow, intervalMs: number) {
     this.#plugin = plugin
     this.#intervalMs = intervalMs
     this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
-    this.#isEphemeral = 'isEphemeral' in xrp && xrp.isEphemeral === true
     plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
     plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
     plugin.on('error', err => {
@@ -101,7 +98,7 @@ export class Payments {
       this.#pausedMs = 0
       return this.#sent.size === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
     }
-    if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter${this.#onTheirWay()}`)
+    if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
     this.#isPaused = true
     // Counted in intervals: a machine that sleeps counts none, and without a new ledger nobody can fulfill.
     if (this.#sent.size === 0) this.#pausedMs += this.#intervalMs
@@ -248,10 +245,6 @@ export class Payments {
     payment.feeDrops = isReported ? BigInt(feeDrops) : undefined
   }
 
-  #onTheirWay(): string {
-    return this.#sent.size > 0 ? ` (${this.#sent.size} not in a ledger yet)` : ''
-  }
-
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
     this.#lastEventAt = performance.now()
@@ -279,7 +272,7 @@ export class Payments {
     const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
     const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
     notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
-    if (inEscrow.length > 0) notice(refundNotice(inEscrow, this.#isEphemeral))
+    if (inEscrow.length > 0) notice(refundNotice(inEscrow))
     if (unknown.length > 0) notice(unknownNotice(unknown))
     const missing = this.#missingLetters()
     if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))

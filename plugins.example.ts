@@ -12,8 +12,7 @@ const ledgers = {
       server,
       shop: accounts.shop,
       customer: accounts.customer,
-      explorer: `${server.replace('ws:', 'http:')}/?account=`,
-      isEphemeral: true
+      explorer: `${server.replace('ws:', 'http:')}/?account=`
     }
   },
 
@@ -37,8 +36,7 @@ const ledgers = {
       server,
       shop: { secret: fromEnv('XRP_SHOP_SECRET') },
       customer: { secret: fromEnv('XRP_CUSTOMER_SECRET') },
-      explorer: 'https://testnet.xrpl.org/accounts/',
-      isEphemeral: false
+      explorer: 'https://testnet.xrpl.org/accounts/'
     }
   }
 }
@@ -56,7 +54,7 @@ function fromEnv(name: string): string {
 const loading = import('ilp-plugin-xrp-escrow')
 
 // This is the line to edit.
-const { server, shop, customer, explorer, isEphemeral } = await ledgers.sandbox()
+const { server, shop, customer, explorer } = await ledgers.sandbox()
 
 const { default: PluginXrpEscrow } = await loading
 function open({ secret }: { secret: string }) {
@@ -70,7 +68,5 @@ function open({ secret }: { secret: string }) {
 
 export const xrp = {
   Customer: () => open(customer),
-  Shop: () => open(shop),
-  // Whether the ledger, with what is in escrow on it, ends soon after the last script, as the sandbox does.
-  isEphemeral
+  Shop: () => open(shop)
 }

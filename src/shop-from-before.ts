@@ -49,12 +49,13 @@ console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
 function sellLetter(res: http.ServerResponse, purchase: Purchase) {
-  // Get the letter that we are selling
-  const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
-  console.log(` 5. Providing paid letter: ${letter}`)
-  payments.addLetter()
-  purchase.letter = letter
-  res.end(`Your letter: ${letter}`)
+  if (purchase.letter === '') {
+    // Get the letter that we are selling
+    purchase.letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
+    console.log(` 5. Providing paid letter: ${purchase.letter}`)
+    payments.addLetter()
+  }
+  res.end(`Your letter: ${purchase.letter}`)
 }
 
 // Handle incoming web requests
@@ -72,13 +73,8 @@ const server = http.createServer(serverOptions, async function (req, res) {
   if (isBuying && !(await isClientConnected(res))) return
 
   if (path !== '/') {
-    // Request for a letter with the fulfillment of its payment attached. Fulfillments are public on the
-    // ledger, so the letter is given a second time only to the client that shows the secret as well.
-    const fulfillment = path.slice(1)
-    const payer = accounts.ofToken(payToken ?? '')
-    const letter = accounts.letterOf(fulfillment, payer)
-    if (letter) return res.end(`Your letter: ${letter}`)
-    const purchase = accounts.buyWithFulfillment(fulfillment, payer)
+    // Request for a letter with the fulfillment of its payment attached
+    const purchase = accounts.buyWithFulfillment(path.slice(1), accounts.ofToken(payToken ?? ''))
     return purchase ? sellLetter(res, purchase) : res.writeHead(404).end('Unrecognized fulfillment.\n')
   }
   if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))

@@ -15,7 +15,7 @@ const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
 const plugin = xrp.Customer()
 await plugin.connect()
 logConnectionState(plugin)
-const payments = new Payments(plugin, intervalMs, xrp)
+const payments = new Payments(plugin, intervalMs)
 
 const res = await requestOffer(shopUrl)
 const parts = parsePayHeader(res, 402, maxPrice, plugin.getInfo().prefix)

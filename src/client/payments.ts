@@ -37,7 +37,6 @@ interface OpenPayment {
   /** counts from 0, as the paymentId does */
   number: number
   transfer: Transfer
-  state: 'sent' | 'locked' | 'unknown'
   sentAt: number
   /** drops that it has cost so far, if the plugin reports that */
   feeDrops: bigint | undefined
@@ -48,12 +47,11 @@ export class Payments {
   readonly #plugin: PluginXrpEscrow
   readonly #intervalMs: number
   readonly #maxAtRisk: number
-  readonly #isEphemeral: boolean
   readonly #open = new Map<string, OpenPayment>()
   readonly #totals = noTotals()
-  // How many are on their way to the ledger, and how many have an outcome that the plugin cannot know.
-  #sent = 0
-  #unknown = 0
+  // Of the open ones: those on their way to the ledger, and those with an outcome that the plugin cannot know.
+  readonly #sent = new Set<OpenPayment>()
+  readonly #unknown = new Set<OpenPayment>()
   #lostLetters = 0
   #isPaused = false
   #isBusy = false
@@ -72,13 +70,11 @@ export class Payments {
    * Follows the payments that a client makes, and prints a summary of them when the script ends.
    *
    * @param plugin - connected
-   * @param xrp - what plugins.ts exports: its `isEphemeral` says that the ledger ends soon after the last script
    */
-  constructor(plugin: PluginXrpEscrow, intervalMs: number, xrp: object = {}) {
+  constructor(plugin: PluginXrpEscrow, intervalMs: number) {
     this.#plugin = plugin
     this.#intervalMs = intervalMs
     this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
-    this.#isEphemeral = 'isEphemeral' in xrp && xrp.isEphemeral === true
     plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
     plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
     plugin.on('error', err => {
@@ -95,17 +91,17 @@ export class Payments {
   canPay(): boolean {
     if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
     const { payments, letters, returned } = this.#totals
-    const atRisk = payments - letters - returned - this.#unknown
+    const atRisk = payments - letters - returned - this.#unknown.size
     if (atRisk < (this.#isPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
       if (this.#isPaused) notice('\nPayments resumed')
       this.#isPaused = false
       this.#pausedMs = 0
-      return this.#sent === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
+      return this.#sent.size === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
     }
-    if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter${this.#onTheirWay()}`)
+    if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
     this.#isPaused = true
     // Counted in intervals: a machine that sleeps counts none, and without a new ledger nobody can fulfill.
-    if (this.#sent === 0) this.#pausedMs += this.#intervalMs
+    if (this.#sent.size === 0) this.#pausedMs += this.#intervalMs
     if (this.#pausedMs > patienceSeconds * 1000)
       shutdown(1, `Stopped: no letter for the last ${count(atRisk, 'payment')}`)
     return false
@@ -124,9 +120,9 @@ export class Payments {
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
     const number = this.#totals.payments++
     const sentAt = performance.now()
-    const payment: OpenPayment = { number, transfer, state: 'sent', sentAt, feeDrops: 0n }
+    const payment: OpenPayment = { number, transfer, sentAt, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
-    this.#sent++
+    this.#sent.add(payment)
     report({ event: 'sent', payment: number, amount: transfer.amount })
     try {
       await sending
@@ -183,7 +179,8 @@ export class Payments {
   #onLocked(transfer: LedgerTransfer): void {
     const payment = this.#open.get(transfer.id)
     if (!payment || this.#isOver) return
-    this.#setState(payment, 'locked')
+    this.#sent.delete(payment)
+    this.#unknown.delete(payment)
     this.#isBusy = false
     if (payment.number >= this.#firstOfNextLedger) {
       if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
@@ -208,7 +205,8 @@ export class Payments {
 
   #onUnknown(payment: OpenPayment | undefined): void {
     if (!payment || !this.#open.has(payment.transfer.id)) return
-    this.#setState(payment, 'unknown')
+    this.#sent.delete(payment)
+    this.#unknown.add(payment)
     report({ event: 'unknown', payment: payment.number })
   }
 
@@ -224,18 +222,9 @@ export class Payments {
       notice(`\nRecovered ${count(number, 'expired payment')} from an earlier run: ${drops} drops`)
   }
 
-  #setState(payment: OpenPayment, state: OpenPayment['state']): void {
-    const add = (number: number) => {
-      if (payment.state === 'sent') this.#sent += number
-      if (payment.state === 'unknown') this.#unknown += number
-    }
-    add(-1)
-    payment.state = state
-    add(1)
-  }
-
   #remove(payment: OpenPayment): boolean {
-    this.#setState(payment, 'locked')
+    this.#sent.delete(payment)
+    this.#unknown.delete(payment)
     return this.#open.delete(payment.transfer.id)
   }
 
@@ -256,10 +245,6 @@ export class Payments {
     payment.feeDrops = isReported ? BigInt(feeDrops) : undefined
   }
 
-  #onTheirWay(): string {
-    return this.#sent > 0 ? ` (${this.#sent} not in a ledger yet)` : ''
-  }
-
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
     this.#lastEventAt = performance.now()
@@ -272,7 +257,9 @@ export class Payments {
       if (isStopped || !this.#plugin.isConnected()) return 0
       const awaitsLetters = code === 0 && !isShopGone()
       return (
-        this.#open.size - this.#unknown + (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
+        this.#open.size -
+        this.#unknown.size +
+        (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
       )
     }
     await waitForPayments(pending, waitUntil)
@@ -280,11 +267,12 @@ export class Payments {
     if (this.#totals.payments === 0) return
     const open = [...this.#open.values()]
     // Without the ledger nobody knows what has become of what it held.
-    const isLocked = ({ state }: OpenPayment) => state === 'locked' && this.#plugin.isConnected()
+    const isLocked = (payment: OpenPayment) =>
+      !this.#sent.has(payment) && !this.#unknown.has(payment) && this.#plugin.isConnected()
     const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
     const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
     notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
-    if (inEscrow.length > 0) notice(refundNotice(inEscrow, this.#isEphemeral))
+    if (inEscrow.length > 0) notice(refundNotice(inEscrow))
     if (unknown.length > 0) notice(unknownNotice(unknown))
     const missing = this.#missingLetters()
     if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))

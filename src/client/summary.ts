@@ -37,11 +37,11 @@ export function summaryOf(totals: PaymentTotals, inEscrow: number, unknown: numb
 }
 
 /** What becomes of payments that are still in escrow. */
-export function refundNotice(inEscrow: Transfer[], isEphemeral: boolean): string {
+export function refundNotice(inEscrow: Transfer[]): string {
   const last = new Date(Math.max(...inEscrow.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
   return (
     `${sumOf(inEscrow)} not claimed by the shop so far: the last expires at ${last.toLocaleTimeString()}\n` +
-    `A client that runs after that gets back what is left${isEphemeral ? ', if the sandbox ledger still runs' : ''}`
+    'A client that runs after that gets back what is left, if its ledger still runs'
   )
 }
 

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import base64url from 'base64url'
 import { hmac } from '../crypto.ts'
 import type { Payment } from './incoming-transfer.ts'
-import { trim } from './trim.ts'
 
 // How many clients without credit keep their address and secret, and how many fulfillments a letter is still sold for.
 const maxIdleAccounts = 100_000
@@ -31,6 +30,7 @@ export interface Purchase {
   client: ClientAccount
   /** when it was sold, in ms of `performance.now()` */
   soldAt: number
+  /** empty before it is handed over */
   letter: string
 }
 
@@ -125,20 +125,17 @@ export class ClientAccounts {
    * Takes the price of a letter off the balance of the client that made a payment, once for each payment. Anybody can
    * see a fulfillment on the ledger: it buys nothing by itself once its client has used its Pay-Token.
    *
-   * @param client - the client that shows its Pay-Token, if one does
+   * @param client - the client that shows its Pay-Token, if one does: only to the payer is the letter that the payment
+   *   has bought a moment ago given again, since that answer may have been lost on its way
    */
   buyWithFulfillment(fulfillment: string, client?: ClientAccount): Purchase | undefined {
+    const purchase = this.#purchases.get(fulfillment)
+    if (purchase && purchase.client === client && performance.now() - purchase.soldAt < repeatableMs)
+      return purchase
     const payer = this.#byFulfillment.get(fulfillment)
     if (!payer || payer.balance < this.#cost) return undefined
     if (payer.usesToken && client !== payer) return undefined
     return this.#buy(payer, fulfillment)
-  }
-
-  /** The letter that a client's payment has bought a moment ago: its answer may have been lost on its way. */
-  letterOf(fulfillment: string, client: ClientAccount | undefined): string | undefined {
-    const purchase = this.#purchases.get(fulfillment)
-    if (!purchase || purchase.client !== client) return undefined
-    return performance.now() - purchase.soldAt < repeatableMs ? purchase.letter : undefined
   }
 
   #buy(client: ClientAccount, fulfillment = ''): Purchase {
@@ -173,4 +170,15 @@ export class ClientAccounts {
   #mac(nonce: Buffer): Buffer {
     return hmac(this.#key, nonce).subarray(0, 4)
   }
+}
+
+/** Removes the oldest entries of a collection until it is no larger than it may be. Returns their keys. */
+function trim(entries: Map<string, unknown> | Set<string>, max: number): string[] {
+  const removed: string[] = []
+  for (const oldest of entries.keys()) {
+    if (entries.size <= max) break
+    entries.delete(oldest)
+    removed.push(oldest)
+  }
+  return removed
 }

@@ -10,16 +10,15 @@ export interface ConnectedClient {
   sharedSecret: Buffer
   /** where the letters go */
   res: ServerResponse
-  /** when it last paid, in ms of `performance.now()` */
-  paidAt: number
+  /** when it last paid, in ms of `performance.now()`; undefined if it has not */
+  paidAt: number | undefined
   timeout: NodeJS.Timeout
 }
 
 /** Decides which clients may stay connected: those that pay, and of the others none for ever. */
 export class ConnectedClients {
-  // Those that have not paid, the first to come first, and those that have, the longest without a payment first.
-  readonly #unpaid = new Map<string, ConnectedClient>()
-  readonly #paid = new Map<string, ConnectedClient>()
+  // By clientId, the longest without a payment first.
+  readonly #clients = new Map<string, ConnectedClient>()
   readonly #maxClients: number
   readonly #maxWaitMs: number
 
@@ -31,7 +30,7 @@ export class ConnectedClients {
 
   /** A client that is connected. One that does not read the letters that it has paid for is disconnected. */
   get(clientId: string): ConnectedClient | undefined {
-    const client = this.#find(clientId)
+    const client = this.#clients.get(clientId)
     if (!client?.res.writableNeedDrain) return client
     console.log('    - Payment not fulfilled: its client has stopped reading')
     client.res.destroy()
@@ -41,11 +40,11 @@ export class ConnectedClients {
 
   /** Whether there is room for one more client, if need be in place of one that does not pay. */
   hasCapacity(): boolean {
-    if (this.#unpaid.size + this.#paid.size < this.#maxClients) return true
-    const [unpaid] = this.#unpaid.values()
-    const [paid] = this.#paid.values()
-    const evicted = unpaid ?? paid
-    if (!evicted || (evicted === paid && performance.now() - paid.paidAt < paidGraceMs)) return false
+    if (this.#clients.size < this.#maxClients) return true
+    const clients = [...this.#clients.values()]
+    const evicted = clients.find(({ paidAt }) => paidAt === undefined) ?? clients[0]
+    const paidAt = evicted?.paidAt
+    if (!evicted || (paidAt !== undefined && performance.now() - paidAt < paidGraceMs)) return false
     this.#remove(evicted.clientId)
     return true
   }
@@ -53,7 +52,7 @@ export class ConnectedClients {
   /** Keeps a client until it leaves, or pays nothing for too long. */
   add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
     const timeout = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
-    this.#unpaid.set(clientId, { clientId, sharedSecret, res, paidAt: 0, timeout })
+    this.#clients.set(clientId, { clientId, sharedSecret, res, paidAt: undefined, timeout })
     res.on('close', () => this.#remove(clientId))
   }
 
@@ -61,27 +60,19 @@ export class ConnectedClients {
   touch(client: ConnectedClient): void {
     client.paidAt = performance.now()
     client.timeout.refresh()
-    if (this.#delete(client.clientId)) this.#paid.set(client.clientId, client)
+    // It may have been disconnected in between.
+    if (this.#clients.delete(client.clientId)) this.#clients.set(client.clientId, client)
   }
 
   disconnectAll(): void {
-    for (const clients of [this.#unpaid, this.#paid])
-      for (const clientId of clients.keys()) this.#remove(clientId)
+    for (const clientId of this.#clients.keys()) this.#remove(clientId)
   }
 
   #remove(clientId: string): void {
-    const client = this.#find(clientId)
+    const client = this.#clients.get(clientId)
     if (!client) return
     clearTimeout(client.timeout)
-    this.#delete(clientId)
+    this.#clients.delete(clientId)
     client.res.end()
-  }
-
-  #find(clientId: string): ConnectedClient | undefined {
-    return this.#unpaid.get(clientId) ?? this.#paid.get(clientId)
-  }
-
-  #delete(clientId: string): boolean {
-    return this.#unpaid.delete(clientId) || this.#paid.delete(clientId)
   }
 }

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
 import { notice } from '../terminal/progress.ts'
-import { isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
-import { count } from '../terminal/text.ts'
+import { describe, isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
+import { count, printable } from '../terminal/text.ts'
 import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
+import { LimitedLog } from './limited-log.ts'
 import { Liquidity } from './liquidity.ts'
-import { RejectionLog } from './rejection-log.ts'
+import { shortCondition } from './log-account.ts'
 
 const maxWaiting = 10_000
+const maxRejectionLines = 20
 // When to try again what could not be done.
 const retryMs = 1_000
 // How long after its expiry a payment that nobody has heard of counts as rolled back.
@@ -26,13 +28,15 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   readonly #plugin: PluginXrpEscrow
   readonly #terms: ShopTerms<Client>
   readonly #maxUnpaid: bigint
-  readonly #rejections: RejectionLog
+  readonly #rejectionLog = new LimitedLog(maxRejectionLines, notice)
   readonly #waiting: { transfer: LedgerTransfer; decide(payment?: Payment<Client>): void }[] = []
   // Drops of the payments that are accepted and not final, by transfer id.
   readonly #unpaid = new Map<string, bigint>()
   // Those that were given up, though they may still turn out to be paid.
   readonly #givenUp = new Set<string>()
   #unpaidDrops = 0n
+  #rejected = 0
+  #sharesAccount = false
   #lettersSold = 0
   #earnedDrops = 0n
   // undefined if the plugin does not report fees
@@ -49,7 +53,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
     this.liquidity = new Liquidity(plugin, terms.cost)
-    this.#rejections = new RejectionLog(plugin)
     // A plugin that tells what a fulfillment costs reports no fee where there was none.
     this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
@@ -113,7 +116,8 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     const why = isLoss ? `\n${lossNotice}` : ''
     const drops = `${this.#unpaidDrops} drops, not counted above`
     const unknown = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome (${drops})`
-    notice(`\n${sold}${why}${this.#rejections.summary()}${this.#unpaid.size > 0 ? unknown : ''}`)
+    const rejected = this.#rejected > 0 ? `\n${count(this.#rejected, 'payment')} rejected` : ''
+    notice(`\n${sold}${why}${rejected}${this.#unpaid.size > 0 ? unknown : ''}`)
   }
 
   /** Counts a letter that was handed over. */
@@ -145,8 +149,17 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   #check(transfer: LedgerTransfer): Payment<Client> | undefined {
     const checked = checkIncomingTransfer(transfer, this.#terms, this.#ledgerTime())
     if (!('code' in checked)) return checked
-    this.#rejections.add(transfer, checked)
+    this.#reject(transfer, checked)
     return undefined
+  }
+
+  async #reject(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
+    this.#rejected++
+    const { code, name, message } = reason
+    const line = `    - Payment rejected: ${code} ${name}. ${printable(message)} (${shortCondition(transfer)})`
+    if (code !== 'F06' || !this.#sharesAccount) this.#rejectionLog.add(line)
+    const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
+    await rejecting.catch(err => console.log(`    - ${describe(err)}`))
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
@@ -154,7 +167,17 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
       this.#lastPaidAt = performance.now()
       this.#earnedDrops += BigInt(amount)
       this.#addFee(feeDrops)
-    } else if (feeDrops !== undefined) this.#rejections.onSharedAccount() // A stranger's would have no fee here.
+    } else if (feeDrops !== undefined) this.#onSharedAccount() // A stranger's would have no fee here.
+  }
+
+  /** This account has fulfilled a transfer that this shop has not accepted. */
+  #onSharedAccount(): void {
+    if (!this.#sharesAccount)
+      notice(
+        '    - Another shop uses this account: stop it, or give one of them another account in plugins.ts.\n' +
+          '      Its payments are only counted here from now on'
+      )
+    this.#sharesAccount = true
   }
 
   #addFee(feeDrops = '0'): void {

@@ -15,10 +15,9 @@ export class Liquidity {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
   #balance = 0n
-  // How many payments were accepted, how many of them are final, and how many were when the balance was asked for.
-  #accepted = 0
-  #final = 0
-  #finalBefore = 0
+  // How many fees the balance may lack, and how many of them were paid since it was asked for.
+  #feesDue = 0
+  #feesPaid = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
   #checkedAt = -minPauseMs
@@ -47,24 +46,25 @@ export class Liquidity {
 
   /** A payment was accepted: its fee is to be paid. */
   reserveFee(): void {
-    this.#accepted++
+    this.#feesDue++
   }
 
   /** A payment is final. */
   releaseFee(): void {
-    this.#final++
+    this.#feesPaid++
   }
 
   async #check(): Promise<void> {
     await delay(Math.max(0, this.#checkedAt + minPauseMs - performance.now()))
     this.#checkedAt = performance.now()
-    const final = this.#final
+    const feesPaid = this.#feesPaid
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
     if (feeDrops === undefined && this.#feeDrops !== undefined)
       notice("    - The network's fees are too high just now: no letters are sold until they fall")
     this.#balance = BigInt(balance)
-    this.#finalBefore = final
+    this.#feesDue -= feesPaid
+    this.#feesPaid -= feesPaid
     this.#feeDrops = feeDrops
     if (feeDrops !== undefined) this.#warn(this.#lettersLeft(feeDrops))
   }
@@ -87,8 +87,7 @@ export class Liquidity {
 
   /** Each letter costs a fee and earns its price. */
   #lettersLeft(feeDrops: bigint): bigint {
-    // The balance may lack no more than the fees of those that were not final then.
-    const spare = this.#balance - BigInt(this.#accepted - this.#finalBefore + 1) * feeDrops
+    const spare = this.#balance - BigInt(this.#feesDue + 1) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }
 

@@ -11,7 +11,6 @@ const maxUInt32 = 2 ** 32 - 1
 const maxUInt64 = 2n ** 64n - 1n
 // All the XRP there is.
 const maxDrops = 10n ** 17n
-const maxCachedAccounts = 1_000
 // Of memos in the ledger's binary format (xrpl.org: Memos Field).
 const maxMemosBytes = 1024
 // The namespace of an escrow's ledger entry, "u" (xrpl.org: Escrow, Escrow ID Format).
@@ -28,6 +27,11 @@ const bytes32Shape = /^[A-Za-z0-9_-]{43}$/
  * its 36 bytes (xrpl.org: Transaction Cost).
  */
 export const fulfillmentFeeUnits = 33 + Math.floor(36 / 16)
+
+/** What a transaction costs, in the same multiples. */
+export function feeUnitsOf({ TransactionType }: Json): number {
+  return TransactionType === 'EscrowFinish' ? fulfillmentFeeUnits : 1
+}
 
 /**
  * The transaction that makes a transfer: an `EscrowCreate`, or a `Payment` for a transfer without a condition.
@@ -109,21 +113,7 @@ export interface Escrow {
 
 /** An escrow, from what its ledger entry's index is made of (xrpl.org: Escrow, Escrow ID Format). */
 export function toEscrow(owner: string, sequence: number): Escrow {
-  return { index: toHex(sha512Half(escrowSpace, accountId(owner), uint32(sequence))), owner, sequence }
-}
-
-// Checking an address takes longer than all the rest of these, and the same ones come again and again.
-const accountIds = new Map<string, Uint8Array>()
-
-/** @throws Error if the text is not a classic address */
-function accountId(address: string): Uint8Array {
-  let id = accountIds.get(address)
-  if (!id) {
-    id = decodeAccountID(address)
-    if (accountIds.size >= maxCachedAccounts) accountIds.clear()
-    accountIds.set(address, id)
-  }
-  return id
+  return { index: toHex(sha512Half(escrowSpace, decodeAccountID(owner), uint32(sequence))), owner, sequence }
 }
 
 // Conditions and fulfillments are PREIMAGE-SHA-256 crypto-conditions in DER, with a preimage of 32 bytes
@@ -218,7 +208,7 @@ export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
   )
   const address = ilpAddress.slice(prefix.length).split('.')[0] ?? ''
   try {
-    accountId(address)
+    decodeAccountID(address)
     return address
   } catch {
     throw new InvalidFieldsError(`The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { decodeAccountID } from 'ripple-address-codec'
 import { check, InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
 import { type Json, parseObject, toObject } from './json.ts'
-import type { Transfer } from './types.ts'
+import type { RejectionMessage, Transfer } from './types.ts'
 import { sha512Half, toHex, uint32 } from './wallet.ts'
 
 // Ledger time counts seconds from 2000-01-01T00:00Z.
@@ -101,6 +101,12 @@ export function toEscrowCancel({ owner, sequence }: Escrow): Json {
   return { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
 }
 
+/** The payment that carries a receiver's reason to the payer, with the escrow's sequence, since ids are ambiguous. */
+export function toRejectionPayment({ owner, sequence }: Escrow, reason: RejectionMessage): Json {
+  const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
+  return { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
+}
+
 /** An escrow on the ledger. */
 export interface Escrow {
   /** of its ledger entry: what an escrow is looked up by */
@@ -162,9 +168,16 @@ function contentOf(tag: number, der: Buffer | undefined): Buffer | undefined {
   return length === BigInt(content.length) ? content : undefined
 }
 
-/** The condition (base64url) that a fulfillment of 32 bytes meets. */
-export function conditionOf(fulfillment: Buffer): string {
-  return createHash('sha256').update(fulfillment).digest('base64url')
+/** Whether a fulfillment hashes to a condition: each 32 bytes, base64url. */
+export function meetsCondition(fulfillment: unknown, condition: unknown): fulfillment is string {
+  const preimage = parseBytes32(fulfillment)
+  if (!preimage) return false
+  return isSameBytes32(createHash('sha256').update(preimage).digest('base64url'), condition)
+}
+
+/** Whether two texts stand for the same 32 bytes: a host need not write the last character as the ledger's is read. */
+export function isSameBytes32(one: unknown, other: unknown): boolean {
+  return parseBytes32(one)?.toString('hex') === parseBytes32(other)?.toString('hex')
 }
 
 function toXrplCondition(condition: Buffer): string {

@@ -88,7 +88,7 @@ test('source files have no circular imports', () => {
 })
 
 test('CONTRIBUTING lists every room and script, and nothing that does not exist', () => {
-  const [, plan = ''] = /## What stands where\n\n```text\n([\s\S]*?)```/.exec(read('CONTRIBUTING.md')) ?? []
+  const [, plan = ''] = /## Project layout\n\n```text\n([\s\S]*?)```/.exec(read('CONTRIBUTING.md')) ?? []
   const named: string[] = []
   let folders: string[] = []
   for (const line of plan.split('\n').filter(Boolean)) {

@@ -14,7 +14,7 @@ import { copyOf, toObject } from './json.ts'
 import { Messages } from './messages.ts'
 import { type Settings, toSettings } from './options.ts'
 import { Submitter } from './submitter.ts'
-import { conditionOf, parseBytes32, toTransaction } from './transactions.ts'
+import { meetsCondition, parseBytes32, toTransaction } from './transactions.ts'
 import { alreadyFulfilled, isRolledBack, rolledBack, type TransferRecord } from './transfer-log.ts'
 import { Transfers } from './transfers.ts'
 import type {
@@ -210,7 +210,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     if (record.fulfillment === preimage.toString('base64url')) return
     if (record.fulfillment) throw alreadyFulfilled(id)
     const { executionCondition } = record.transfer
-    if (conditionOf(preimage) !== executionCondition)
+    if (!meetsCondition(fulfillment, executionCondition))
       throw new NotAcceptedError(
         `The fulfillment "${fulfillment}" does not match the condition "${executionCondition}" of transfer "${id}"`
       )
@@ -362,10 +362,8 @@ async function findInHistory(
         found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
     } else if (effect?.kind === 'cancel' && effect.index === found?.escrow?.index) found.state = 'canceled'
     else if (effect?.kind === 'finish' && effect.index === found?.escrow?.index) {
-      const preimage = parseBytes32(effect.fulfillment)
-      if (!preimage || conditionOf(preimage) !== found.transfer.executionCondition) continue
-      found.state = 'fulfilled'
-      found.fulfillment = preimage.toString('base64url')
+      if (!meetsCondition(effect.fulfillment, found.transfer.executionCondition)) continue
+      Object.assign(found, { state: 'fulfilled', fulfillment: effect.fulfillment })
     }
   }
   return found

@@ -9,7 +9,7 @@ import {
 } from './errors.ts'
 import { type Json, toObject } from './json.ts'
 import type { Settings } from './options.ts'
-import { fulfillmentFeeUnits } from './transactions.ts'
+import { feeUnitsOf, fulfillmentFeeUnits } from './transactions.ts'
 import type { ValidatedTransaction } from './validated-transaction.ts'
 import type { SignedTransaction } from './wallet.ts'
 
@@ -74,8 +74,8 @@ interface Attempt extends SignedTransaction {
   lastLedger: number
   sends: number
   /** the last preliminary result, or the error in its place */
-  result?: string
-  message?: string
+  result: string | undefined
+  message: string | undefined
 }
 
 /**
@@ -92,8 +92,6 @@ export class Submitter {
   // The first is signed next.
   #waiting: PendingTransaction[] = []
   readonly #inFlight = new Map<number, PendingTransaction>()
-  // The sequences of attempts to be sent again, the lowest first.
-  #repeats: number[] = []
   // Transactions whose outcome the server cannot know.
   #unknown: PendingTransaction[] = []
 
@@ -152,7 +150,7 @@ export class Submitter {
   /** The connection is back: everything in flight may have been lost, or have arrived. */
   onConnect(): void {
     this.#nextSequence = undefined
-    this.#repeat(() => true)
+    for (const { attempt } of this.#inFlight.values()) if (attempt) Object.assign(attempt, unsent)
     this.#pump()
   }
 
@@ -200,10 +198,6 @@ export class Submitter {
    * @returns whether all that can be settled as of that ledger is
    */
   async review(ledger: ClosedLedger): Promise<boolean> {
-    const newest = this.#follower.validated.index
-    this.#repeat(({ sentIn, result }) =>
-      isRefused(result) ? sentIn < newest : !result && sentIn + ledgersBeforeRepeat <= newest
-    )
     this.#pump()
     if (this.#isReviewing) return false
     this.#isReviewing = true
@@ -232,15 +226,13 @@ export class Submitter {
     this.#needsPump = true
     if (this.#isPumping) return
     this.#isPumping = true
-    while (this.#needsPump) {
+    while (this.#needsPump && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
       this.#needsPump = false
-      let isProgress = true
-      while (isProgress && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
-        const repeat = this.#repeats.shift()
-        if (repeat !== undefined) this.#send(this.#inFlight.get(repeat))
-        // If the server does not say which sequence is next, the next ledger is another chance.
-        else isProgress = await this.#signNext().catch(() => false)
-      }
+      const repeat = this.#nextRepeat()
+      if (repeat) this.#send(repeat)
+      // If the server does not say which sequence is next, the next ledger is another chance.
+      const isProgress = repeat || (await this.#signNext().catch(() => false))
+      if (isProgress) this.#needsPump = true
     }
     this.#isPumping = false
   }
@@ -281,17 +273,15 @@ export class Submitter {
       this.#reject(pending, 'notSent', `It could not be signed (${(err as Error).message})`)
       return
     }
-    pending.attempt = { ...signed, sequence, signedIn: validated.index, sentIn: 0, lastLedger, sends: 0 }
+    pending.attempt = { ...signed, ...unsent, sequence, signedIn: validated.index, lastLedger, sends: 0 }
     this.#inFlight.set(sequence, pending)
     this.#send(pending)
   }
 
-  async #send(pending: PendingTransaction | undefined): Promise<void> {
-    const attempt = pending?.attempt
-    const newest = this.#follower.validated.index
-    if (!attempt || attempt.lastLedger <= newest) return
+  async #send(pending: PendingTransaction): Promise<void> {
+    const attempt = pending.attempt as Attempt
     attempt.sends++
-    attempt.sentIn = newest
+    attempt.sentIn = this.#follower.validated.index
     this.#unanswered++
     try {
       const answer = await this.#follower.ask(server =>
@@ -388,26 +378,27 @@ export class Submitter {
       const isBusy = busySince > 0 && ledger - busySince >= maxBusyLedgers && !isFulfillment(request)
       const isExpired = this.#isExpired(request)
       if (isExpired) this.#reject(pending, 'expired', tooLate)
-      else if (isBusy) this.#reject(pending, 'telINSUF_FEE_P', this.#whyBusy(request), 'NETWORK_BUSY')
+      else if (isBusy) this.#reject(pending, 'telINSUF_FEE_P', tooBusy, 'NETWORK_BUSY')
       return !isExpired && !isBusy
     })
-  }
-
-  #whyBusy(request: SubmitRequest): string {
-    const drops = Math.ceil(this.#follower.baseFee * feeUnitsOf(request) * this.#lastFeeFactor)
-    const fee = `${drops} drops, and maxFeeDrops is ${this.#settings.maxFeeDrops}`
-    return `The network had no room for it in ${maxBusyLedgers} ledgers; its fee is now ${fee}`
   }
 
   #isExpired({ notAfter = Number.POSITIVE_INFINITY, isDone }: SubmitRequest): boolean {
     return notAfter <= this.#follower.validated.closeTime || isDone?.() === true
   }
 
-  /** Marks attempts to be sent again. */
-  #repeat(isLost: (attempt: Attempt) => boolean): void {
-    const lost = [...this.#inFlight].filter(([, { attempt }]) => attempt && isLost(attempt))
-    const sequences = new Set([...this.#repeats, ...lost.map(([sequence]) => sequence)])
-    this.#repeats = [...sequences].sort((a, b) => a - b)
+  /** What has to be sent again as of the last ledger that was read: the attempt with the lowest sequence. */
+  #nextRepeat(): PendingTransaction | undefined {
+    const { validated, lastRead } = this.#follower
+    let next: PendingTransaction | undefined
+    for (const pending of this.#inFlight.values()) {
+      const { sequence, lastLedger, sentIn, result } = pending.attempt as Attempt
+      const repeatIn = isRefused(result) ? sentIn + 1 : sentIn + ledgersBeforeRepeat
+      const isLost = (!result || isRefused(result)) && repeatIn <= lastRead.index
+      const isFirst = sequence < (next?.attempt?.sequence ?? Number.POSITIVE_INFINITY)
+      if (isLost && isFirst && lastLedger > validated.index) next = pending
+    }
+    return next
   }
 
   /** The fee for a transaction, drops; undefined while it should wait for a quieter ledger. */
@@ -415,7 +406,7 @@ export class Submitter {
     const { maxFeeDrops } = this.#settings
     const { baseFee, validated, ledgerSeconds } = this.#follower
     const { tx, notAfter = Number.POSITIVE_INFINITY } = request
-    const atRest = baseFee * feeUnitsOf(request)
+    const atRest = baseFee * feeUnitsOf(tx)
     const ledgersLeft = (notAfter - validated.closeTime) / ledgerSeconds
     const isUrgent = isFulfillment(request) && ledgersLeft < urgentLedgers
     const max = isUrgent ? maxFeeDrops : Math.min(maxFeeDrops, maxFeeFactor * atRest)
@@ -431,27 +422,24 @@ export class Submitter {
   /** How many times the fee at rest the network asks for: asked once for each ledger. */
   #networkFeeFactor(): Promise<number> {
     const ledger = this.#follower.validated.index
-    if (this.#feeFactor?.ledger !== ledger) this.#feeFactor = { ledger, answer: this.#askFeeFactor() }
+    const ask = async () => {
+      const { drops } = await this.#follower.ask(server => server.request({ command: 'fee' }))
+      const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
+      this.#lastFeeFactor = Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
+      return this.#lastFeeFactor
+    }
+    if (this.#feeFactor?.ledger !== ledger) this.#feeFactor = { ledger, answer: ask() }
     return this.#feeFactor.answer
-  }
-
-  async #askFeeFactor(): Promise<number> {
-    const { drops } = await this.#follower.ask(server => server.request({ command: 'fee' }))
-    const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
-    this.#lastFeeFactor = Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
-    return this.#lastFeeFactor
   }
 }
 
+const tooBusy = `The network had no room for it in ${maxBusyLedgers} ledgers at a fee that the plugin pays`
 const tooLate = 'It expired before it could be sent'
+// What is known of an attempt that may have been lost.
+const unsent = { sentIn: 0, result: undefined, message: undefined }
 
 function isFulfillment({ tx }: SubmitRequest): boolean {
   return tx.TransactionType === 'EscrowFinish'
-}
-
-/** What a transaction costs, in multiples of the reference transaction's cost. */
-function feeUnitsOf(request: SubmitRequest): number {
-  return isFulfillment(request) ? fulfillmentFeeUnits : 1
 }
 
 /** Whether a preliminary result says that an attempt has to be sent again, and that nothing can be applied after it. */

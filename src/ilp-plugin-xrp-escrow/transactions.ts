@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { decodeAccountID } from 'ripple-address-codec'
 import { check, InvalidFieldsError, MaximumIlpDataSizeExceededError } from './errors.ts'
 import { type Json, parseObject, toObject } from './json.ts'
-import type { Transfer } from './types.ts'
+import type { RejectionMessage, Transfer } from './types.ts'
 import { sha512Half, toHex, uint32 } from './wallet.ts'
 
 // Ledger time counts seconds from 2000-01-01T00:00Z.
@@ -11,7 +11,6 @@ const maxUInt32 = 2 ** 32 - 1
 const maxUInt64 = 2n ** 64n - 1n
 // All the XRP there is.
 const maxDrops = 10n ** 17n
-const maxCachedAccounts = 1_000
 // Of memos in the ledger's binary format (xrpl.org: Memos Field).
 const maxMemosBytes = 1024
 // The namespace of an escrow's ledger entry, "u" (xrpl.org: Escrow, Escrow ID Format).
@@ -28,6 +27,11 @@ const bytes32Shape = /^[A-Za-z0-9_-]{43}$/
  * its 36 bytes (xrpl.org: Transaction Cost).
  */
 export const fulfillmentFeeUnits = 33 + Math.floor(36 / 16)
+
+/** What a transaction costs, in the same multiples. */
+export function feeUnitsOf({ TransactionType }: Json): number {
+  return TransactionType === 'EscrowFinish' ? fulfillmentFeeUnits : 1
+}
 
 /**
  * The transaction that makes a transfer: an `EscrowCreate`, or a `Payment` for a transfer without a condition.
@@ -97,6 +101,12 @@ export function toEscrowCancel({ owner, sequence }: Escrow): Json {
   return { TransactionType: 'EscrowCancel', Owner: owner, OfferSequence: sequence }
 }
 
+/** The payment that carries a receiver's reason to the payer, with the escrow's sequence, since ids are ambiguous. */
+export function toRejectionPayment({ owner, sequence }: Escrow, reason: RejectionMessage): Json {
+  const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
+  return { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
+}
+
 /** An escrow on the ledger. */
 export interface Escrow {
   /** of its ledger entry: what an escrow is looked up by */
@@ -109,21 +119,7 @@ export interface Escrow {
 
 /** An escrow, from what its ledger entry's index is made of (xrpl.org: Escrow, Escrow ID Format). */
 export function toEscrow(owner: string, sequence: number): Escrow {
-  return { index: toHex(sha512Half(escrowSpace, accountId(owner), uint32(sequence))), owner, sequence }
-}
-
-// Checking an address takes longer than all the rest of these, and the same ones come again and again.
-const accountIds = new Map<string, Uint8Array>()
-
-/** @throws Error if the text is not a classic address */
-function accountId(address: string): Uint8Array {
-  let id = accountIds.get(address)
-  if (!id) {
-    id = decodeAccountID(address)
-    if (accountIds.size >= maxCachedAccounts) accountIds.clear()
-    accountIds.set(address, id)
-  }
-  return id
+  return { index: toHex(sha512Half(escrowSpace, decodeAccountID(owner), uint32(sequence))), owner, sequence }
 }
 
 // Conditions and fulfillments are PREIMAGE-SHA-256 crypto-conditions in DER, with a preimage of 32 bytes
@@ -172,9 +168,16 @@ function contentOf(tag: number, der: Buffer | undefined): Buffer | undefined {
   return length === BigInt(content.length) ? content : undefined
 }
 
-/** The condition (base64url) that a fulfillment of 32 bytes meets. */
-export function conditionOf(fulfillment: Buffer): string {
-  return createHash('sha256').update(fulfillment).digest('base64url')
+/** Whether a fulfillment hashes to a condition: each 32 bytes, base64url. */
+export function meetsCondition(fulfillment: unknown, condition: unknown): fulfillment is string {
+  const preimage = parseBytes32(fulfillment)
+  if (!preimage) return false
+  return isSameBytes32(createHash('sha256').update(preimage).digest('base64url'), condition)
+}
+
+/** Whether two texts stand for the same 32 bytes: a host need not write the last character as the ledger's is read. */
+export function isSameBytes32(one: unknown, other: unknown): boolean {
+  return parseBytes32(one)?.toString('hex') === parseBytes32(other)?.toString('hex')
 }
 
 function toXrplCondition(condition: Buffer): string {
@@ -218,7 +221,7 @@ export function toClassicAddress(ilpAddress: unknown, prefix: string): string {
   )
   const address = ilpAddress.slice(prefix.length).split('.')[0] ?? ''
   try {
-    accountId(address)
+    decodeAccountID(address)
     return address
   } catch {
     throw new InvalidFieldsError(`The address "${ilpAddress}" names no XRP Ledger account after "${prefix}"`)

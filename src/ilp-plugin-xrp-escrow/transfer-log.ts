@@ -1,6 +1,6 @@
 import { AlreadyFulfilledError, AlreadyRolledBackError, type UnreachableError } from './errors.ts'
 import type { Escrow } from './transactions.ts'
-import type { LedgerTransfer } from './types.ts'
+import type { LedgerTransfer, RejectionMessage } from './types.ts'
 
 /** All that is known of a transfer, in one of its two directions. */
 export interface TransferRecord {
@@ -80,6 +80,19 @@ export function rolledBack(record: TransferRecord, cause?: unknown): AlreadyRoll
   const { id, expiresAt } = record.transfer
   const how = isRolledBack(record) ? `was ${record.state}` : `expired at "${expiresAt}"`
   return new AlreadyRolledBackError(`Transfer "${id}" is over: it ${how}`, { cause })
+}
+
+/** Why a transfer is canceled. */
+export function timedOut({ expiresAt }: LedgerTransfer, triggered_by: string): RejectionMessage {
+  return {
+    code: 'R00',
+    name: 'Transfer Timed Out',
+    message: `The transfer expired at ${expiresAt}`,
+    triggered_by,
+    triggered_at: new Date().toISOString(),
+    forwarded_by: [],
+    additional_info: {}
+  }
 }
 
 export function alreadyFulfilled(id: string): AlreadyFulfilledError {

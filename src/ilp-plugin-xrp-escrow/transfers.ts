@@ -5,19 +5,18 @@ import type { Settings } from './options.ts'
 import type { EscrowEntry } from './server-connection.ts'
 import type { Submitter } from './submitter.ts'
 import {
-  conditionOf,
   type Escrow,
-  memoTypes,
-  parseBytes32,
+  isSameBytes32,
+  meetsCondition,
   toClassicAddress,
   toEscrow,
   toEscrowCancel,
   toEscrowFinish,
-  toMemos,
+  toRejectionPayment,
   toRippleTime,
   toUnixMs
 } from './transactions.ts'
-import { isRolledBack, rolledBack, TransferLog, type TransferRecord } from './transfer-log.ts'
+import { isRolledBack, rolledBack, TransferLog, type TransferRecord, timedOut } from './transfer-log.ts'
 import type { Emit, RejectionMessage, Transfer } from './types.ts'
 import {
   fingerprintOf,
@@ -34,6 +33,7 @@ const ledgersBeforeResync = 256
 
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
+type Made = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex'>
 
 /**
  * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
@@ -130,11 +130,12 @@ export class Transfers {
 
   /** Transactions before the next ones cannot be read. */
   onGap(gap: Gap): void {
-    const isReset = gap.code === 'LEDGER_RESET'
     // What the ledger before a reset held is older than all that the new one holds.
-    if (isReset) for (const log of this.#logs) for (const record of log.open()) record.ledgerIndex = 0
+    if (gap.code === 'LEDGER_RESET')
+      for (const record of this.#logs.flatMap(log => log.open())) record.ledgerIndex = 0
     const before = this.#resyncFor
-    if (isReset || typeof before !== 'object' || before.code !== 'LEDGER_RESET') this.#resyncFor = gap
+    // A gap after a reset leaves the reset to be settled.
+    if (typeof before !== 'object' || before.code === 'HISTORY_GAP') this.#resyncFor = gap
     this.#resyncFrom = 0
   }
 
@@ -229,17 +230,16 @@ export class Transfers {
   /** The transfer that is being sent, if this is it. */
   #sentRecord(transaction: Creation, effect: TransferEffect): TransferRecord | undefined {
     const record = this.outgoing.get(effect.transfer.id)
-    if (record?.fingerprint !== effect.fingerprint || record.hash || record.state === 'failed')
-      return undefined
-    const { hash, ledgerIndex } = transaction
-    Object.assign(
-      record,
-      { hash, ledgerIndex, state: 'prepared' },
-      effect.escrow && { escrow: effect.escrow }
-    )
+    const isSent = record?.fingerprint === effect.fingerprint && !record.hash && record.state !== 'failed'
+    if (!isSent) return undefined
     this.#addFee(record, transaction)
-    this.outgoing.add(record)
+    this.#setPrepared(record, transaction, effect.escrow)
     return record
+  }
+
+  #setPrepared(record: TransferRecord, { hash, ledgerIndex }: Made, escrow: Escrow | undefined): void {
+    Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
+    this.outgoing.add(record)
   }
 
   /** Adds a transfer that is on the ledger and not known. */
@@ -275,14 +275,13 @@ export class Transfers {
     for (const log of this.#logs) {
       const record = log.inEscrow(index)
       if (!record) continue
-      const preimage = parseBytes32(fulfillment)
-      if (!preimage || conditionOf(preimage) !== record.transfer.executionCondition) {
+      if (!meetsCondition(fulfillment, record.transfer.executionCondition)) {
         const which = `a fulfillment of transfer "${record.transfer.id}" that does not match its condition`
         const why = `The server "${this.#settings.serverName}" reports ${which}: use another server`
         this.#emit('error', new UnreachableError(why))
         continue
       }
-      record.fulfillment = preimage.toString('base64url')
+      record.fulfillment = fulfillment
       if (log === this.incoming) this.#addFee(record, transaction)
       log.finish(record, 'fulfilled')
       this.#emit(`${log.direction}_fulfill`, record.transfer, record.fulfillment)
@@ -303,15 +302,8 @@ export class Transfers {
     // A rejected transfer is over for the host.
     log.finish(record, state === 'rejected' ? state : 'canceled')
     if (state === 'rejected') return
-    this.#emit(`${log.direction}_cancel`, transfer, {
-      code: 'R00',
-      name: 'Transfer Timed Out',
-      message: `The transfer expired at ${transfer.expiresAt}`,
-      triggered_by: this.#settings.prefix + this.#settings.wallet.address,
-      triggered_at: new Date().toISOString(),
-      forwarded_by: [],
-      additional_info: {}
-    })
+    const { prefix, wallet } = this.#settings
+    this.#emit(`${log.direction}_cancel`, transfer, timedOut(transfer, prefix + wallet.address))
   }
 
   /** Cancels an expired transfer: the money comes back with the event that follows. */
@@ -338,16 +330,11 @@ export class Transfers {
     this.#emit('outgoing_reject', record.transfer, reason)
   }
 
-  /** Sends the reason of a rejection to the payer, with its escrow's sequence, since ids are ambiguous. */
-  async #sendRejection({ transfer, escrow }: TransferRecord, reason: RejectionMessage): Promise<void> {
-    const { owner, sequence } = escrow as Escrow
-    const Memos = toMemos([[memoTypes.rejection, JSON.stringify({ sequence, reason })]])
-    const tx = { TransactionType: 'Payment', Destination: owner, Amount: '1', Memos }
-    try {
-      await this.#submitter.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
-    } catch (err) {
-      this.#emit('error', err as Error)
-    }
+  /** Sends the reason of a rejection to the payer. */
+  #sendRejection({ transfer, escrow }: TransferRecord, reason: RejectionMessage): void {
+    const tx = toRejectionPayment(escrow as Escrow, reason)
+    const sent = this.#submitter.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
+    sent.catch(err => this.#emit('error', err))
   }
 
   /**
@@ -363,19 +350,16 @@ export class Transfers {
       if (record?.state !== 'sending') continue
       const escrow = attempt && toEscrow(this.#settings.wallet.address, attempt.sequence)
       const { previousTxnId, effect } = open.get(escrow?.index ?? '') ?? {}
-      const isSame = effect?.transfer.executionCondition === record.transfer.executionCondition
+      const isSame = isSameBytes32(effect?.transfer.executionCondition, record.transfer.executionCondition)
       if (escrow && previousTxnId && (previousTxnId === attempt.hash || isSame)) {
-        Object.assign(record, { hash: attempt.hash, ledgerIndex: ledger.index, escrow, state: 'prepared' })
-        this.outgoing.add(record)
+        this.#setPrepared(record, { hash: attempt.hash, ledgerIndex: ledger.index }, escrow)
         this.#onMade(this.outgoing, record)
         resolve()
       } else lost.push(record)
     }
-    for (const log of this.#logs)
-      for (const record of log.open()) {
-        const { escrow, ledgerIndex = Number.POSITIVE_INFINITY } = record
-        if (ledgerIndex <= ledger.index && !open.has((escrow as Escrow).index)) lost.push(record)
-      }
+    const isGone = ({ escrow, ledgerIndex = Number.POSITIVE_INFINITY }: TransferRecord) =>
+      ledgerIndex <= ledger.index && !open.has((escrow as Escrow).index)
+    lost.push(...this.#logs.flatMap(log => log.open().filter(isGone)))
     const error = this.#lose(lost, gap.code, gap.message)
     // Whoever fulfills once more asks for the escrow first.
     for (const { reject } of unknown) reject(error)

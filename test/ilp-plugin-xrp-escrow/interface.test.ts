@@ -57,16 +57,20 @@ describe('a transfer', () => {
     await expect(payee.sendTransfer(back)).rejects.toThrow(named('DuplicateIdError'))
   })
 
-  test('fulfillCondition accepts non-canonical base64url and stores it canonically', async () => {
+  test('conditions and fulfillments in non-canonical base64url are taken by their bytes', async () => {
     const { payer, payee } = await useBoth()
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    const last = transfer.fulfillment.at(-1) as string
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-    const stray = transfer.fulfillment.slice(0, -1) + alphabet[alphabet.indexOf(last) + 1]
-    await payee.fulfillCondition(transfer.id, stray)
+    const stray = (text: string) => text.slice(0, -1) + alphabet[alphabet.indexOf(text.slice(-1)) + 1]
+    const transfer = someTransfer()
+    const executionCondition = stray(transfer.executionCondition as string)
+    await payer.sendTransfer({ ...transfer, executionCondition })
+    await payee.fulfillCondition(transfer.id, stray(transfer.fulfillment))
     expect(await payee.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[told, fulfillment] = []] = await until(payer, 'outgoing_fulfill')
+    expect(told).toMatchObject({ id: transfer.id, executionCondition })
+    expect(fulfillment).toBe(transfer.fulfillment)
+    expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
 
   test('fulfillCondition fulfills an escrow that was made with a ticket', async () => {

@@ -29,6 +29,8 @@ export async function useScriptedServer(ledger: { url: string }, script: Script 
   })
   /** every request that came, in order */
   const requests: Json[] = []
+  /** the ids of those that have no answer yet */
+  const unanswered = new Set<unknown>()
   server.on('connection', async client => {
     const upstream = new WebSocket(ledger.url)
     const opened = once(upstream, 'open')
@@ -36,19 +38,22 @@ export async function useScriptedServer(ledger: { url: string }, script: Script 
     client.on('message', async data => {
       const request = JSON.parse(String(data))
       requests.push(request)
+      unanswered.add(request.id)
       const result = script.request?.(request)
       await opened
       if (result === undefined) upstream.send(String(data))
       if (result === undefined || result === 'nothing') return
+      unanswered.delete(request.id)
       const outcome = 'error' in result ? { status: 'error', ...result } : { status: 'success', result }
       client.send(JSON.stringify({ id: request.id, type: 'response', ...outcome }))
     })
     upstream.on('message', data => {
       const message = JSON.parse(String(data))
+      unanswered.delete(message.id)
       const changed = script.message ? script.message(message) : message
       if (changed) client.send(JSON.stringify(changed))
     })
   })
   const { port } = server.address() as AddressInfo
-  return Object.assign(script, { url: `ws://localhost:${port}`, requests })
+  return Object.assign(script, { url: `ws://localhost:${port}`, requests, unanswered })
 }

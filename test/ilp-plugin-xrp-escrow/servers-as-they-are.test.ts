@@ -198,16 +198,26 @@ describe('a ledger', () => {
   })
 })
 
-/** Changes the transactions that a server answers with. */
-function changeTransactions(change: (tx: Json, meta: Json) => void): Distortion {
+/** Changes the transactions, and the entries of a list of escrows, that a server answers with. */
+function changeTransactions(change: (tx: Json) => void): Distortion {
   return {
     answer(answer) {
-      const { transactions } = (answer.result ?? {}) as { transactions?: { tx: Json; meta: Json }[] }
-      for (const { tx, meta } of transactions ?? []) change(tx, meta)
+      const result = (answer.result ?? {}) as Json & {
+        transactions?: { tx: Json }[]
+        account_objects?: Json[]
+      }
+      const transactions = result.transactions?.map(({ tx }) => tx)
+      for (const tx of transactions ?? result.account_objects ?? [result]) change(tx)
       return undefined
     }
   }
 }
+
+// As rippled 3.2.0 says the amounts of escrows that hold tokens (XLS-85).
+const tokens: [what: string, Amount: Json][] = [
+  ['an issued currency', { currency: 'USD', issuer: genesis.address, value: '10' }],
+  ['a multi-purpose token', { mpt_issuance_id: `00000006${'AC'.repeat(20)}`, value: '10' }]
+]
 
 describe('an escrow', () => {
   test('a made-up fulfillment emits an error and leaves the transfer open', async () => {
@@ -252,12 +262,13 @@ describe('an escrow', () => {
   })
 
   test.each([
-    ['a condition in long-form DER', `A081258020${'AB'.repeat(32)}810120`],
-    ['a condition of cost 33', `A0258020${'AB'.repeat(32)}810121`]
-  ])('an escrow with %s is not announced', async (_what, Condition) => {
+    ['a condition in long-form DER', { Condition: `A081258020${'AB'.repeat(32)}810120` }],
+    ['a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
+    ...tokens.map(([what, Amount]): [string, Json] => [what, { Amount }])
+  ])('an escrow with %s is not announced', async (_what, fields) => {
     const { sandbox, server } = await useDistortedLedger([
       changeTransactions(tx => {
-        if (tx.Amount === '11') tx.Condition = Condition
+        if (tx.Amount === '11') Object.assign(tx, fields)
       })
     ])
     const payer = await usePlugin(sandbox.url)
@@ -280,6 +291,48 @@ describe('an escrow', () => {
     expect(told).not.toHaveProperty('feeDrops')
   })
 
+  test('a transfer by inner transactions of a Batch, without fee and key, is told to both sides', async () => {
+    const { server } = await useDistortedLedger([
+      changeTransactions(tx => {
+        if (String(tx.TransactionType).startsWith('Escrow'))
+          Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })
+      })
+    ])
+    const payer = await usePlugin(server.url)
+    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    const [[sent] = []] = await until(payer, 'outgoing_fulfill')
+    const [[received] = []] = await until(payee, 'incoming_fulfill')
+    expect([sent, received]).toEqual([
+      expect.objectContaining({ id: transfer.id, feeDrops: '0' }),
+      expect.objectContaining({ id: transfer.id, feeDrops: '0' })
+    ])
+  })
+
+  test.each(tokens)('an own escrow of an earlier run that holds %s is left alone', async (_what, Amount) => {
+    const { sandbox, server } = await useDistortedLedger()
+    const crashed = await usePlugin(server.url)
+    const expiresAt = timeIn(sandbox, 10)
+    const [token, transfer] = [someTransfer({ amount: '11', expiresAt }), someTransfer({ expiresAt })]
+    for (const sent of [token, transfer]) await crashed.sendTransfer(sent)
+    const [{ Sequence } = {}] = validated(sandbox)
+    await crashed.disconnect()
+    server.distortions = [
+      changeTransactions(tx => {
+        if (tx.Amount === '11') Object.assign(tx, { Amount, Sequence })
+      })
+    ]
+    const payer = await usePlugin(server.url)
+    const [[canceled] = []] = await until(payer, 'outgoing_cancel')
+    expect((canceled as Transfer).id).toBe(transfer.id)
+    await ledgers(sandbox, 5)
+    const cancels = validated(sandbox).filter(({ TransactionType }) => TransactionType === 'EscrowCancel')
+    expect(cancels).toHaveLength(1)
+    expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_cancel'])
+  })
+
   test.each([
     'validated before the start',
     'validated after the start',
@@ -298,7 +351,7 @@ describe('an escrow', () => {
     server.distortions = [
       {
         request: ({ id, command }) =>
-          how === 'not in the history' && (command === 'tx' || command === 'account_tx_')
+          how === 'not in the history' && command === 'tx'
             ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
             : undefined,
         answer(answer, { command, ledger_index_min }) {

@@ -27,9 +27,11 @@ import {
   type ValidatedTransaction
 } from './validated-transaction.ts'
 
-// Before a cancel that failed is repeated, or the search for escrows whose history the server lacks.
+// Before a cancel that failed is repeated.
 const ledgersBeforeCancel = 16
-const ledgersBeforeResync = 256
+// The search for escrows whose history the server lacks is repeated soon, since a server may have a transaction before
+// its metadata, and then ever less often, up to this.
+const maxLedgersBeforeResync = 256
 
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
@@ -49,6 +51,7 @@ export class Transfers {
   // Why the open escrows have to be compared with the ledger's, and from which ledger on.
   #resyncFor: Gap | 'start' | undefined = 'start'
   #resyncFrom = 0
+  #ledgersBeforeResync = 1
   #isResyncing = false
 
   constructor(follower: AccountFollower, submitter: Submitter, settings: Settings, emit: Emit) {
@@ -137,6 +140,7 @@ export class Transfers {
     // A gap after a reset leaves the reset to be settled.
     if (typeof before !== 'object' || before.code === 'HISTORY_GAP') this.#resyncFor = gap
     this.#resyncFrom = 0
+    this.#ledgersBeforeResync = 1
   }
 
   /**
@@ -157,7 +161,8 @@ export class Transfers {
       const own = [...open.values()].filter(({ index, isOwn }) => isOwn && !this.outgoing.inEscrow(index))
       if (await this.#adopt(own)) return
       this.#resyncFor ??= 'start'
-      this.#resyncFrom = ledger.index + ledgersBeforeResync
+      this.#resyncFrom = ledger.index + this.#ledgersBeforeResync
+      this.#ledgersBeforeResync = Math.min(2 * this.#ledgersBeforeResync, maxLedgersBeforeResync)
     } catch {
       // Without a connection or without that ledger: the next one is another chance.
       this.#resyncFor ??= 'start'

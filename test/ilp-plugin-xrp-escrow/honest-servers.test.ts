@@ -531,6 +531,22 @@ const calm: Plan = { seed: 0, payer: [], payee: [], transfers: [], events: [], r
 
 /** Found in earlier runs, and mended. */
 const found: Plan[] = [
+  // Taken over by a new process, to which the server shows the escrow before the metadata of its transaction.
+  {
+    ...calm,
+    seed: 1279376207,
+    payer: [
+      { kind: 'metadata late', questions: 2 },
+      { kind: 'publishes late', ledgers: 3 },
+      { kind: 'metadata late', questions: 1 }
+    ],
+    payee: [{ kind: 'far away', maxMs: 30 }],
+    transfers: [{ at: 1, livesForSeconds: 14, payee: 'ignores' }],
+    events: [
+      { at: 0, who: 'payee', what: 'disconnects', ledgersBehind: 34 },
+      { at: 3, who: 'payer', what: 'crashes', ledgersBehind: 17 }
+    ]
+  },
   // Sent again by a new process when it is over: it was fulfilled, and not refused for its expiry.
   {
     ...calm,

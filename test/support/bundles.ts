@@ -12,13 +12,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const folderVariable = 'TEST_BUNDLES'
 
 /**
- * One file with a script of a stage and all that it imports. A process starts from it in a fifth of the time in which
+ * One file with a script of a project and all that it imports. A process starts from it in a fifth of the time in which
  * tsx translates its sources, file by file, anew. Built once for all who want the same in a test run.
  *
  * @param sources - tells the folder with the sources, if it has to be built; it finds what lies beside them where the
- *   variable STAGE says
+ *   variable PROJECT_COPY says
  * @param script - path in it
- * @param changes - all in which the stage differs from another with the same sources
+ * @param changes - all in which the project differs from another with the same sources
  * @returns the file
  */
 export async function bundleOf(sources: () => string, script: string, changes: string[]): Promise<string> {
@@ -26,10 +26,10 @@ export async function bundleOf(sources: () => string, script: string, changes: s
   process.env[folderVariable] ??= mkdtempSync(join(tmpdir(), 'streaming-payments-bundles-'))
   const file = join(process.env[folderVariable], `${key.digest('hex')}.mjs`)
   if (existsSync(file)) return file
-  const stage = sources()
+  const project = sources()
   const unfinished = `${file}.${randomUUID()}`
   await build({
-    entryPoints: [join(stage, script)],
+    entryPoints: [join(project, script)],
     outfile: unfinished,
     bundle: true,
     format: 'esm',
@@ -43,7 +43,7 @@ export async function bundleOf(sources: () => string, script: string, changes: s
 const require = requireFor(import.meta.url)
 process.noDeprecation = true`
     },
-    plugins: [sourcePlaces(stage)]
+    plugins: [sourcePlaces(project)]
   })
   await rename(unfinished, file)
   return file
@@ -55,16 +55,19 @@ export async function removeBundles(): Promise<void> {
   if (folder) await rm(folder, { recursive: true, force: true })
 }
 
-/** Has `import.meta.url` tell where the source would stand in the stage of the moment, a linked package's as well. */
-function sourcePlaces(stage: string): Plugin {
+/** Has `import.meta.url` tell where the source would stand in the project of the moment, a linked package's as well. */
+function sourcePlaces(project: string): Plugin {
   return {
     name: 'source places',
     setup({ onLoad }) {
       onLoad({ filter: /\.ts$/ }, async ({ path }) => {
         const text = await readFile(path, 'utf8')
-        const folder = path.startsWith(join(stage, sep)) ? stage : root
+        const folder = path.startsWith(join(project, sep)) ? project : root
         const place = JSON.stringify(relative(folder, path).split(sep).join('/'))
-        const contents = text.replaceAll('import.meta.url', `new URL(${place}, process.env.STAGE).href`)
+        const contents = text.replaceAll(
+          'import.meta.url',
+          `new URL(${place}, process.env.PROJECT_COPY).href`
+        )
         return { contents, loader: 'ts' }
       })
     }

@@ -25,7 +25,7 @@ async function listen(): Promise<{ server: Server; port: number }> {
 }
 
 function node(...args: string[]): ChildProcess {
-  const env = { ...process.env, STAGE: pathToFileURL(root).href }
+  const env = { ...process.env, PROJECT_COPY: pathToFileURL(root).href }
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   running.push(child)
   return child

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy } from './support/scripts.ts'
 
 // A plugins.ts with a plugin that has the Ledger Plugin Interface (Interledger RFC 0004, draft 8) and an event
 // emitter's own methods, and ends the script when anything else is asked of it.
@@ -33,25 +33,25 @@ export const xrp = {
 `
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 
 beforeEach(async () => {
   ledger = await openLedger()
-  stage = await setStage(plugins)
+  project = await copyProject(plugins)
 })
 
 afterEach(async () => {
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
 test.each(pairs)(
   '$shop and $client ask nothing of a plugin but its interface',
   async ({ shop, client, lettersIn }) => {
-    const seller = stage.run(shop, { ...ledger.env, PORT: '0' })
-    const [, url = ''] = await seller.says(/Visit (http:\S+)/)
-    const buyer = stage.run(client, { ...ledger.env, SHOP_URL: url, INTERVAL_MS: '200' })
-    await buyer.prints(output => lettersIn(output).length >= 3)
+    const seller = project.run(shop, { ...ledger.env, PORT: '0' })
+    const [, url = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
+    const buyer = project.run(client, { ...ledger.env, SHOP_URL: url, INTERVAL_MS: '200' })
+    await buyer.waitUntil(output => lettersIn(output).length >= 3)
     expect(await buyer.interrupt()).toBe(0)
     expect(await seller.interrupt()).toBe(0)
     expect(buyer.output + seller.output).not.toContain('Not in the interface')

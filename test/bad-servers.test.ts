@@ -4,21 +4,21 @@ import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/inde
 import { fieldsOf, metaOf } from '../src/xrpl-sandbox/ledger/history.ts'
 import * as distort from './support/distorting-server.ts'
 import { pairs } from './support/pairs.ts'
-import { type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy } from './support/scripts.ts'
 
 const letters = 9
 
 let ledger: SandboxLedger
-let stage: Stage
+let project: ProjectCopy
 const servers: distort.DistortingServer[] = []
 
 beforeEach(async () => {
   ledger = await startSandboxLedger({ port: 0, closeIntervalMs: 200 })
-  stage = await setStage()
+  project = await copyProject()
 })
 
 afterEach(async () => {
-  await stage.strike()
+  await project.remove()
   await Promise.all(servers.splice(0).map(server => server.close()))
   await ledger.close()
 })
@@ -45,11 +45,11 @@ test.each(pairs)(
       distort.submitFails('tooBusy', often),
       distort.talksNonsense(often)
     ])
-    const seller = stage.run(shop, { TEST_LEDGER: shopsServer, PORT: '0' })
-    const [, url = ''] = await seller.says(/Visit (http:\S+)/)
-    const buyer = stage.run(client, { TEST_LEDGER: clientsServer, SHOP_URL: url, INTERVAL_MS: '300' })
+    const seller = project.run(shop, { TEST_LEDGER: shopsServer, PORT: '0' })
+    const [, url = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
+    const buyer = project.run(client, { TEST_LEDGER: clientsServer, SHOP_URL: url, INTERVAL_MS: '300' })
     for (let got = 3; got <= letters; got += 3) {
-      await buyer.prints(output => lettersIn(output).length >= got)
+      await buyer.waitUntil(output => lettersIn(output).length >= got)
       servers[(got / 3) % 2]?.cut()
     }
     expect(await buyer.interrupt()).toBe(0)

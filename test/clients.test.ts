@@ -5,31 +5,31 @@ import { Customer } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
 import { pairs } from './support/pairs.ts'
-import { freePort, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
+import { copyProject, freePort, type ProjectCopy, type Script, withTsx } from './support/scripts.ts'
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 // Where the ledger decides when a client ends, however long the machine takes.
-let patient: Stage
+let patient: ProjectCopy
 const env = () => ({ ...ledger.env, INTERVAL_MS: '200', PORT: '0' })
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
-  patient = await setStage()
+  project = await copyProject()
+  patient = await copyProject()
   await patient.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
   await patient.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {
-  await stage.strike()
-  await patient.strike()
+  await project.remove()
+  await patient.remove()
   await ledger.close()
 })
 
 async function openShop(shop: string, port = '0'): Promise<{ script: Script; url: string }> {
-  const script = stage.run(shop, { ...env(), PORT: port })
-  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+  const script = project.run(shop, { ...env(), PORT: port })
+  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
 }
 
 /** Reads the lines that a client ends with. */
@@ -54,7 +54,7 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const runs = ['50', '200'].map(INTERVAL_MS =>
       patient.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS })
     )
-    for (const run of runs) await run.prints(hasLetters(10))
+    for (const run of runs) await run.waitUntil(hasLetters(10))
     const ends = runs.map(run => run.interrupt())
     expect(await Promise.all(ends)).toEqual([0, 0])
     expect(await script.interrupt()).toBe(0)
@@ -82,22 +82,24 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
 
   test('a client waits for a shop that starts later, and stops when the shop has gone', async () => {
     const port = String(await freePort())
-    const run = stage.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
-    await run.says(/Waiting for the shop at \S+ - start it in another terminal\n/)
+    const run = project.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
+    await run.waitForOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
     const { script } = await openShop(shop, port)
-    await run.prints(hasLetters(1))
+    await run.waitUntil(hasLetters(1))
     expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
     const gone = script.interrupt()
     if (client.includes('client1')) {
-      await run.saysNext(/Waiting for the shop at \S+ - start it in another terminal\n/)
+      await run.waitForNextOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
       const payments = run.output.match(/Calculating/g)?.length
       await gone
       const { script: back } = await openShop(shop, port)
-      await run.says(/The shop was restarted and does not know this client: start the client again\n/)
+      await run.waitForOutput(
+        /The shop was restarted and does not know this client: start the client again\n/
+      )
       expect(run.output.match(/Calculating/g)).toHaveLength(payments ?? 0)
       await back.kill()
-    } else await run.says(/The shop ended the stream\n/)
-    expect(await run.ends()).toBe(1)
+    } else await run.waitForOutput(/The shop ended the stream\n/)
+    expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/^\d+ payments?, \d+ letters?: /m)
     expect(run.output).not.toMatch(/^\s+at /m)
   })
@@ -116,8 +118,8 @@ test('a client that waits for its shop reports money of an earlier run, and ends
   // Each ledger is at least a second later than the one before.
   for (let n = 0; n < 310; n++) await own.closeLedger()
   const url = `http://localhost:${await freePort()}/`
-  const run = stage.run('src/streaming-client2.ts', { ...env(), ...own.env, SHOP_URL: url })
-  await run.prints(output => {
+  const run = project.run('src/streaming-client2.ts', { ...env(), ...own.env, SHOP_URL: url })
+  await run.waitUntil(output => {
     const counts = output.matchAll(/\nRecovered (\d) expired payments? from an earlier run: \1[0] drops\n/g)
     return [...counts].reduce((sum, [, count]) => sum + Number(count), 0) === 3
   })
@@ -155,24 +157,24 @@ test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
     sentence: /^INTERVAL_MS="1s" is not a number of milliseconds from 1 to 2147483647: choose one/
   }
 ])('a client ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
-  const run = stage.run('src/streaming-client1.ts', { ...env(), ...change })
-  expect(await run.ends()).toBe(1)
+  const run = project.run('src/streaming-client1.ts', { ...env(), ...change })
+  expect(await run.waitForEnd()).toBe(1)
   expect(run.output.trim()).toMatch(sentence)
 })
 
 test('a client advises http:// when SHOP_URL is https:// and the shop does not speak TLS', async () => {
   const server = await fakeShop((_req, res) => res.end())
   const shopUrl = server.url.replace('http:', 'https:')
-  const run = stage.run('src/streaming-client2.ts', { ...env(), SHOP_URL: shopUrl })
-  expect(await run.ends()).toBe(1)
+  const run = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: shopUrl })
+  expect(await run.waitForEnd()).toBe(1)
   expect(run.output).toContain(`The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
   await server.close()
 })
 
 test('a client names SHOP_URL when another web server answers there', async () => {
   const server = await fakeShop((_req, res) => res.end('<h1>It works!</h1>'))
-  const run = stage.run('src/streaming-client1.ts', { ...env(), SHOP_URL: server.url })
-  expect(await run.ends()).toBe(1)
+  const run = project.run('src/streaming-client1.ts', { ...env(), SHOP_URL: server.url })
+  expect(await run.waitForEnd()).toBe(1)
   expect(run.output).toContain(
     `${server.url} is not a letter shop: its answer (200) has no Pay header. Check SHOP_URL`
   )
@@ -180,13 +182,13 @@ test('a client names SHOP_URL when another web server answers there', async () =
 })
 
 test('a client names "npm install" when there is no plugins.ts', async () => {
-  const bare = await setStage()
+  const bare = await copyProject()
   await rm(join(bare.folder, 'plugins.ts'))
-  const run = bare.run('src/streaming-client1.ts', env(), [], throughTsx)
-  expect(await run.ends()).toBe(1)
+  const run = bare.run('src/streaming-client1.ts', env(), [], withTsx)
+  expect(await run.waitForEnd()).toBe(1)
   expect(run.output.trim().split('\n').at(-1)).toBe(
     'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
   )
   expect(run.output).not.toMatch(/^\s+at /m)
-  await bare.strike()
+  await bare.remove()
 })

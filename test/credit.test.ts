@@ -6,18 +6,18 @@ import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // Both shops give the letter when they accept a payment, and limit what is accepted and not final.
 
-let stage: Stage
+let project: ProjectCopy
 beforeAll(async () => {
-  stage = await setStage()
+  project = await copyProject()
   for (const shop of ['shop-from-before', 'streaming-shop'])
-    await stage.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
-  await stage.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
+    await project.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
+  await project.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
 })
-afterAll(() => stage.strike())
+afterAll(() => project.remove())
 
 /** A letter, or the status in its place. */
 async function ask(url: string, payToken?: string): Promise<string | number> {
@@ -31,8 +31,8 @@ async function offerOf(url: string): Promise<Offer> {
 }
 
 async function openShop(env: Record<string, string>, name = 'shop-from-before') {
-  const shop = stage.run(`src/${name}.ts`, { ...env, PORT: '0' })
-  return { shop, url: `${(await shop.says(/Visit (http:\S+)/))[1]}/` }
+  const shop = project.run(`src/${name}.ts`, { ...env, PORT: '0' })
+  return { shop, url: `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/` }
 }
 
 const acceptedBy = (shop: Script) => shop.output.match(/Accepted payment/g)?.length ?? 0
@@ -69,12 +69,12 @@ describe('on a ledger that closes when it is told to', () => {
     const { shop, url } = await openShop(ledger.env)
     const offer = await offerOf(url)
     await prepare(offer, ['20'])
-    await shop.prints(isAccepted(1))
+    await shop.waitUntil(isAccepted(1))
     const answers = await Promise.all([1, 2, 3, 4].map(() => ask(url, offer.sharedSecret)))
     expect(answers.filter(answer => answer === 402)).toHaveLength(2)
     expect(shop.output).not.toContain('Payment complete')
     await closeLedgerWith(1)
-    await shop.says(/Payment complete/)
+    await shop.waitForOutput(/Payment complete/)
     await shop.kill()
   })
 
@@ -92,10 +92,10 @@ describe('on a ledger that closes when it is told to', () => {
         [5, 1],
         [8, 3]
       ] as const) {
-        await shop.prints(isAccepted(accepted))
+        await shop.waitUntil(isAccepted(accepted))
         await closeLedgerWith(isPaid)
       }
-      await shop.prints(output => output.match(/Payment complete/g)?.length === 8)
+      await shop.waitUntil(output => output.match(/Payment complete/g)?.length === 8)
       stream?.leave()
       await shop.kill()
     }
@@ -174,7 +174,7 @@ describe('out of touch with the ledger', () => {
     expect(await ask(url, offer.sharedSecret)).toMatch(/^[A-Z]$/)
     expect(await ask(url, offer.sharedSecret)).toBe(402)
     ledger.proxy.accepts = true
-    await shop.says(/Payment complete/)
+    await shop.waitForOutput(/Payment complete/)
     expect(await shop.interrupt()).toBe(0)
     expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
   })
@@ -230,7 +230,7 @@ describe('on a network whose fees rise', () => {
 
       ledger.setOpenLedgerFee(10)
       const pump = setInterval(() => ledger.closeLedger(), 200)
-      await shop.says(/Payment complete/)
+      await shop.waitForOutput(/Payment complete/)
       const served = await fetch(url)
       expect(served.status).toBe(name === 'streaming-shop' ? 200 : 402)
       await served.body?.cancel()
@@ -241,20 +241,20 @@ describe('on a network whose fees rise', () => {
   )
 
   test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
     const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
-    const url = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+    const url = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]
     await prepare(spent, 10)
     await prepare(unspent, tooHigh)
-    await shop.prints(isAccepted(2))
+    await shop.waitUntil(isAccepted(2))
     expect(await ask(url, spent.sharedSecret)).toMatch(/^[A-Z]$/)
     // Each ledger is a second later, at least.
     for (let n = 0; n < 250; n++) ledger.ledger.close()
-    await shop.prints(output => output.match(/Error fulfilling|Payment complete/g)?.length === 2)
+    await shop.waitUntil(output => output.match(/Error fulfilling|Payment complete/g)?.length === 2)
     expect(await ask(url, unspent.sharedSecret)).toBe(402)
     expect(await ask(url, spent.sharedSecret)).toBe(402)
-    await own.strike()
+    await own.remove()
   })
 })

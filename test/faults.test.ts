@@ -7,18 +7,18 @@ import { Customer } from './support/customer.ts'
 import { startFaultProxy } from './support/fault-proxy.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { freePort, type Script, setStage } from './support/scripts.ts'
+import { copyProject, freePort, type Script } from './support/scripts.ts'
 
-/** A stage, and a ledger that can go away and come back, on ports that stay the same. */
-async function useStage({ onTestFinished }: TestContext) {
+/** A copy of the project, and a ledger that can go away and come back, on ports that stay the same. */
+async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
-  const stage = await setStage()
+  const project = await copyProject()
   const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
   let sandbox = await start()
   const proxy = await startFaultProxy(sandbox.port)
   const shopPort = await freePort()
   onTestFinished(async () => {
-    await stage.strike()
+    await project.remove()
     await proxy.close()
     await sandbox.close()
   })
@@ -37,31 +37,31 @@ async function useStage({ onTestFinished }: TestContext) {
       proxy.accepts = true
     },
     async openShop(shop: string): Promise<Script> {
-      const run = stage.run(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })
-      await run.says(/Visit/)
+      const run = project.run(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })
+      await run.waitForOutput(/Visit/)
       return run
     },
     startClient(client: string): Script {
       const url = `http://localhost:${shopPort}/`
-      return stage.run(client, { TEST_LEDGER: proxy.url, SHOP_URL: url, INTERVAL_MS: '200' })
+      return project.run(client, { TEST_LEDGER: proxy.url, SHOP_URL: url, INTERVAL_MS: '200' })
     }
   }
 }
 
 aside.for(pairs)('$client and $shop go on after the ledger comes back empty', async (pair, context) => {
   const { client, shop, lettersIn } = pair
-  const { loseLedger, bringLedgerBack, openShop, startClient } = await useStage(context)
+  const { loseLedger, bringLedgerBack, openShop, startClient } = await useProject(context)
   const seller = await openShop(shop)
   const buyer = startClient(client)
-  await buyer.prints(output => lettersIn(output).length >= 3)
+  await buyer.waitUntil(output => lettersIn(output).length >= 3)
   loseLedger()
   for (const script of [seller, buyer])
-    await script.says(/The ledger cannot be reached, reconnecting: start /)
+    await script.waitForOutput(/The ledger cannot be reached, reconnecting: start /)
   await bringLedgerBack({ isEmpty: true })
-  for (const script of [seller, buyer]) await script.says(/The ledger is back\n/)
-  await buyer.says(/restarted|reset/)
+  for (const script of [seller, buyer]) await script.waitForOutput(/The ledger is back\n/)
+  await buyer.waitForOutput(/restarted|reset/)
   const before = lettersIn(buyer.output).length
-  await buyer.prints(output => lettersIn(output).length >= before + 3)
+  await buyer.waitUntil(output => lettersIn(output).length >= before + 3)
   expect(await buyer.interrupt()).toBe(0)
   expect(await seller.interrupt()).toBe(0)
   expect(buyer.output + seller.output).not.toMatch(/^\s+at /m)
@@ -76,26 +76,26 @@ aside.for(pairs)('$client and $shop go on after the ledger comes back empty', as
 aside(
   'every drop is paid for a letter or returned after client, shop and ledger were killed at random moments',
   async context => {
-    const { ledgerUrl, loseLedger, bringLedgerBack, openShop, startClient } = await useStage(context)
+    const { ledgerUrl, loseLedger, bringLedgerBack, openShop, startClient } = await useProject(context)
     const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
     const run = { shop: await openShop(shop), client: startClient(client) }
     for (const victim of ['client', 'shop', 'ledger'] as const) {
-      await run.client.prints(output => lettersIn(output).length >= 2)
+      await run.client.waitUntil(output => lettersIn(output).length >= 2)
       await delay(randomInt(1_000))
       if (victim === 'ledger') {
         loseLedger()
-        await run.client.says(/The ledger cannot be reached/)
+        await run.client.waitForOutput(/The ledger cannot be reached/)
         await bringLedgerBack()
       } else await run[victim].kill()
       if (victim === 'shop') {
         // A client stops when its shop does: another takes its place.
-        expect(await run.client.ends()).toBe(1)
+        expect(await run.client.waitForEnd()).toBe(1)
         run.shop = await openShop(shop)
       }
       if (victim !== 'ledger') run.client = startClient(client)
     }
     const before = lettersIn(run.client.output).length
-    await run.client.prints(output => lettersIn(output).length >= before + 2)
+    await run.client.waitUntil(output => lettersIn(output).length >= before + 2)
     expect(await run.client.interrupt()).toBe(0)
     expect(await run.shop.interrupt()).toBe(0)
 

@@ -5,7 +5,7 @@ import { serialize } from '../src/xrpl-sandbox/ledger/codec.ts'
 import { accountOf } from '../src/xrpl-sandbox/ledger/state.ts'
 import { parseTransaction } from '../src/xrpl-sandbox/ledger/transaction.ts'
 import { pairs } from './support/pairs.ts'
-import { type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy } from './support/scripts.ts'
 
 // What a stranger may write into the memos of payments to shops and clients. Each of these values, made a text, a
 // number, or waited for, is not what it says.
@@ -31,18 +31,18 @@ const memos = types.flatMap(type => [
 ])
 
 let ledger: SandboxLedger
-let stage: Stage
+let project: ProjectCopy
 const wallets = [0, 1, 2, 3].map(() => Wallet.generate())
 const stranger = Wallet.generate()
 
 beforeAll(async () => {
   const funding = [...wallets, stranger].map(({ address }) => ({ address, xrp: 1_000 }))
   ledger = await startSandboxLedger({ port: 0, closeIntervalMs: 200, funding })
-  stage = await setStage()
+  project = await copyProject()
 })
 
 afterAll(async () => {
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -75,10 +75,10 @@ test('both pairs go on after payments with hostile memos to each of their accoun
         Wallet
       ]
       const env = { TEST_LEDGER: ledger.url, PORT: '0', INTERVAL_MS: '200' }
-      const seller = stage.run(shop, { ...env, SHOP_SECRET })
-      const [, SHOP_URL = ''] = await seller.says(/Visit (http:\S+)/)
-      const buyer = stage.run(client, { ...env, SHOP_URL, CUSTOMER_SECRET })
-      await buyer.prints(output => lettersIn(output).length >= 1)
+      const seller = project.run(shop, { ...env, SHOP_SECRET })
+      const [, SHOP_URL = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
+      const buyer = project.run(client, { ...env, SHOP_URL, CUSTOMER_SECRET })
+      await buyer.waitUntil(output => lettersIn(output).length >= 1)
       return { seller, buyer, lettersIn }
     })
   )
@@ -86,7 +86,7 @@ test('both pairs go on after payments with hostile memos to each of their accoun
   ledger.ledger.close()
   for (const { seller, buyer, lettersIn } of running) {
     const before = lettersIn(buyer.output).length
-    await buyer.prints(output => lettersIn(output).length >= before + 5)
+    await buyer.waitUntil(output => lettersIn(output).length >= before + 5)
     expect(await buyer.interrupt()).toBe(0)
     expect(await seller.interrupt()).toBe(0)
     for (const { output } of [seller, buyer]) {

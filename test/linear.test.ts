@@ -4,7 +4,7 @@ import { parseTransaction } from '../src/ilp-plugin-xrp-escrow/validated-transac
 import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { fakeShop } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { fastLedger, setStage } from './support/scripts.ts'
+import { copyProject, fastLedger } from './support/scripts.ts'
 
 // The time that it takes to read a stranger's text grows with its length, not faster: with its square, a megabyte
 // would take hours. The sandbox's frames are in xrpl-sandbox/bad-input.test.ts.
@@ -35,9 +35,9 @@ test.each(['shop-from-before', 'streaming-shop'])(
   '%s reads a megabyte of each odd character in linear time',
   async name => {
     const ledger = await fastLedger()
-    const stage = await setStage()
-    const shop = stage.run(`src/${name}.ts`, { ...bigHeaders, TEST_LEDGER: ledger.url, PORT: '0' })
-    const url = (await shop.says(/Visit (http:\S+)/))[1] as string
+    const project = await copyProject()
+    const shop = project.run(`src/${name}.ts`, { ...bigHeaders, TEST_LEDGER: ledger.url, PORT: '0' })
+    const url = (await shop.waitForOutput(/Visit (http:\S+)/))[1] as string
     for (const character of oddCharacters) {
       const text = character.repeat(megabyte)
       const path = character === ' ' ? '' : text
@@ -47,14 +47,14 @@ test.each(['shop-from-before', 'streaming-shop'])(
         `GET / HTTP/1.1\r\nHost: x\r\n${inHeaders}\r\n`
       ]) {
         const connection = (await RawConnection.open(url)).send(request)
-        expect(await connection.receives(/^HTTP\/1\.1 \d{3} /), character).toMatch(
+        expect(await connection.waitForText(/^HTTP\/1\.1 \d{3} /), character).toMatch(
           /^HTTP\/1\.1 (200|400|402|404) /
         )
         connection.close()
       }
     }
     expect(shop.output).not.toMatch(/.{300}/)
-    await stage.strike()
+    await project.remove()
     await ledger.close()
   }
 )
@@ -63,15 +63,15 @@ test.each(['x', '.', ' ', '0', '-'])(
   'a client reads a megabyte of "%s" in a Pay header in linear time',
   async character => {
     const ledger = await fastLedger()
-    const stage = await setStage()
+    const project = await copyProject()
     const pay = `interledger-psk 10 a.${character.repeat(megabyte)}! ${'A'.repeat(43)}`
     const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).end())
     const env = { ...bigHeaders, TEST_LEDGER: ledger.url, SHOP_URL: shop.url }
-    const client = stage.run('src/streaming-client2.ts', env)
-    expect(await client.ends()).toBe(1)
+    const client = project.run('src/streaming-client2.ts', env)
+    expect(await client.waitForEnd()).toBe(1)
     expect(client.output).toMatch(/Pay header is not .*: interledger-psk 10 a\..{0,80}$/m)
     await shop.close()
-    await stage.strike()
+    await project.remove()
     await ledger.close()
   }
 )

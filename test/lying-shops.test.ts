@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { aside, openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 const sharedSecret = Buffer.alloc(32, 7)
 const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
@@ -16,35 +16,35 @@ const maxSecondsAtRisk = 1
 let ledger: TestLedger
 let pay: string
 // Where a client trusts its shop for a second, and where it waits until the ledger has decided.
-let stage: Stage
-let patient: Stage
+let project: ProjectCopy
+let patient: ProjectCopy
 // Where nothing is changed.
-let plain: Stage
+let plain: ProjectCopy
 
 beforeAll(async () => {
   ledger = await openLedger()
   pay = `interledger-psk 10 test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
-  stage = await setStage()
-  await stage.edit(
+  project = await copyProject()
+  await project.edit(
     'src/client/payments.ts',
     'maxSecondsAtRisk = 30',
     `maxSecondsAtRisk = ${maxSecondsAtRisk}`
   )
-  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 2_000')
-  plain = await setStage()
-  patient = await setStage()
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 2_000')
+  plain = await copyProject()
+  patient = await copyProject()
   await patient.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
   await patient.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {
-  await stage.strike()
-  await patient.strike()
-  await plain.strike()
+  await project.remove()
+  await patient.remove()
+  await plain.remove()
   await ledger.close()
 })
 
-function run(client: string, url: string, on = stage): Script {
+function run(client: string, url: string, on = project): Script {
   return on.run(`src/${client}.ts`, {
     ...ledger.env,
     SHOP_URL: url,
@@ -82,7 +82,7 @@ describe.each([
       if (status === 402) res.end()
     })
     const buyer = run(client, shop.url)
-    expect(await buyer.ends()).toBe(1)
+    expect(await buyer.waitForEnd()).toBe(1)
     expect(buyer.output.match(/Paused: 10 payments without a letter/g)).toHaveLength(1)
     expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
     expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
@@ -102,7 +102,7 @@ aside('streaming-client1 comes back later to a shop that answers 503, and says w
     else res.writeHead(404).end()
   })
   const buyer = run('streaming-client1', shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output.match(/is unavailable, retrying: The shop is full\n/g)).toHaveLength(1)
   expect(shop.requests).toHaveLength(3)
   await shop.close()
@@ -113,7 +113,7 @@ aside('streaming-client2 ends with a sentence when the account to be paid does n
     res.writeHead(200, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
   })
   const buyer = run('streaming-client2', shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toMatch(/needs an account that is not on the ledger \(.*tecNO_DST/)
   await shop.close()
 })
@@ -133,7 +133,7 @@ aside.each([
 ])('$client pays nothing to a shop that $what', async ({ client, answer }) => {
   const shop = await fakeShop((_req, res) => answer(res))
   const buyer = run(client, shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toMatch(/^The (request to the )?shop /m)
   expect(buyer.output).not.toMatch(/^\s+at /m)
   expect(buyer.output).not.toContain('payment')
@@ -145,7 +145,7 @@ aside('streaming-client2 stops when its payments are fulfilled and no letters co
   const { till, pay } = await openTill()
   const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
   const buyer = run('streaming-client2', shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
   expect(paymentsOf(buyer)).toBe(10)
   await till.disconnect()
@@ -164,7 +164,7 @@ aside('streaming-client2 stops when the body has no end, and prints no control s
     setTimeout(flood, 500)
   })
   const buyer = run('streaming-client2', shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output.length).toBeLessThan(1_000)
   expect(buyer.output).toMatch(/A\?\?\?J\?{5}/)
   expect(buyer.output).toContain('Received more letters than were paid for')
@@ -185,7 +185,7 @@ aside('streaming-client1 asks again for a letter after 503, and after its connec
     else res.end('Your letter: Q')
   })
   const buyer = run('streaming-client1', shop.url, patient)
-  await buyer.says(/(Your letter: Q\n[\s\S]*){4}/)
+  await buyer.waitForOutput(/(Your letter: Q\n[\s\S]*){4}/)
   expect(await buyer.interrupt()).toBe(0)
   const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
   expect(letters).toBe(payments)
@@ -203,7 +203,7 @@ aside('streaming-client1 asks a shop of 2017 by the fulfillment of its payment',
     else res.writeHead(402, { Pay: pay }).end('Please send money')
   })
   const buyer = run('streaming-client1', shop.url, patient)
-  await buyer.says(/(Your letter: Q\n[\s\S]*){3}/)
+  await buyer.waitForOutput(/(Your letter: Q\n[\s\S]*){3}/)
   expect(await buyer.interrupt()).toBe(0)
   await till.disconnect()
   await shop.close()
@@ -215,7 +215,7 @@ aside('streaming-client1 stops when its payments are fulfilled and its requests 
     if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
   })
   const buyer = run('streaming-client1', shop.url)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
   await till.disconnect()
   await shop.close()
@@ -251,7 +251,7 @@ aside.each([
     return undefined
   })
   const buyer = run('streaming-client1', shop.url, plain)
-  expect(await buyer.ends()).toBe(1)
+  expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain(says)
   await till.disconnect()
   await shop.close()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FaultProxy, startFaultProxy } from './support/fault-proxy.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 const patienceSeconds = 10
 // A real server closes ledgers less fast.
@@ -13,17 +13,17 @@ const isReal = process.env.RIPPLED_URL !== undefined
 const isPaused = (output: string) =>
   /Paused: \d+ payments without a letter(?![\s\S]*Payments resumed\n)/.test(output)
 
-let stage: Stage
+let project: ProjectCopy
 
 beforeAll(async () => {
-  stage = await setStage()
-  await stage.edit('src/client/payments.ts', 'maxSecondsAtRisk = 30', 'maxSecondsAtRisk = 1')
-  await stage.edit('src/client/payments.ts', '3 * maxSecondsAtRisk', String(patienceSeconds))
-  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  project = await copyProject()
+  await project.edit('src/client/payments.ts', 'maxSecondsAtRisk = 30', 'maxSecondsAtRisk = 1')
+  await project.edit('src/client/payments.ts', '3 * maxSecondsAtRisk', String(patienceSeconds))
+  await project.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
 })
 
-afterAll(() => stage.strike())
+afterAll(() => project.remove())
 
 // The pairs run beside each other; what happens to one pair happens in turn.
 describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, lettersIn }) => {
@@ -45,10 +45,10 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
       const port = Number(new URL(ledger.url).port)
       sellersProxy = await startFaultProxy(port)
       buyersProxy = await startFaultProxy(port)
-      seller = stage.run(shop, { ...ledger.env, TEST_LEDGER: sellersProxy.url, PORT: '0' })
-      const [, url = ''] = await seller.says(/Listening on (http:\S+)/)
+      seller = project.run(shop, { ...ledger.env, TEST_LEDGER: sellersProxy.url, PORT: '0' })
+      const [, url = ''] = await seller.waitForOutput(/Listening on (http:\S+)/)
       const env = { TEST_LEDGER: buyersProxy.url, SHOP_URL: `${url}/`, INTERVAL_MS: '100' }
-      buyer = stage.run(client, { ...ledger.env, ...env })
+      buyer = project.run(client, { ...ledger.env, ...env })
       await getLetters()
     })
 
@@ -63,49 +63,49 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
 
     async function getLetters(): Promise<void> {
       const before = lettersIn(buyer.output).length
-      await buyer.prints(output => lettersIn(output).length >= before + 3)
+      await buyer.waitUntil(output => lettersIn(output).length >= before + 3)
     }
 
     test(`${client} reconnects when its connection to the ledger is cut, and goes on`, async () => {
-      const lost = buyer.saysNext(
+      const lost = buyer.waitForNextOutput(
         /The ledger cannot be reached, reconnecting: start it with "npm run ledger" if it is the sandbox, or /
       )
       buyersProxy.accepts = false
       buyersProxy.cut()
       await lost
-      const back = buyer.saysNext(/The ledger is back\n/)
+      const back = buyer.waitForNextOutput(/The ledger is back\n/)
       buyersProxy.accepts = true
       await back
       await getLetters()
     })
 
     test(`${client} pauses while its shop has no connection to the ledger, and goes on`, async () => {
-      const lost = seller.saysNext(/The ledger cannot be reached/)
+      const lost = seller.waitForNextOutput(/The ledger cannot be reached/)
       sellersProxy.accepts = false
       sellersProxy.cut()
       await lost
-      await buyer.prints(isPaused)
+      await buyer.waitUntil(isPaused)
       sellersProxy.accepts = true
-      await buyer.prints(output => !isPaused(output))
+      await buyer.waitUntil(output => !isPaused(output))
       await getLetters()
     })
 
     test(`${client} pauses while its shop is suspended, and goes on`, async () => {
       seller.process.kill('SIGSTOP')
-      await buyer.prints(isPaused)
+      await buyer.waitUntil(isPaused)
       seller.process.kill('SIGCONT')
-      await buyer.prints(output => !isPaused(output))
+      await buyer.waitUntil(output => !isPaused(output))
       await getLetters()
     })
 
     test(`${client} pauses while no ledger closes, says so once, and goes on`, async () => {
       clearInterval(pump)
-      await buyer.prints(isPaused)
+      await buyer.waitUntil(isPaused)
       const before = buyer.output.length
-      await Promise.race([delay(2_000), buyer.ends()])
+      await Promise.race([delay(2_000), buyer.waitForEnd()])
       expect(buyer.output.slice(before)).not.toContain('Paused')
       closeLedgers()
-      await buyer.prints(output => !isPaused(output))
+      await buyer.waitUntil(output => !isPaused(output))
       await getLetters()
     })
 

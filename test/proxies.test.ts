@@ -6,30 +6,30 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Customer, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // What stands between a shop and its clients: caches, proxies that lose answers, two families of addresses.
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 let customer: Customer
 const shops: Record<string, { script: Script; url: string }> = {}
 
 async function openShop(name: string, env = {}): Promise<{ script: Script; url: string }> {
-  const script = stage.run(`src/${name}.ts`, { ...ledger.env, PORT: '0', ...env })
-  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+  const script = project.run(`src/${name}.ts`, { ...ledger.env, PORT: '0', ...env })
+  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
 }
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
+  project = await copyProject()
   customer = await Customer.connect(ledger)
   for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
 })
 
 afterAll(async () => {
   await customer.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -100,7 +100,7 @@ describe('no cache may store what a shop answers', () => {
 
 test.each(['streaming-client1', 'streaming-client2'])('%s invites no compression', async client => {
   const shop = await fakeShop((_req, res) => res.writeHead(404).end())
-  await stage.run(`src/${client}.ts`, { ...ledger.env, SHOP_URL: shop.url }).ends()
+  await project.run(`src/${client}.ts`, { ...ledger.env, SHOP_URL: shop.url }).waitForEnd()
   expect(shop.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(['identity'])
   await shop.close()
 })
@@ -136,15 +136,15 @@ describe('a paid answer that is lost on its way', () => {
   })
 
   test('shop-from-before repeats letters for a minute, the last thousand', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
     const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const url = `${(await run.says(/Visit (http:\S+)/))[1]}/`
+    const url = `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`
     const offer = parsePay((await fetch(url)).headers.get('Pay'))
     const fulfillment = await customer.pay(offer)
     expect((await fetch(url, withToken(offer.sharedSecret))).status).toBe(200)
     expect((await fetch(url + fulfillment, withToken(offer.sharedSecret))).status).toBe(404)
-    await own.strike()
+    await own.remove()
   })
 
   test('streaming-client1 gets the letters of answers that a proxy loses', async () => {
@@ -153,12 +153,12 @@ describe('a paid answer that is lost on its way', () => {
       urlOf('shop-from-before'),
       (_, { statusCode }) => statusCode === 200 && answers++ % 2 === 0
     )
-    const buyer = stage.run('src/streaming-client1.ts', {
+    const buyer = project.run('src/streaming-client1.ts', {
       ...ledger.env,
       SHOP_URL: proxy.url,
       INTERVAL_MS: '2000'
     })
-    await buyer.prints(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 3)
+    await buyer.waitUntil(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 3)
     expect(await buyer.interrupt()).toBe(0)
     const got = buyer.output.match(/^Your letter: [A-Z]$/gm) ?? []
     expect(got.slice(0, 3)).toEqual(proxy.lost.slice(0, 3))
@@ -170,22 +170,22 @@ describe('a paid answer that is lost on its way', () => {
   test('streaming-client1 says so and goes on when it cannot get such a letter', async () => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
     const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const proxy = await openProxy(`${(await run.says(/Visit (http:\S+)/))[1]}/`, tooLate)
-    const buyer = stage.run('src/streaming-client1.ts', {
+    const proxy = await openProxy(`${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`, tooLate)
+    const buyer = project.run('src/streaming-client1.ts', {
       ...ledger.env,
       SHOP_URL: proxy.url,
       INTERVAL_MS: '2000'
     })
-    await buyer.says(
+    await buyer.waitForOutput(
       /A letter was paid for, but lost on its way: the shop answered 404 Unrecognized fulfillment\.\n/
     )
-    await buyer.prints(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 2)
+    await buyer.waitUntil(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 2)
     expect(await buyer.interrupt()).toBe(0)
     proxy.close()
-    await own.strike()
+    await own.remove()
   })
 })
 
@@ -215,11 +215,13 @@ test('a script tries every address of a name, and a failure names the reason at 
     internal.connect6 = () => -99
   `)}`
   const env = { ...ledger.env, NODE_OPTIONS: `--no-warnings --import ${preload}` }
-  const client = stage.run('src/streaming-client2.ts', { ...env, SHOP_URL: 'http://two.test:1/' })
-  await client.says(/Waiting for the shop at http:\/\/two\.test:1\/ - start it in another terminal\n/)
+  const client = project.run('src/streaming-client2.ts', { ...env, SHOP_URL: 'http://two.test:1/' })
+  await client.waitForOutput(
+    /Waiting for the shop at http:\/\/two\.test:1\/ - start it in another terminal\n/
+  )
   await client.kill()
-  const shop = stage.run('src/streaming-shop.ts', { ...env, TEST_LEDGER: 'ws://two.test:1', PORT: '0' })
-  expect(await shop.ends()).toBe(1)
+  const shop = project.run('src/streaming-shop.ts', { ...env, TEST_LEDGER: 'ws://two.test:1', PORT: '0' })
+  expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output).toMatch(
     /The ledger at "ws:\/\/two\.test:1" cannot be reached \(connect EADDRNOTAVAIL .*, connect ECONNREFUSED 127\.0\.0\.1:1\)/
   )

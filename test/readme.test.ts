@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freePort, root, type Script, type Stage, setStage, throughTsx } from './support/scripts.ts'
+import { copyProject, freePort, type ProjectCopy, root, type Script, withTsx } from './support/scripts.ts'
 import { RawClient } from './xrpl-sandbox/client.ts'
 
 const documents = [
@@ -66,21 +66,21 @@ test('the derivation in the README prints what stands below it', () => {
 })
 
 describe('the outputs in the README', () => {
-  let stage: Stage
+  let project: ProjectCopy
   let env: Record<string, string>
   let ledgerPort: number
   const outputOf = (command: string) => blocks('output').find(({ of }) => of === command)?.text ?? ''
 
   beforeAll(async () => {
-    stage = await setStage(read('plugins.example.ts'))
+    project = await copyProject(read('plugins.example.ts'))
     ledgerPort = await freePort()
     const port = await freePort()
     env = { PORT: String(port), SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '500' }
-    await stage.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
+    await project.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
   })
 
   afterAll(async () => {
-    await stage.strike()
+    await project.remove()
     const ledger = await RawClient.connect(`ws://localhost:${ledgerPort}`)
     await ledger.ask({ command: 'stop' })
     ledger.close()
@@ -103,12 +103,12 @@ describe('the outputs in the README', () => {
   function runCommand(command: string): Script {
     const name = command.replace(/^npm (run )?/, '')
     const [, file = ''] = /^node --import tsx\/esm (\S+)$/.exec(scripts[name] ?? '') ?? []
-    return stage.run(file, env, [], throughTsx)
+    return project.run(file, env, [], withTsx)
   }
 
   test('npm start prints what the README shows', async () => {
     const start = runCommand('npm start')
-    await start.says(/#1 .* fulfilled/)
+    await start.waitForOutput(/#1 .* fulfilled/)
     expect(await start.interrupt()).toBe(0)
     expectPrinted('npm start', start)
   })
@@ -119,8 +119,8 @@ describe('the outputs in the README', () => {
   ])('%s and %s print what the README shows', async (shopCommand, clientCommand) => {
     const shop = runCommand(shopCommand)
     const client = runCommand(clientCommand)
-    await client.says(/Your letter: [A-Z]\n[\s\S]*Your letter: [A-Z]\n|^[.A-Z]*[A-Z][.A-Z]*[A-Z]/m)
-    await shop.says(/Payment complete/)
+    await client.waitForOutput(/Your letter: [A-Z]\n[\s\S]*Your letter: [A-Z]\n|^[.A-Z]*[A-Z][.A-Z]*[A-Z]/m)
+    await shop.waitForOutput(/Payment complete/)
     expect(await client.interrupt()).toBe(0)
     expect(await shop.interrupt()).toBe(0)
     expectPrinted(shopCommand, shop)

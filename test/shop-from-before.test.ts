@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 let shop: Script
 let shopUrl: string
 let customer: Customer
@@ -14,17 +14,17 @@ let till: Customer
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
-  shop = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+  project = await copyProject()
+  shop = project.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
   customer = await Customer.connect(ledger)
   till = await Customer.connect(ledger, ledger.shop)
-  shopUrl = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+  shopUrl = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
 })
 
 afterAll(async () => {
   await customer.disconnect()
   await till.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -82,8 +82,8 @@ describe('shop-from-before', () => {
     expect(paid.body).toMatch(/^Your letter: [A-Z]$/)
     const pay = `interledger-psk 10 ${offer.address} ${offer.sharedSecret}`
     expect(await ask(offer.sharedSecret)).toMatchObject({ status: 402, balance: '0', pay })
-    await shop.says(/ 4\. Accepted payment with condition [\w-]{43}\.\n/)
-    await shop.says(/ 5\. Providing paid letter: [A-Z]\n/)
+    await shop.waitForOutput(/ 4\. Accepted payment with condition [\w-]{43}\.\n/)
+    await shop.waitForOutput(/ 5\. Providing paid letter: [A-Z]\n/)
   })
 
   test('shop-from-before gives ten letters for ten payments made at once', async () => {
@@ -126,7 +126,7 @@ describe('shop-from-before', () => {
   test('shop-from-before gives a letter for a fulfillment once, out of the same credit', async () => {
     const offer = parsePay((await ask()).pay)
     const fulfillment = await customer.pay(offer)
-    await shop.says(new RegExp(`${fulfillment}[\\s\\S]*Payment complete`))
+    await shop.waitForOutput(new RegExp(`${fulfillment}[\\s\\S]*Payment complete`))
     const first = await fetch(shopUrl + fulfillment)
     expect(first.status).toBe(200)
     expect(await first.text()).toMatch(/^Your letter: [A-Z]$/)
@@ -187,7 +187,7 @@ describe('shop-from-before', () => {
     const offer = parsePay((await ask()).pay)
     const before = await till.plugin.getBalance()
     const { executionCondition } = await customer.prepare(offer, amount, deviations)
-    await shop.says(new RegExp(`Payment rejected: ${code}\\.`))
+    await shop.waitForOutput(new RegExp(`Payment rejected: ${code}\\.`))
     expect(shop.output).not.toContain(`Accepted payment with condition ${executionCondition}`)
     expect((await ask(offer.sharedSecret)).status).toBe(402)
     expect(await till.plugin.getBalance()).toBe(before)
@@ -198,7 +198,7 @@ describe('shop-from-before', () => {
     const parts = offer.address.split('.')
     for (const clientId of ['AAAAAAAAAAA', 'constructor', '__proto__', 'hasOwnProperty']) {
       await customer.prepare({ ...offer, address: [...parts.slice(0, 4), clientId].join('.') })
-      await shop.says(
+      await shop.waitForOutput(
         new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to \\S*${clientId}\\.0`)
       )
     }
@@ -208,9 +208,9 @@ describe('shop-from-before', () => {
   test('shop-from-before rejects an expiry that is less than 60 s of ledger time away', async () => {
     needsSandbox('the test closes its ledgers')
     const slow = await openLedger({ closeIntervalMs: 0 })
-    const run = stage.run('src/shop-from-before.ts', { ...slow.env, PORT: '0' })
+    const run = project.run('src/shop-from-before.ts', { ...slow.env, PORT: '0' })
     const payer = await Customer.connect(slow)
-    const [, url = ''] = await run.says(/Visit (http:\S+)/)
+    const [, url = ''] = await run.waitForOutput(/Visit (http:\S+)/)
     const offerOf = async () => parsePay((await fetch(url)).headers.get('Pay'))
     const prepare = async (offer: Offer, expiresInMs: number) => {
       const prepared = payer.prepare(offer, '10', { expiresInMs })
@@ -219,7 +219,9 @@ describe('shop-from-before', () => {
       await prepared
     }
     await prepare(await offerOf(), 55_000)
-    await run.says(/Payment rejected: R02 Insufficient Timeout\. Please give the shop at least 60 seconds/)
+    await run.waitForOutput(
+      /Payment rejected: R02 Insufficient Timeout\. Please give the shop at least 60 seconds/
+    )
 
     // Each ledger is at least a second after the one before, while the shop sleeps.
     const offers = [await offerOf(), await offerOf()] as const
@@ -228,7 +230,7 @@ describe('shop-from-before', () => {
     await prepare(offers[1], 1_000_000)
     for (let n = 0; n < 70; n++) await slow.closeLedger()
     run.process.kill('SIGCONT')
-    await run.says(/Accepted payment/)
+    await run.waitForOutput(/Accepted payment/)
     const answers = offers.map(({ sharedSecret }) => fetch(url, { headers: { 'Pay-Token': sharedSecret } }))
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([402, 200])
     expect(run.output.match(/Accepted payment/g)).toHaveLength(1)

@@ -2,22 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
 import { aside, needsSandbox, openLedger } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
-let stage: Stage
+let project: ProjectCopy
 
 beforeAll(async () => {
-  stage = await setStage()
+  project = await copyProject()
   // The ledger decides when a script ends, however long the machine takes.
-  await stage.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await stage.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
-  await stage.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
-  await stage.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
+  await project.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await project.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await project.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
   // A payment that is not claimed comes back after some hundred ledgers, which are a second each.
-  for (const { client } of pairs) await stage.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
+  for (const { client } of pairs)
+    await project.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
 })
 
-afterAll(() => stage.strike())
+afterAll(() => project.remove())
 
 /** A ledger that closes when several transactions wait for it, as a slow one would. */
 async function useSlowLedger({ onTestFinished }: TestContext) {
@@ -75,10 +76,10 @@ function sumsOf(client: string, shop: string) {
 describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lettersIn }) => {
   async function run(context: TestContext) {
     const { ledger, pace } = await useSlowLedger(context)
-    const seller = stage.run(shop, { ...ledger.env, PORT: '0' })
-    const [, url = ''] = await seller.says(/Visit (http:\S+)/)
-    const buyer = stage.run(client, { ...ledger.env, SHOP_URL: `${url}/`, INTERVAL_MS: '100' })
-    await buyer.prints(output => lettersIn(output).length >= 6)
+    const seller = project.run(shop, { ...ledger.env, PORT: '0' })
+    const [, url = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
+    const buyer = project.run(client, { ...ledger.env, SHOP_URL: `${url}/`, INTERVAL_MS: '100' })
+    await buyer.waitUntil(output => lettersIn(output).length >= 6)
     return { ledger, pace, seller, buyer }
   }
 
@@ -95,7 +96,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     const { ledger, pace, seller, buyer } = await run(context)
     await standStill({ ledger, pace })
     const ended = buyer.interrupt()
-    await buyer.says(/Waiting for \d+ payments? \(Ctrl-C again stops at once\)/)
+    await buyer.waitForOutput(/Waiting for \d+ payments? \(Ctrl-C again stops at once\)/)
     pace.minTransactions = 1
     expect(await ended).toBe(0)
     expect(await seller.interrupt()).toBe(0)
@@ -111,7 +112,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     const isStreaming = client.includes('client2')
     if (!isStreaming) buyer.process.kill('SIGINT')
     pace.minTransactions = 0
-    expect(await buyer.ends()).toBe(isStreaming ? 1 : 0)
+    expect(await buyer.waitForEnd()).toBe(isStreaming ? 1 : 0)
     expectAgreement(buyer, seller)
   })
 
@@ -130,7 +131,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     await standStill({ ledger, pace })
     for (const script of [buyer, seller]) {
       const ended = script.interrupt()
-      await script.says(/Waiting for \d+ payments?/)
+      await script.waitForOutput(/Waiting for \d+ payments?/)
       script.process.kill('SIGINT')
       expect(await ended).toBe(0)
     }

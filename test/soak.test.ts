@@ -4,7 +4,7 @@ import { Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { LetterStream } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // "npm run soak" takes the time that it needs; "npm test" has a shorter version of it.
 const isSoak = import.meta.env.MODE === 'soak'
@@ -13,21 +13,21 @@ const seconds = isSoak ? 120 : 10
 const warmUpSeconds = isSoak ? 30 : 4
 
 let ledger: SandboxLedger
-let stage: Stage
+let project: ProjectCopy
 
 beforeEach(async () => {
-  stage = await setStage()
+  project = await copyProject()
 })
 
 afterEach(async () => {
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
 async function heapOf(script: Script): Promise<number> {
   const before = script.output.match(/heap: /g)?.length ?? 0
   script.process.kill('SIGUSR2')
-  return script.prints(output => Number([...output.matchAll(/heap: (\d+) bytes\n/g)][before]?.[1]))
+  return script.waitUntil(output => Number([...output.matchAll(/heap: (\d+) bytes\n/g)][before]?.[1]))
 }
 
 test(
@@ -42,12 +42,12 @@ test(
       }))
     })
     const probe = new URL('./support/heap-probe.mjs', import.meta.url).href
-    const shop = stage.run('src/streaming-shop.ts', {
+    const shop = project.run('src/streaming-shop.ts', {
       TEST_LEDGER: ledger.url,
       PORT: '0',
       NODE_OPTIONS: `--import ${probe}`
     })
-    const [, shopUrl = ''] = await shop.says(/Visit (http:\S+)/)
+    const [, shopUrl = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
     const clients: { customer: Customer; stream: LetterStream; offer: Offer }[] = []
     for (const { seed = '' } of wallets) {
       const customer = await Customer.connect(ledger, { secret: seed })
@@ -67,9 +67,9 @@ test(
       if (second === warmUpSeconds) heapAfterWarmUp = await heapOf(shop)
     }
     await Promise.all(payments)
-    for (const { stream } of clients) await stream.has(seconds)
+    for (const { stream } of clients) await stream.waitForLetters(seconds)
     // Every payment is taken before the memory is looked at.
-    await shop.prints(output => output.match(/Payment complete/g)?.length === clientCount * seconds)
+    await shop.waitUntil(output => output.match(/Payment complete/g)?.length === clientCount * seconds)
     const heapAtTheEnd = await heapOf(shop)
 
     expect(clients.map(({ stream }) => stream.letters.length)).toEqual(Array(clientCount).fill(seconds))

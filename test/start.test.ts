@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { fastLedger, root, type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy, root, type Script } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
 const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
@@ -10,27 +10,27 @@ const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled
 const all = ['src/start.ts', 'src/streaming-shop.ts', 'src/streaming-client2.ts']
 const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
 
-let stage: Stage
+let project: ProjectCopy
 let ledger: SandboxLedger
 let env: Record<string, string>
 
 beforeEach(async () => {
   ledger = await fastLedger()
-  stage = await setStage(
+  project = await copyProject(
     example.replace('sandboxLedger()', 'sandboxLedger({ port: Number(process.env.LEDGER_PORT) })')
   )
   env = { PORT: '0', INTERVAL_MS: '200', LEDGER_PORT: String(ledger.port) }
 })
 
 afterEach(async () => {
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
 /** Starts all three scripts from bundles. */
 async function start(args: string[] = []): Promise<Script> {
-  await stage.build(all)
-  return stage.run('src/start.ts', env, args)
+  await project.build(all)
+  return project.run('src/start.ts', env, args)
 }
 
 /** Sees that payments are complete, each told once, and none is missing but those that have just begun. */
@@ -48,7 +48,7 @@ function expectStory(lines: string[]): void {
 describe('npm start', () => {
   test('npm start prints a line for each complete payment when its output is not a terminal', async () => {
     const scripts = await start()
-    await scripts.says(/#3 .* fulfilled/)
+    await scripts.waitForOutput(/#3 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')
     expect(lines.slice(0, 2)).toEqual([
@@ -69,25 +69,29 @@ describe('npm start', () => {
 
   test("npm start -- --raw shows the scripts' own lines, and leaves no script behind when it is killed", async () => {
     const scripts = await start(['--raw'])
-    await scripts.says(/\[shop\] == Starting the shop server ==\n/)
-    await scripts.says(/\[shop\] {2}4\. Accepted payment with condition /)
-    await scripts.says(/^\[client\] \.?[A-Z]/m)
+    await scripts.waitForOutput(/\[shop\] == Starting the shop server ==\n/)
+    await scripts.waitForOutput(/\[shop\] {2}4\. Accepted payment with condition /)
+    await scripts.waitForOutput(/^\[client\] \.?[A-Z]/m)
     expect(scripts.output).not.toContain('#0')
     // Its children hold its output open: it is closed when they have ended.
     await scripts.kill()
   })
 
   test('npm start on the test network starts no sandbox, and names the server', async () => {
-    await stage.edit('plugins.ts', 'await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    await stage.edit('plugins.ts', "'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
+    await project.edit('plugins.ts', 'await ledgers.sandbox()', 'await ledgers.testNetwork()')
+    await project.edit(
+      'plugins.ts',
+      "'wss://s.altnet.rippletest.net:51233'",
+      'String(process.env.TEST_LEDGER)'
+    )
     env.TEST_LEDGER = ledger.url
     const { shop, customer } = accounts
     const secrets = `XRP_SHOP_SECRET=${shop.secret}\nXRP_CUSTOMER_SECRET=${customer.secret}\n`
-    await writeFile(join(stage.folder, '.env'), secrets)
+    await writeFile(join(project.folder, '.env'), secrets)
     const scripts = await start()
-    await scripts.says(/#1 .* fulfilled/)
+    await scripts.waitForOutput(/#1 .* fulfilled/)
     await ledger.close()
-    await scripts.says(/\[client\] The ledger cannot be reached, reconnecting: start it with /)
+    await scripts.waitForOutput(/\[client\] The ledger cannot be reached, reconnecting: start it with /)
     expect(await scripts.interrupt()).toBe(0)
     expect(scripts.output.split('\n').slice(2, 4)).toEqual([
       `[shop] XRP Testnet: ${ledger.url}`,
@@ -99,7 +103,7 @@ describe('npm start', () => {
   test('npm start ends with what its shop says when that cannot open', async () => {
     env.PORT = 'no port'
     const scripts = await start()
-    expect(await scripts.ends()).toBe(1)
+    expect(await scripts.waitForEnd()).toBe(1)
     expect(scripts.output).toContain('[shop] PORT="no port" is not a port: ')
     expect(scripts.output).not.toContain('#')
   })
@@ -113,7 +117,7 @@ describe('npm start', () => {
     { args: ['--rwa'], code: 1, says: /^Unknown option '--rwa'\. Usage: npm start \[-- --raw\]\n$/ }
   ])('npm start -- $args ends with its usage', async ({ args, code, says }) => {
     const scripts = await start(args)
-    expect(await scripts.ends()).toBe(code)
+    expect(await scripts.waitForEnd()).toBe(code)
     expect(scripts.output).toMatch(says)
   })
 
@@ -134,16 +138,16 @@ describe('npm start', () => {
     ])(
       'npm start in a terminal rewrites the line of a payment, $colors, until Ctrl-C',
       async ({ command, environment, has, code }) => {
-        await stage.build(all)
-        terminal = new Terminal(command, stage.folder, { ...env, ...environment })
-        await terminal.shows(/^#0 /m)
+        await project.build(all)
+        terminal = new Terminal(command, project.folder, { ...env, ...environment })
+        await terminal.waitForScreen(/^#0 /m)
         // The terminal shows it where the lines go on: each begins at the left all the same.
         terminal.type('zz')
-        await terminal.shows(/^#3 .* fulfilled/m)
+        await terminal.waitForScreen(/^#3 .* fulfilled/m)
         expect(terminal.sent).not.toMatch(/zz[^\r]*#/)
         terminal.type('\x03')
         // npm has a code of its own for a script that was interrupted.
-        expect(await terminal.ends()).toBe(code)
+        expect(await terminal.waitForEnd()).toBe(code)
         // Begun, locked, with its letter and fulfilled: four times the same line.
         expect(terminal.sent.match(/#0 /g)).toHaveLength(4)
         const lines = terminal.lines().map(line => line.trimEnd())

@@ -11,28 +11,28 @@ import { Customer, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 let customer: Customer
 const shops: Record<string, { script: Script; url: string }> = {}
 
 async function openShop(script: string, env = {}): Promise<{ script: Script; url: string }> {
-  const run = stage.run(script, { ...ledger.env, PORT: '0', ...env })
-  return { script: run, url: `${(await run.says(/Visit (http:\S+)/))[1]}/` }
+  const run = project.run(script, { ...ledger.env, PORT: '0', ...env })
+  return { script: run, url: `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/` }
 }
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
+  project = await copyProject()
   customer = await Customer.connect(ledger)
   for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(`src/${name}.ts`)
 })
 
 afterAll(async () => {
   await customer.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -47,7 +47,7 @@ async function expectToBeWell(name: string): Promise<void> {
   if (name === 'streaming-shop') {
     const stream = await LetterStream.open(url)
     await customer.pay(parsePay(stream.pay))
-    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+    expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   } else {
     const offer = parsePay((await fetch(url)).headers.get('Pay'))
@@ -85,7 +85,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
     { what: 'POST', text: 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx', status: '405' }
   ])(`${name} answers $status to $what`, async ({ text, status }) => {
     const connection = (await open()).send(text)
-    expect(await connection.receives(/^HTTP\/1\.1 \d{3} [^\r]*\r\n/)).toMatch(
+    expect(await connection.waitForText(/^HTTP\/1\.1 \d{3} [^\r]*\r\n/)).toMatch(
       new RegExp(`^HTTP/1\\.1 ${status} `)
     )
     expect(connection.received).not.toMatch(/^Pay:/m)
@@ -94,14 +94,14 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 
   test(`${name} accepts the absolute form of its address`, async () => {
     const connection = (await open()).send('GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n')
-    expect(await connection.receives(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (200|402) /)
+    expect(await connection.waitForText(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (200|402) /)
     connection.close()
   })
 
   test(`${name} closes a connection with two GETs in one packet`, async () => {
     const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
     const connection = (await open()).send(get + get)
-    expect((await connection.closes()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
+    expect((await connection.waitForClose()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
     await expectToBeWell(name)
   })
 
@@ -114,10 +114,10 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
   })
 
   test('serves clients while strangers open connections and say nothing, and closes those', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/shop/web-server.ts', 'maxSilentConnections = 2_000', 'maxSilentConnections = 20')
     const run = own.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
-    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
     const silent: RawConnection[] = []
     for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
     const res = await fetch(url)
@@ -125,16 +125,16 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
     await customer.pay(parsePay(res.headers.get('Pay')))
     await res.body?.cancel()
     // The last are too few to be in the way: they are closed since no headers come.
-    for (const connection of silent) await connection.closes()
+    for (const connection of silent) await connection.waitForClose()
     expect(silent[0]?.received).not.toMatch(/200|402/)
     expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
-    await own.strike()
+    await own.remove()
   })
 
   test(`${name} answers a client that has closed its half of the connection`, async () => {
     const connection = (await open()).send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     connection.socket.end()
-    await connection.receives(/^HTTP\/1\.1 (200|402) /)
+    await connection.waitForText(/^HTTP\/1\.1 (200|402) /)
     await expectToBeWell(name)
     connection.close()
   })
@@ -250,7 +250,7 @@ describe('both shops, on one account', () => {
     const { script: elsewhere } = shopOf('shop-from-before')
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
     await customer.pay(parsePay(stream.pay))
-    await elsewhere.says(/Another shop uses this account: stop it, or /)
+    await elsewhere.waitForOutput(/Another shop uses this account: stop it, or /)
     const before = elsewhere.output.length
     for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
     expect(elsewhere.output.slice(before)).not.toMatch(/rejected|Another shop/)
@@ -261,7 +261,7 @@ describe('both shops, on one account', () => {
     const { script, url } = shopOf('streaming-shop')
     // Those of the tests before are over.
     const all = (pattern: RegExp) => script.output.match(pattern)?.length
-    await script.prints(() => all(/Accepted payment/g) === all(/Payment complete/g))
+    await script.waitUntil(() => all(/Accepted payment/g) === all(/Payment complete/g))
     const before = script.output.length
     const stream = await LetterStream.open(url)
     const offer = parsePay(stream.pay)
@@ -293,7 +293,7 @@ describe('both shops, on one account', () => {
         Memos: [memo(ilp, payment.toString('base64url')), memo(idType, randomUUID())]
       })
     }
-    expect(await stream.has(3)).toHaveLength(3)
+    expect(await stream.waitForLetters(3)).toHaveLength(3)
     const told = () => script.output.slice(before).match(/Payment complete|Error/g) ?? []
     while (told().length < 3) await once(script.process, 'output')
     expect(told()).toEqual(Array(3).fill('Payment complete'))
@@ -329,14 +329,14 @@ describe('both shops, on one account', () => {
     }
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
     await customer.pay(parsePay(stream.pay), '10', { id })
-    expect(await stream.has(1)).toMatch(/^[A-Z]$/)
+    expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   })
 })
 
 describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
   test(`${name} warns of a low balance, then stops selling`, async () => {
-    const own = await setStage()
+    const own = await copyProject()
     const poor = await openLedger()
     const payer = await Customer.connect(poor)
     const { address, secret } = poor.shop
@@ -348,14 +348,14 @@ describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose acco
     await client.submitAndWait(wallet.sign(burn).tx_blob)
 
     const run = own.run(`src/${name}.ts`, { ...poor.env, PORT: '0' })
-    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
     expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
     const isStream = name === 'streaming-shop'
     const stream = isStream ? await LetterStream.open(url) : undefined
     const offer = parsePay(stream?.pay ?? (await fetch(url)).headers.get('Pay'))
     await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
-    await run.says(/Balance too low for one more fee: no letters until it is funded/)
-    await run.prints(output => output.match(/Payment complete/g)?.length === 11)
+    await run.waitForOutput(/Balance too low for one more fee: no letters until it is funded/)
+    await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
     expect(stream?.letters.length ?? 11).toBe(11)
     const refused = await fetch(url)
     expect(refused.status).toBe(503)
@@ -368,40 +368,40 @@ describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose acco
     expect(status).toBe(isStream ? 200 : 402)
     await client.disconnect()
     await payer.disconnect()
-    await own.strike()
+    await own.remove()
     await poor.close()
   })
 })
 
 describe.concurrent('streaming-shop', () => {
   test('full streaming-shop accepts a client after another has disconnected during a request with a body', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
     const head = 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n'
     for (let n = 0; n < 2; n++) {
       const ghost = (await RawConnection.open(url)).send(head + 'x'.repeat(70_000))
-      const answer = await ghost.receives(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
+      const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
       await customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
       ghost.close()
     }
     let status = 503
     for (; status === 503; await delay(50)) status = (await fetch(url)).status
     expect(status).toBe(200)
-    await own.strike()
+    await own.remove()
   })
 
   test('streaming-shop with no room evicts who has not paid, first the longest there, and none that pays', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 3')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
     const open = () => LetterStream.open(url)
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
     await customer.pay(parsePay(payer.pay))
     const fourth = await open()
-    expect(await idler.ends()).toBe('')
+    expect(await idler.waitForEnd()).toBe('')
     for (const stream of [newcomer, fourth]) await customer.pay(parsePay(stream.pay))
     const refused = await fetch(url)
     expect([refused.status, await refused.text()]).toEqual([
@@ -410,21 +410,21 @@ describe.concurrent('streaming-shop', () => {
     ])
     expect([payer, newcomer, fourth].some(({ isOver }) => isOver)).toBe(false)
     for (const stream of [payer, newcomer, fourth]) stream.leave()
-    await own.strike()
+    await own.remove()
   })
 
   test('streaming-shop disconnects a client that does not pay, or pays no more', async () => {
-    const own = await setStage()
+    const own = await copyProject()
     await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 3000')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.says(/Visit (http:\S+)/))[1] as string
+    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
     let paymentId = 0
     while (!idler.isOver) await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     expect(idler.letters).toBe('')
     expect(payer.isOver).toBe(false)
-    expect(await payer.ends()).toHaveLength(paymentId)
-    await own.strike()
+    expect(await payer.waitForEnd()).toHaveLength(paymentId)
+    await own.remove()
   })
 })
 
@@ -437,7 +437,7 @@ describe('shop-from-before', () => {
     ]
     // Bob pays to Ada's address, under the secret that he knows: his own.
     await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
-    await shopOf('shop-from-before').script.says(/F05 Wrong Condition/)
+    await shopOf('shop-from-before').script.waitForOutput(/F05 Wrong Condition/)
     for (const { sharedSecret } of [ada, bob]) {
       expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
     }

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Customer, clientIdOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 let shop: Script
 let shopUrl: string
 let customer: Customer
@@ -17,10 +17,10 @@ const streams: LetterStream[] = []
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
-  shop = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+  project = await copyProject()
+  shop = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
   customer = await Customer.connect(ledger)
-  shopUrl = `${(await shop.says(/Visit (http:\S+)/))[1]}/`
+  shopUrl = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
 })
 
 afterEach(() => {
@@ -29,7 +29,7 @@ afterEach(() => {
 
 afterAll(async () => {
   await customer.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -49,15 +49,15 @@ test('streaming-shop answers 200 at once, with the price in a header and nothing
 test('streaming-shop writes a letter for a payment, and fulfills it', async () => {
   const stream = await open()
   await customer.pay(parsePay(stream.pay))
-  expect(await stream.has(1)).toMatch(/^[A-Z]$/)
-  await shop.says(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
+  expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
+  await shop.waitForOutput(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
 })
 
 test('streaming-shop writes ten letters for ten payments made at once', async () => {
   const stream = await open()
   const offer = parsePay(stream.pay)
   await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
-  expect(await stream.has(10)).toMatch(/^[A-Z]{10}$/)
+  expect(await stream.waitForLetters(10)).toMatch(/^[A-Z]{10}$/)
 })
 
 test('streaming-shop writes each letter to the client that paid for it', async () => {
@@ -65,8 +65,8 @@ test('streaming-shop writes each letter to the client that paid for it', async (
   await customer.pay(parsePay(bob.pay))
   await customer.pay(parsePay(ada.pay), '10', { paymentId: 0 })
   await customer.pay(parsePay(ada.pay), '10', { paymentId: 1 })
-  expect(await ada.has(2)).toHaveLength(2)
-  expect(await bob.has(1)).toHaveLength(1)
+  expect(await ada.waitForLetters(2)).toHaveLength(2)
+  expect(await bob.waitForLetters(1)).toHaveLength(1)
 })
 
 test('streaming-shop rejects the payment of a client that has disconnected', async () => {
@@ -74,7 +74,7 @@ test('streaming-shop rejects the payment of a client that has disconnected', asy
   const offer = parsePay(stream.pay)
   stream.leave()
   const { executionCondition, id } = await customer.prepare(offer)
-  await shop.says(
+  await shop.waitForOutput(
     new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientIdOf(offer)}\\.0`)
   )
   expect(shop.output).not.toContain(executionCondition)
@@ -103,7 +103,7 @@ test.each([
   while (shop.output.split(code).length === refusals) await once(shop.process, 'output')
   // What comes after the refusal was decided after it.
   await customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
-  expect(await stream.has(1)).toHaveLength(1)
+  expect(await stream.waitForLetters(1)).toHaveLength(1)
 })
 
 test('streaming-shop shows a browser its price, and the letters paid for there', async () => {
@@ -131,11 +131,11 @@ test('streaming-shop answers 405 to anything but GET', async () => {
 })
 
 test('streaming-shop ends its open answers on Ctrl-C, with code 0', async () => {
-  const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-  const stream = await LetterStream.open((await own.says(/Visit (http:\S+)/))[1] as string)
+  const own = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+  const stream = await LetterStream.open((await own.waitForOutput(/Visit (http:\S+)/))[1] as string)
   await customer.pay(parsePay(stream.pay))
   expect(await own.interrupt()).toBe(0)
-  expect(await stream.ends()).toMatch(/^[A-Z]$/)
+  expect(await stream.waitForEnd()).toMatch(/^[A-Z]$/)
   expect(own.output).toMatch(
     /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
   )
@@ -145,8 +145,8 @@ test.runIf(process.platform === 'linux')(
   'a shop listens on this machine only unless HOST says otherwise, and ends on SIGTERM with code 0',
   async () => {
     const reachesShop = async (env: Record<string, string>) => {
-      const run = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0', ...env })
-      const { port } = new URL((await run.says(/Visit (http:\S+)/))[1] as string)
+      const run = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0', ...env })
+      const { port } = new URL((await run.waitForOutput(/Visit (http:\S+)/))[1] as string)
       // The loopback interface has this address too; only a server on all addresses answers there.
       const answer = fetch(`http://127.0.0.2:${port}/nothing`).then(({ status }) => status)
       const result = await answer.catch(({ cause }) => cause.code)
@@ -162,8 +162,8 @@ test('a shop names the port that another program uses, and ends with code 1', as
   const other = http.createServer().listen(0)
   await once(other, 'listening')
   const { port } = other.address() as AddressInfo
-  const own = stage.run('src/streaming-shop.ts', { ...ledger.env, PORT: String(port) })
-  expect(await own.ends()).toBe(1)
+  const own = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: String(port) })
+  expect(await own.waitForEnd()).toBe(1)
   expect(own.output).toContain(
     `Port ${port} is in use by another program: stop it, or choose another port, PORT=${Number(port) + 1}, and SHOP_URL=http://localhost:${Number(port) + 1}/ for the client`
   )
@@ -199,8 +199,8 @@ test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
     sentence: /is not a family seed/
   }
 ])('a shop ends with one sentence and code 1 when $what', async ({ env, sentence }) => {
-  const own = stage.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0', ...env })
-  expect(await own.ends()).toBe(1)
+  const own = project.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0', ...env })
+  expect(await own.waitForEnd()).toBe(1)
   expect(own.output).toMatch(sentence)
   expect(own.output).not.toMatch(/^\s+at /m)
   expect(own.output).not.toContain('sSecretGarbage')

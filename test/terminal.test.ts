@@ -10,25 +10,25 @@ import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
 import { Customer, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { fastLedger, type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // What strangers, servers and machines can make a script print.
 
 const escapeCodes = '\x1b[2J\x1b]0;owned\x07\u009b31m\r\nForged line\u202e'
 const longText = escapeCodes + 'x'.repeat(10_000)
-const urlOf = async (script: Script) => `${(await script.says(/Visit (http:\S+)/))[1]}/`
+const urlOf = async (script: Script) => `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/`
 
 let ledger: SandboxLedger
-let stage: Stage
+let project: ProjectCopy
 let customer: Customer
 beforeAll(async () => {
   ledger = await fastLedger()
-  stage = await setStage()
+  project = await copyProject()
   customer = await Customer.connect(ledger)
 })
 afterAll(async () => {
   await customer.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
@@ -40,12 +40,12 @@ function expectHarmless(output: string): void {
 
 describe.each(['client', 'shop'])("a %s prints a ledger server's words as plain text on one line", kind => {
   const start = async (server: { url: string }) => {
-    if (kind === 'shop') return stage.run('src/streaming-shop.ts', { TEST_LEDGER: server.url, PORT: '0' })
+    if (kind === 'shop') return project.run('src/streaming-shop.ts', { TEST_LEDGER: server.url, PORT: '0' })
     const pay = `interledger-psk 10 ${customer.plugin.getInfo().prefix}rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS.AAAAAAAAAAA ${'A'.repeat(43)}`
     const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
     const env = { TEST_LEDGER: server.url, SHOP_URL: shop.url, INTERVAL_MS: '100' }
-    const script = stage.run('src/streaming-client2.ts', env)
-    script.ends().then(() => shop.close())
+    const script = project.run('src/streaming-client2.ts', env)
+    script.waitForEnd().then(() => shop.close())
     return script
   }
 
@@ -55,7 +55,7 @@ describe.each(['client', 'shop'])("a %s prints a ledger server's words as plain 
         command === 'account_info' ? { error: 'forbidden', error_message: longText } : undefined
     })
     const script = await start(server)
-    expect(await script.ends()).toBe(1)
+    expect(await script.waitForEnd()).toBe(1)
     expect(script.output).toContain('?[2J')
     expectHarmless(script.output)
   })
@@ -68,7 +68,7 @@ describe.each(['client', 'shop'])("a %s prints a ledger server's words as plain 
       }
     })
     const script = await start(server)
-    if (kind === 'client') await script.ends()
+    if (kind === 'client') await script.waitForEnd()
     else {
       const stream = await LetterStream.open(await urlOf(script))
       await customer.prepare(parsePay(stream.pay))
@@ -82,25 +82,25 @@ describe.each(['client', 'shop'])("a %s prints a ledger server's words as plain 
 })
 
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
-  const own = await setStage()
+  const own = await copyProject()
   await own.edit('src/shop-from-before.ts', 'new LimitedLog(1_000)', 'new LimitedLog(20)')
   await own.edit('src/shop/limited-log.ts', 'periodMs = 10_000', 'periodMs = 3_600_000')
   const script = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
   const url = await urlOf(script)
   const get = async (path: string) => {
     const connection = await RawConnection.open(url)
-    await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).closes()
+    await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).waitForClose()
     connection.close()
   }
   await get('x'.repeat(15_000))
-  await script.says(/Incoming request to: \/x{99}\n/)
+  await script.waitForOutput(/Incoming request to: \/x{99}\n/)
   await Promise.all(Array.from({ length: 100 }, () => get('y')))
   const offer = parsePay((await fetch(url)).headers.get('Pay'))
   await customer.pay(offer)
   expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
-  await script.says(/Providing paid letter/)
+  await script.waitForOutput(/Providing paid letter/)
   expect(script.output.match(/Incoming request to: \/y\n/g)).toHaveLength(19)
-  await own.strike()
+  await own.remove()
 })
 
 test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
@@ -123,13 +123,13 @@ test.each([
   async ({ minutes, says }) => {
     const own = await fastLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
     const env = { TEST_LEDGER: own.url, PORT: '0', SHOP_URL: 'http://localhost:1/' }
-    const shop = stage.run('src/streaming-shop.ts', env)
+    const shop = project.run('src/streaming-shop.ts', env)
     const stream = await LetterStream.open(await urlOf(shop))
     const payer = await Customer.connect(own)
     await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - minutes * 60) * 1000 })
-    expect(await stream.has(1)).toHaveLength(1)
-    const client = stage.run('src/streaming-client2.ts', env)
-    await client.says(/Waiting for the shop/)
+    expect(await stream.waitForLetters(1)).toHaveLength(1)
+    const client = project.run('src/streaming-client2.ts', env)
+    await client.waitForOutput(/Waiting for the shop/)
     for (const { output } of [shop, client]) {
       if (says) expect(output).toMatch(says)
       expect(output.match(/The clock of/g)?.length ?? 0).toBe(says ? 1 : 0)
@@ -147,7 +147,7 @@ test.runIf(process.platform === 'linux')(
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'full-'))
     const full = await open('/dev/full', 'w')
-    const file = await stage.bundle('src/streaming-shop.ts')
+    const file = await project.bundle('src/streaming-shop.ts')
     const env = {
       ...process.env,
       TEST_LEDGER: ledger.url,

@@ -5,10 +5,10 @@ import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { fastLedger, root, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy, root } from './support/scripts.ts'
 
 let ledger: SandboxLedger
-let stage: Stage
+let project: ProjectCopy
 
 beforeAll(async () => {
   ledger = await fastLedger()
@@ -23,11 +23,11 @@ beforeEach(async () => {
     .replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
     .replace("'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
   expect(edited).not.toMatch(/await ledgers\.sandbox\(\)|altnet/)
-  stage = await setStage(edited)
+  project = await copyProject(edited)
 })
 
 afterEach(async () => {
-  await stage.strike()
+  await project.remove()
 })
 
 const env = () => ({
@@ -36,13 +36,13 @@ const env = () => ({
   PORT: '0',
   INTERVAL_MS: '200'
 })
-const secretsFile = () => join(stage.folder, '.env')
+const secretsFile = () => join(project.folder, '.env')
 const secrets = () => readFile(secretsFile(), 'utf8')
 
 describe('npm run testnet-accounts', () => {
   test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
-    const run = stage.run('src/testnet-accounts.ts', env())
-    expect(await run.ends()).toBe(0)
+    const run = project.run('src/testnet-accounts.ts', env())
+    expect(await run.waitForEnd()).toBe(0)
     expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
     expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
     const addresses = [
@@ -50,13 +50,13 @@ describe('npm run testnet-accounts', () => {
     ]
     expect(addresses).toHaveLength(2)
 
-    const shop = stage.run('src/streaming-shop.ts', env())
-    await shop.says(
+    const shop = project.run('src/streaming-shop.ts', env())
+    await shop.waitForOutput(
       new RegExp(`Watch the account at https://testnet\\.xrpl\\.org/accounts/${addresses[0]?.[1]}\n`)
     )
-    const [, url = ''] = await shop.says(/Visit (http:\S+)/)
-    const client = stage.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
-    await client.says(/\.[.A-Z]*[A-Z]/)
+    const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+    const client = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
+    await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
     expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
     expect(await client.interrupt()).toBe(0)
   })
@@ -64,8 +64,8 @@ describe('npm run testnet-accounts', () => {
   test('testnet-accounts leaves secrets unchanged that Node.js reads from .env', async () => {
     const text = '  export XRP_SHOP_SECRET = "sMine"\n'
     await writeFile(secretsFile(), text)
-    const run = stage.run('src/testnet-accounts.ts', env())
-    expect(await run.ends()).toBe(1)
+    const run = project.run('src/testnet-accounts.ts', env())
+    expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/already contains secrets; left unchanged/)
     expect(await secrets()).toBe(text)
   })
@@ -75,8 +75,8 @@ describe('npm run testnet-accounts', () => {
     ['Latin-1', Buffer.from('OTHER=caf\xe9\n', 'latin1')]
   ])('testnet-accounts leaves a file in %s unchanged', async (_, bytes) => {
     await writeFile(secretsFile(), bytes)
-    const run = stage.run('src/testnet-accounts.ts', env())
-    expect(await run.ends()).toBe(1)
+    const run = project.run('src/testnet-accounts.ts', env())
+    expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/is not UTF-8, .*; left unchanged: save it as UTF-8, or move it away/)
     expect(await readFile(secretsFile())).toEqual(bytes)
   })
@@ -84,7 +84,7 @@ describe('npm run testnet-accounts', () => {
   test('testnet-accounts keeps what else is in the file, and hides the secrets from a program that had it open', async () => {
     await writeFile(secretsFile(), 'OTHER=1', { mode: 0o644 })
     const reader = await open(secretsFile())
-    expect(await stage.run('src/testnet-accounts.ts', env()).ends()).toBe(0)
+    expect(await project.run('src/testnet-accounts.ts', env()).waitForEnd()).toBe(0)
     expect(await reader.readFile('utf8')).toBe('OTHER=1')
     await reader.close()
     expect(await secrets()).toMatch(/^OTHER=1\nXRP_SHOP_SECRET=/)
@@ -92,8 +92,8 @@ describe('npm run testnet-accounts', () => {
   })
 
   test('testnet-accounts writes nothing when the network cannot be reached', async () => {
-    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
-    expect(await run.ends()).toBe(1)
+    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
+    expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(
       /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
     )
@@ -119,8 +119,8 @@ describe('npm run testnet-accounts', () => {
     faucet.listen(0)
     await once(faucet, 'listening')
     const { port } = faucet.address() as AddressInfo
-    const run = stage.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
-    expect(await run.ends()).toBe(1)
+    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
+    expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
     await expect(secrets()).rejects.toThrow('ENOENT')
     faucet.close()
@@ -129,16 +129,16 @@ describe('npm run testnet-accounts', () => {
 })
 
 test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
-  const shop = stage.run('src/streaming-shop.ts', env())
-  expect(await shop.ends()).toBe(1)
+  const shop = project.run('src/streaming-shop.ts', env())
+  expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
   expect(shop.output).not.toMatch(/^\s+at /m)
 })
 
 test('plugins.ts names the variable that is empty in .env', async () => {
   await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
-  const shop = stage.run('src/streaming-shop.ts', env())
-  expect(await shop.ends()).toBe(1)
+  const shop = project.run('src/streaming-shop.ts', env())
+  expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output.trim().split('\n').at(-1)).toBe(
     'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
   )

@@ -5,7 +5,7 @@ import { Client, Wallet } from 'xrpl'
 import { Customer, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { type Script, type Stage, setStage } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
 
@@ -15,13 +15,13 @@ interface Entry {
 }
 
 let ledger: TestLedger
-let stage: Stage
+let project: ProjectCopy
 let customer: Customer
 let watcher: Client
 
 beforeAll(async () => {
   ledger = await openLedger()
-  stage = await setStage()
+  project = await copyProject()
   customer = await Customer.connect(ledger)
   watcher = new Client(ledger.url)
   await watcher.connect()
@@ -30,13 +30,13 @@ beforeAll(async () => {
 afterAll(async () => {
   await watcher.disconnect()
   await customer.disconnect()
-  await stage.strike()
+  await project.remove()
   await ledger.close()
 })
 
-async function openShop(name: string, on = stage): Promise<{ script: Script; url: string }> {
+async function openShop(name: string, on = project): Promise<{ script: Script; url: string }> {
   const script = on.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
-  return { script, url: `${(await script.says(/Visit (http:\S+)/))[1]}/` }
+  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
 }
 
 test('a Pay-Token buys a letter that a fulfillment read from the ledger does not', async () => {
@@ -86,11 +86,11 @@ test('a shop does not report another shop when a payer fulfills its own escrow',
   const preimage = createHash('sha256').update(url).digest()
   const condition = createHash('sha256').update(preimage).digest('base64url')
   await customer.prepare(offer, '10', { condition })
-  await script.says(/F05 Wrong Condition/)
+  await script.waitForOutput(/F05 Wrong Condition/)
   await watcher.submitAndWait(await finishOfOwnEscrow(watcher, ledger, preimage))
   // What comes later on the ledger is told later.
   await customer.pay(offer, '10', { paymentId: 1 })
-  expect(await stream.has(1)).toHaveLength(1)
+  expect(await stream.waitForLetters(1)).toHaveLength(1)
   expect(script.output).not.toContain('Another shop')
   stream.leave()
 })
@@ -100,8 +100,8 @@ test('a shop counts the fees of fulfillments that failed because another was fir
   const payer = await Customer.connect(own)
   const rival = new Client(own.url)
   await rival.connect()
-  const script = stage.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
-  const stream = await LetterStream.open(`${(await script.says(/Visit (http:\S+)/))[1]}/`)
+  const script = project.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
+  const stream = await LetterStream.open(`${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/`)
   const offer = parsePay(stream.pay)
   const results = async () => {
     const range = { ledger_index_min: -1, ledger_index_max: -1 }
@@ -118,13 +118,13 @@ test('a shop counts the fees of fulfillments that failed because another was fir
     const paid = payer.pay(offer, '10', { paymentId })
     while ((await own.openTransactions()) < 1) await delay(5)
     await own.closeLedger()
-    await script.prints(output => output.match(/Fulfilling transfer/g)?.length === paymentId + 1)
+    await script.waitUntil(output => output.match(/Fulfilling transfer/g)?.length === paymentId + 1)
     while ((await own.openTransactions()) < 1) await delay(5)
     const [, fulfillment = ''] = [...script.output.matchAll(/using fulfillment: (\S+)/g)].at(-1) ?? []
     await rival.submit(await finishOfOwnEscrow(rival, own, Buffer.from(fulfillment, 'base64url')))
     await own.closeLedger()
     await paid
-    await script.prints(output => output.match(/Payment complete/g)?.length === paymentId + 1)
+    await script.waitUntil(output => output.match(/Payment complete/g)?.length === paymentId + 1)
   }
   await script.interrupt()
   expect(script.output).toContain(`, ${350 * (await results()).length} drops of fees\n`)
@@ -134,7 +134,7 @@ test('a shop counts the fees of fulfillments that failed because another was fir
 })
 
 test('who has paid once does not hold a place in a full shop for long', async () => {
-  const own = await setStage()
+  const own = await copyProject()
   await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
   await own.edit('src/shop/connected-clients.ts', 'paidGraceMs = 120_000', 'paidGraceMs = 2_000')
   const { url } = await openShop('streaming-shop', own)
@@ -146,8 +146,8 @@ test('who has paid once does not hold a place in a full shop for long', async ()
     await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     await delay(50)
   }
-  expect(await squatter.ends()).toHaveLength(1)
+  expect(await squatter.waitForEnd()).toHaveLength(1)
   expect(payer.isOver).toBe(false)
   for (const stream of [payer, newcomer]) stream.leave()
-  await own.strike()
+  await own.remove()
 })

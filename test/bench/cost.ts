@@ -1,5 +1,5 @@
 import { accounts } from '../../src/xrpl-sandbox/index.ts'
-import { setStage } from '../support/scripts.ts'
+import { copyProject } from '../support/scripts.ts'
 import { RawClient } from '../xrpl-sandbox/client.ts'
 import { type Run, startClient, startLedger, startShop } from './processes.ts'
 import { median } from './statistics.ts'
@@ -73,11 +73,11 @@ export async function cost({ isQuick }: Run): Promise<Section> {
 }
 
 async function measure(letters: number) {
-  const stage = await setStage()
+  const project = await copyProject()
   try {
-    const ledger = await startLedger(stage, closeIntervalMs)
-    const shop = await startShop(stage, ledger)
-    const client = await startClient(stage, ledger, shop, intervalMs)
+    const ledger = await startLedger(project, closeIntervalMs)
+    const shop = await startShop(project, ledger)
+    const client = await startClient(project, ledger, shop, intervalMs)
     // By then the first ones are paid for as well as delivered.
     await client.log.letters(letters + (3 * closeIntervalMs) / intervalMs)
     const raw = await RawClient.connect(ledger.url)
@@ -109,6 +109,6 @@ async function measure(letters: number) {
       ledgers: median(pairs.map(({ create, finish }) => finish.ledger_index - create.ledger_index))
     }
   } finally {
-    await stage.strike()
+    await project.remove()
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Script, setStage, throughTsx } from '../support/scripts.ts'
+import { copyProject, Script, withTsx } from '../support/scripts.ts'
 import { heapOf, type Run, startClient, startLedger, startShop } from './processes.ts'
 import { mean, slope } from './statistics.ts'
 import type { Row, Section, Table } from './table.ts'
@@ -28,11 +28,11 @@ export async function growth(run: Run): Promise<Section> {
 
 async function heaps({ isQuick }: Run): Promise<Table[]> {
   const marks = isQuick ? [200, 600, 1_000] : [1_000, 6_000, 12_000, 18_000]
-  const stage = await setStage()
+  const project = await copyProject()
   try {
-    const ledger = await startLedger(stage, closeIntervalMs)
-    const shop = await startShop(stage, ledger)
-    const client = await startClient(stage, ledger, shop, intervalMs)
+    const ledger = await startLedger(project, closeIntervalMs)
+    const shop = await startShop(project, ledger)
+    const client = await startClient(project, ledger, shop, intervalMs)
     const points: { letters: number; shop: number; client: number }[] = []
     for (const mark of marks) {
       await client.log.letters(mark)
@@ -83,14 +83,14 @@ async function heaps({ isQuick }: Run): Promise<Table[]> {
       }
     ]
   } finally {
-    await stage.strike()
+    await project.remove()
   }
 }
 
 /** Runs the sandbox's own benchmark. */
 async function history(): Promise<Table> {
-  const script = new Script(Promise.resolve([...throughTsx, historyBenchmark, '1000', '100000']), {})
-  if ((await script.ends()) !== 0) throw new Error(`The sandbox's benchmark failed:\n${script.output}`)
+  const script = new Script(Promise.resolve([...withTsx, historyBenchmark, '1000', '100000']), {})
+  if ((await script.waitForEnd()) !== 0) throw new Error(`The sandbox's benchmark failed:\n${script.output}`)
   const found = script.output.matchAll(/After (\d+) transactions: ([\d.]+) ms of CPU .* (\d+) MiB/g)
   // An escrow round trip is two transactions.
   const rows = [...found].map(([, after, ms, memory]) => ({

@@ -1,7 +1,7 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises'
 import { Customer, type Offer, parsePay } from '../support/customer.ts'
 import { LetterStream } from '../support/letters.ts'
-import { setStage } from '../support/scripts.ts'
+import { copyProject } from '../support/scripts.ts'
 import { RawClient } from '../xrpl-sandbox/client.ts'
 import { cpuMsOf, heapOf, type Run, startLedger, startShop } from './processes.ts'
 import { mean, median } from './statistics.ts'
@@ -29,11 +29,11 @@ interface Round {
 
 /** What a client more costs the shop. */
 export async function manyClients({ isQuick }: Run): Promise<Section> {
-  const stage = await setStage()
+  const project = await copyProject()
   const customers: Customer[] = []
   try {
-    const ledger = await startLedger(stage, 1000)
-    const shop = await startShop(stage, ledger)
+    const ledger = await startLedger(project, 1000)
+    const shop = await startShop(project, ledger)
     for (const seed of await fund(ledger.url, Math.max(...counts))) {
       customers.push(await Customer.connect(ledger, { secret: seed }))
     }
@@ -122,7 +122,7 @@ export async function manyClients({ isQuick }: Run): Promise<Section> {
     }
   } finally {
     for (const customer of customers) await customer.disconnect()
-    await stage.strike()
+    await project.remove()
   }
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Script, type Stage, throughTsx } from '../support/scripts.ts'
+import { type ProjectCopy, Script, withTsx } from '../support/scripts.ts'
 
 const probes = ['../support/heap-probe.mjs', './cpu-probe.mjs']
 const preload = probes.map(probe => `--import ${new URL(probe, import.meta.url).href}`).join(' ')
@@ -11,27 +11,27 @@ export interface Run {
 
 /** The sandbox as a process of its own. */
 export async function startLedger(
-  stage: Stage,
+  project: ProjectCopy,
   closeIntervalMs: number
 ): Promise<{ script: Script; url: string }> {
   const options = ['--port', '0', '--close-interval', `${closeIntervalMs}`]
-  const script = stage.run('src/xrpl-sandbox/main.ts', { NODE_OPTIONS: preload }, options, throughTsx)
-  const [, url = ''] = await script.says(/Sandbox ledger at (ws:\S+)/)
+  const script = project.run('src/xrpl-sandbox/main.ts', { NODE_OPTIONS: preload }, options, withTsx)
+  const [, url = ''] = await script.waitForOutput(/Sandbox ledger at (ws:\S+)/)
   return { script, url }
 }
 
 export async function startShop(
-  stage: Stage,
+  project: ProjectCopy,
   ledger: { url: string }
 ): Promise<{ script: Script; url: string }> {
   const env = { TEST_LEDGER: ledger.url, PORT: '0', NODE_OPTIONS: preload }
-  const script = stage.run('src/streaming-shop.ts', env, [], throughTsx)
-  const [, url = ''] = await script.says(/Visit (http:\S+)/)
+  const script = project.run('src/streaming-shop.ts', env, [], withTsx)
+  const [, url = ''] = await script.waitForOutput(/Visit (http:\S+)/)
   return { script, url }
 }
 
 export async function startClient(
-  stage: Stage,
+  project: ProjectCopy,
   ledger: { url: string },
   shop: { url: string },
   intervalMs: number
@@ -42,14 +42,14 @@ export async function startClient(
     INTERVAL_MS: `${intervalMs}`,
     NODE_OPTIONS: preload
   }
-  const script = stage.run('src/streaming-client2.ts', env, [], throughTsx)
-  await script.runs()
+  const script = project.run('src/streaming-client2.ts', env, [], withTsx)
+  await script.waitForStart()
   return { script, log: new LetterLog(script) }
 }
 
 /** A script of the benchmark's own, with the same probes. */
 export function startOwn(path: string, args: string[]): Script {
-  return new Script(Promise.resolve([...throughTsx, path, ...args]), { NODE_OPTIONS: preload })
+  return new Script(Promise.resolve([...withTsx, path, ...args]), { NODE_OPTIONS: preload })
 }
 
 /** When a streaming client has asked for letters and when they came, by what it prints. */
@@ -114,6 +114,6 @@ export function reportOf(script: Script, signal: NodeJS.Signals, pattern: RegExp
 
 /** A script has ended that should not have: says what it had to say last. */
 async function failed(script: Script): Promise<never> {
-  await script.ends()
+  await script.waitForEnd()
   throw new Error(`A script ended too early:\n${script.output.slice(-500)}`)
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { freePort, type Script, type Stage, setStage, throughTsx } from '../support/scripts.ts'
+import { copyProject, freePort, type ProjectCopy, type Script, withTsx } from '../support/scripts.ts'
 import { RawClient } from '../xrpl-sandbox/client.ts'
 import type { Run } from './processes.ts'
 import { median } from './statistics.ts'
@@ -36,18 +36,18 @@ const clientPhases: Phase[] = [
 /** How long it takes until something happens, and what it is spent on. */
 export async function start({ isQuick }: Run): Promise<Section> {
   const plain = 'typescript' in process.features && Boolean(process.features.typescript)
-  const loaders = [{ name: 'tsx', options: throughTsx }, ...(plain ? [{ name: 'node', options: [] }] : [])]
+  const loaders = [{ name: 'tsx', options: withTsx }, ...(plain ? [{ name: 'node', options: [] }] : [])]
   const tables: Table[] = []
   for (const { name, options } of loaders) {
     const port = await freePort()
-    const stage = await setStage(await plugins(port))
+    const project = await copyProject(await plugins(port))
     const runs: { shop: number[]; client: number[] }[] = []
     try {
       // The first run fills the loader's cache, as a reader's first run does.
-      await measure(stage, port, options)
-      for (let run = 0; run < (isQuick ? 1 : 5); run++) runs.push(await measure(stage, port, options))
+      await measure(project, port, options)
+      for (let run = 0; run < (isQuick ? 1 : 5); run++) runs.push(await measure(project, port, options))
     } finally {
-      await stage.strike()
+      await project.remove()
     }
     tables.push(
       toTable(
@@ -81,16 +81,16 @@ export async function start({ isQuick }: Run): Promise<Section> {
 
 /** Starts a shop, and then a client, both on a ledger that they have to start. Returns the times of their phases. */
 async function measure(
-  stage: Stage,
+  project: ProjectCopy,
   port: number,
   loader: string[]
 ): Promise<{ shop: number[]; client: number[] }> {
   const shopStart = performance.now()
-  const shop = stage.run('src/streaming-shop.ts', { PORT: '0' }, [], loader)
+  const shop = project.run('src/streaming-shop.ts', { PORT: '0' }, [], loader)
   const shopTimes = await timesOf(shop, shopPhases, shopStart)
   const SHOP_URL = /Visit (http:\S+)/.exec(shop.output)?.[1] ?? ''
   const clientStart = performance.now()
-  const client = stage.run('src/streaming-client2.ts', { SHOP_URL }, [], loader)
+  const client = project.run('src/streaming-client2.ts', { SHOP_URL }, [], loader)
   const clientTimes = await timesOf(client, clientPhases, clientStart)
   await Promise.all([shop.kill(), client.kill()])
   const ledger = await RawClient.connect(`ws://localhost:${port}`)
@@ -103,7 +103,7 @@ async function timesOf(script: Script, phases: Phase[], start: number): Promise<
   const times: number[] = []
   let before = start
   for (const { until } of phases) {
-    await script.says(until)
+    await script.waitForOutput(until)
     const now = performance.now()
     times.push(now - before)
     before = now

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { setStage } from '../support/scripts.ts'
+import { copyProject } from '../support/scripts.ts'
 import { cpuMsOf, type LetterLog, startClient, startLedger, startShop } from './processes.ts'
 
 // So many ledgers may close after the last payment; then what has not come is not delivered.
@@ -34,11 +34,11 @@ export async function stream(
   durationMs: number,
   meters: (() => Promise<number>)[] = []
 ): Promise<Streaming> {
-  const stage = await setStage()
+  const project = await copyProject()
   try {
-    const ledger = await startLedger(stage, closeIntervalMs)
-    const shop = await startShop(stage, ledger)
-    const client = await startClient(stage, ledger, shop, intervalMs)
+    const ledger = await startLedger(project, closeIntervalMs)
+    const shop = await startShop(project, ledger)
+    const client = await startClient(project, ledger, shop, intervalMs)
     await client.log.letters(1)
     await delay(2_000)
 
@@ -72,7 +72,7 @@ export async function stream(
       idle
     }
   } finally {
-    await stage.strike()
+    await project.remove()
   }
 }
 

@@ -32,7 +32,7 @@ export class LetterStream {
   }
 
   /** Waits for so many letters in all. */
-  async has(count: number): Promise<string> {
+  async waitForLetters(count: number): Promise<string> {
     while (this.letters.length < count) {
       if (this.isOver) throw new Error(`The stream ended after "${this.letters}"`)
       await Promise.race([once(this.#res, 'data'), once(this.#res, 'close')])
@@ -41,7 +41,7 @@ export class LetterStream {
   }
 
   /** Waits for the end. */
-  async ends(): Promise<string> {
+  async waitForEnd(): Promise<string> {
     if (!this.isOver) await once(this.#res, 'close')
     return this.letters
   }

@@ -29,7 +29,7 @@ export class RawConnection {
   }
 
   /** Waits until something has come back that matches, or the server has closed. Returns all of it. */
-  async receives(pattern: RegExp): Promise<string> {
+  async waitForText(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.received)) {
       if (this.socket.readableEnded || this.socket.destroyed) {
         throw new Error(`The server closed after "${this.received}"`)
@@ -40,7 +40,7 @@ export class RawConnection {
   }
 
   /** Waits until the server has closed. Returns all that came back. */
-  async closes(): Promise<string> {
+  async waitForClose(): Promise<string> {
     if (!this.socket.readableEnded && !this.socket.destroyed) {
       await Promise.race([once(this.socket, 'end'), once(this.socket, 'close')])
     }

@@ -13,7 +13,7 @@ import {
   type SandboxOptions,
   startSandboxLedger
 } from '../../src/xrpl-sandbox/index.ts'
-import { bundleOf } from './bundles.ts'
+import { buildBundle } from './bundles.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -36,8 +36,8 @@ export const scriptsOfTests = [
 ]
 
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
-export interface Stage {
-  /** where the copy is; whoever asks gets sources of its own there */
+export interface ProjectCopy {
+  /** where the copy is; from the first use on, its sources are its own */
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
@@ -45,23 +45,23 @@ export interface Stage {
   bundle(script: string): Promise<string>
   /** puts bundles in the place of scripts that another starts: plain Node.js then runs them */
   build(scripts: string[]): Promise<void>
-  /** starts one of its scripts from a bundle, or with options of Node.js (`throughTsx`) from its source */
+  /** starts one of its scripts from a bundle, or from its source with options of Node.js (`withTsx`) */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** stops what still runs and removes the copy */
-  strike(): Promise<void>
+  remove(): Promise<void>
 }
 
 /** Options of Node.js with which a script runs as it does for a reader. */
-export const throughTsx = ['--import', 'tsx/esm']
+export const withTsx = ['--import', 'tsx/esm']
 
 /**
  * Copies the project to where its scripts can be run.
  *
  * @param plugins - the text of plugins.ts
  */
-export async function setStage(plugins = testPlugins): Promise<Stage> {
+export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
-  // Nearly all that most stages start is built already: only what is edited, built or translated needs a copy.
+  // Most tests start only what is built already: the sources are copied once they are edited, built or run by tsx.
   const src = join(folder, 'src')
   await symlink(join(root, 'src'), src)
   const ownSources = () => {
@@ -77,7 +77,7 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
   await writeFile(join(folder, 'plugins.ts'), plugins)
   const scripts: Script[] = []
   const edits: string[] = []
-  const bundle = (script: string) => bundleOf(ownSources, script, [plugins, ...edits])
+  const bundle = (script: string) => buildBundle(ownSources, script, [plugins, ...edits])
   return {
     get folder() {
       return ownSources()
@@ -94,7 +94,10 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
       const bundles = await Promise.all(scripts.map(bundle))
       for (const [i, script] of scripts.entries()) {
         const [place, built] = [`${folder}/`, bundles[i] as string].map(path => pathToFileURL(path).href)
-        await writeFile(join(ownSources(), script), `process.env.STAGE = '${place}'; import('${built}')\n`)
+        await writeFile(
+          join(ownSources(), script),
+          `process.env.PROJECT_COPY = '${place}'; import('${built}')\n`
+        )
       }
       // Node.js 20 runs a file whose name ends in .ts as long as it is no module.
       const { type: _, ...manifest } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
@@ -106,12 +109,12 @@ export async function setStage(plugins = testPlugins): Promise<Stage> {
         : bundle(script).then(file => [file])
       const started = new Script(
         command.then(start => [...start, ...args]),
-        { STAGE: pathToFileURL(`${folder}/`).href, ...env }
+        { PROJECT_COPY: pathToFileURL(`${folder}/`).href, ...env }
       )
       scripts.push(started)
       return started
     },
-    async strike() {
+    async remove() {
       await Promise.all(scripts.map(script => script.kill()))
       await rm(folder, { recursive: true, force: true })
     }
@@ -157,28 +160,28 @@ export class Script {
 
   /** Its process, once it runs. */
   get process(): ChildProcess {
-    if (!this.#process) throw new Error('The script has not started yet: wait for what it says first')
+    if (!this.#process) throw new Error('The script has not started yet: wait for its output first')
     return this.#process
   }
 
   /** Waits until it runs. */
-  async runs(): Promise<void> {
+  async waitForStart(): Promise<void> {
     await this.#started
   }
 
   /** Waits until the output matches; rejects when the script ends without. */
-  says(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.prints(output => pattern.exec(output), `saying ${pattern}`)
+  waitForOutput(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.waitUntil(output => pattern.exec(output), `saying ${pattern}`)
   }
 
   /** Waits until what is printed from now on matches; rejects when the script ends without. */
-  async saysNext(pattern: RegExp): Promise<void> {
+  async waitForNextOutput(pattern: RegExp): Promise<void> {
     const start = this.output.length
-    await this.prints(output => pattern.test(output.slice(start)), `saying ${pattern} again`)
+    await this.waitUntil(output => pattern.test(output.slice(start)), `saying ${pattern} again`)
   }
 
   /** Waits until a reader of the output finds what it looks for; rejects when the script ends without. */
-  async prints<Found>(
+  async waitUntil<Found>(
     find: (output: string) => Found,
     what = `printing ${find}`
   ): Promise<NonNullable<Found>> {
@@ -194,7 +197,7 @@ export class Script {
   }
 
   /** Waits until the script has ended by itself. Returns its exit code. */
-  ends(): Promise<number | null> {
+  waitForEnd(): Promise<number | null> {
     return this.#exited
   }
 
@@ -217,7 +220,7 @@ export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger>
   return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
 }
 
-/** A port that nobody is listening on: below those that the system gives to whoever asks for any, or another test had it. */
+/** A port that nobody listens on, below those that the system gives to servers on port 0. */
 export async function freePort(): Promise<number> {
   const server = createServer()
   for (;;) {

@@ -44,7 +44,7 @@ export class Terminal {
   }
 
   /** Waits until a reader finds on the screen what it looks for; rejects when the command ends without. */
-  async shows(pattern: RegExp): Promise<RegExpExecArray> {
+  async waitForScreen(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const found = pattern.exec(this.lines().join('\n'))
       if (found) return found
@@ -55,7 +55,7 @@ export class Terminal {
   }
 
   /** Waits until the command has ended. Returns its exit code. */
-  ends(): Promise<number | null> {
+  waitForEnd(): Promise<number | null> {
     return this.#exited
   }
 

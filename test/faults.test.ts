@@ -9,7 +9,7 @@ import { aside, needsSandbox } from './support/ledger.ts'
 import { pairs } from './support/pairs.ts'
 import { copyProject, freePort, type Script } from './support/scripts.ts'
 
-/** A project, and a ledger that can go away and come back, on ports that stay the same. */
+/** A copy of the project, and a ledger that can go away and come back, on ports that stay the same. */
 async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
   const project = await copyProject()

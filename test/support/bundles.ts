@@ -8,20 +8,20 @@ import { build, type Plugin } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Where a test run keeps what it has built: told to the workers by their environment. */
+/** The variable with the folder of a test run's bundles, for its workers. */
 const folderVariable = 'TEST_BUNDLES'
 
 /**
- * One file with a script of a project and all that it imports. A process starts from it in a fifth of the time in which
- * tsx translates its sources, file by file, anew. Built once for all who want the same in a test run.
+ * Builds one file from a script and all that it imports, once in a test run. A process starts from it in a fifth of
+ * the time that tsx takes to translate the sources. It finds what lies beside the sources in the folder that the
+ * variable PROJECT_COPY names.
  *
- * @param sources - tells the folder with the sources, if it has to be built; it finds what lies beside them where the
- *   variable PROJECT_COPY says
+ * @param sources - returns the folder with the sources, if the file has to be built
  * @param script - path in it
- * @param changes - all in which the project differs from another with the same sources
+ * @param changes - all in which this copy of the project differs from others
  * @returns the file
  */
-export async function bundleOf(sources: () => string, script: string, changes: string[]): Promise<string> {
+export async function buildBundle(sources: () => string, script: string, changes: string[]): Promise<string> {
   const key = createHash('sha256').update(JSON.stringify([script, ...changes]))
   process.env[folderVariable] ??= mkdtempSync(join(tmpdir(), 'streaming-payments-bundles-'))
   const file = join(process.env[folderVariable], `${key.digest('hex')}.mjs`)
@@ -37,7 +37,7 @@ export async function bundleOf(sources: () => string, script: string, changes: s
     target: 'node20',
     logLevel: 'warning',
     tsconfigRaw: {},
-    // Node.js warns nobody of what is deprecated in a package, as long as it knows that it is one.
+    // Node.js does not warn of what packages use that is deprecated, and cannot know them in a bundle.
     banner: {
       js: `import { createRequire as requireFor } from 'node:module'
 const require = requireFor(import.meta.url)
@@ -49,13 +49,13 @@ process.noDeprecation = true`
   return file
 }
 
-/** Removes what `bundleOf` has built. */
+/** Removes what `buildBundle` has built. */
 export async function removeBundles(): Promise<void> {
   const folder = process.env[folderVariable]
   if (folder) await rm(folder, { recursive: true, force: true })
 }
 
-/** Has `import.meta.url` tell where the source would stand in the project of the moment, a linked package's as well. */
+/** Makes `import.meta.url` the place of a source in the copy that runs, of a linked package's as well. */
 function sourcePlaces(project: string): Plugin {
   return {
     name: 'source places',

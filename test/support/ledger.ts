@@ -26,7 +26,7 @@ export interface TestLedger {
   shop: TestAccount
   /** secp256k1, has 10,000 XRP */
   customer: TestAccount
-  /** where the scripts on a project find the ledger and their accounts */
+  /** variables by which the scripts find the ledger and their accounts */
   env: Record<string, string>
   /** Closes a ledger now. */
   closeLedger(): Promise<void>

@@ -13,7 +13,7 @@ import {
   type SandboxOptions,
   startSandboxLedger
 } from '../../src/xrpl-sandbox/index.ts'
-import { bundleOf } from './bundles.ts'
+import { buildBundle } from './bundles.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -37,7 +37,7 @@ export const scriptsOfTests = [
 
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
 export interface ProjectCopy {
-  /** where the copy is; whoever asks gets sources of its own there */
+  /** where the copy is; from the first use on, its sources are its own */
   folder: string
   /** changes a constant, as a reader would */
   edit(file: string, before: string, after: string): Promise<void>
@@ -45,7 +45,7 @@ export interface ProjectCopy {
   bundle(script: string): Promise<string>
   /** puts bundles in the place of scripts that another starts: plain Node.js then runs them */
   build(scripts: string[]): Promise<void>
-  /** starts one of its scripts from a bundle, or with options of Node.js (`withTsx`) from its source */
+  /** starts one of its scripts from a bundle, or from its source with options of Node.js (`withTsx`) */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** stops what still runs and removes the copy */
   remove(): Promise<void>
@@ -61,7 +61,7 @@ export const withTsx = ['--import', 'tsx/esm']
  */
 export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
-  // Nearly all that most stages start is built already: only what is edited, built or translated needs a copy.
+  // Most tests start only what is built already: the sources are copied once they are edited, built or run by tsx.
   const src = join(folder, 'src')
   await symlink(join(root, 'src'), src)
   const ownSources = () => {
@@ -77,7 +77,7 @@ export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
   await writeFile(join(folder, 'plugins.ts'), plugins)
   const scripts: Script[] = []
   const edits: string[] = []
-  const bundle = (script: string) => bundleOf(ownSources, script, [plugins, ...edits])
+  const bundle = (script: string) => buildBundle(ownSources, script, [plugins, ...edits])
   return {
     get folder() {
       return ownSources()
@@ -160,7 +160,7 @@ export class Script {
 
   /** Its process, once it runs. */
   get process(): ChildProcess {
-    if (!this.#process) throw new Error('The script has not started yet: wait for what it says first')
+    if (!this.#process) throw new Error('The script has not started yet: wait for its output first')
     return this.#process
   }
 
@@ -220,7 +220,7 @@ export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger>
   return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
 }
 
-/** A port that nobody is listening on: below those that the system gives to whoever asks for any, or another test had it. */
+/** A port that nobody listens on, below those that the system gives to servers on port 0. */
 export async function freePort(): Promise<number> {
   const server = createServer()
   for (;;) {

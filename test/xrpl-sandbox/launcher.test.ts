@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { isClosed, probe } from '../../src/xrpl-sandbox/launcher.ts'
-import { bundleOf } from '../support/bundles.ts'
+import { buildBundle } from '../support/bundles.ts'
 import { freePort, root } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 import { customer, shop } from './support.ts'
@@ -32,7 +32,7 @@ function node(...args: string[]): ChildProcess {
 }
 
 const ledgerCommand = async (...args: string[]) =>
-  node(await bundleOf(() => root, 'src/xrpl-sandbox/main.ts', []), ...args)
+  node(await buildBundle(() => root, 'src/xrpl-sandbox/main.ts', []), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -120,7 +120,7 @@ describe('sandboxLedger', () => {
     node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(await bundleOf(() => root, 'src/xrpl-sandbox/index.ts', []))}
+      `import { sandboxLedger } from ${JSON.stringify(await buildBundle(() => root, 'src/xrpl-sandbox/index.ts', []))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 

@@ -351,25 +351,6 @@ test('history is cut to its limit, and complete_ledgers says what is left', asyn
   await own.stop()
 })
 
-test('what is held, has expired or was refused is remembered for half an hour after it was asked for', async () => {
-  let now = Date.parse('2030-01-01T00:00:00Z')
-  const own = await Bench.start({ now: () => now })
-  const ask = (transaction: string) => own.client.ask({ command: 'tx', transaction })
-  const { Sequence } = await own.account(customer)
-  const held = await own.pay(customer, shop, 1, {
-    Sequence: Sequence + 1,
-    LastLedgerSequence: own.sandbox.ledger.openIndex
-  })
-  expect(held.engine_result).toBe('terPRE_SEQ')
-  expect(await ask(held.hash)).toMatchObject({ status: 'success', result: { validated: false } })
-  for (let count = 0; count < 10; count++) await own.close()
-  now += 29 * 60_000
-  expect(await ask(held.hash)).toMatchObject({ status: 'success', result: { validated: false } })
-  now += 31 * 60_000
-  expect(await ask(held.hash)).toMatchObject({ error: 'txnNotFound' })
-  await own.stop()
-})
-
 test('a transaction that was malformed is known by its hash', async () => {
   const payment = await bench.sign(customer, {
     TransactionType: 'Payment',

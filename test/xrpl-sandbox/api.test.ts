@@ -133,23 +133,23 @@ test.each([customer, shop])('account_objects pages through the escrows of %s onc
 test('directories shrink when escrows go, whichever goes first', async () => {
   const own = await Bench.start()
   const created = []
-  for (let count = 0; count < 100; count++)
+  for (let count = 0; count < 70; count++)
     created.push(await own.createEscrow(customer, shop, { ...escrowLock(count), CancelAfter: NEVER }))
   await own.close()
   // From the middle outwards, so that pages empty in the middle, at the end and at the beginning.
   const order = created
-    .map(({ tx_json }, position) => ({ Sequence: tx_json.Sequence, distance: Math.abs(position - 50) }))
+    .map(({ tx_json }, position) => ({ Sequence: tx_json.Sequence, distance: Math.abs(position - 35) }))
     .sort((a, b) => a.distance - b.distance)
   for (const [count, { Sequence }] of order.entries()) {
     const number = created.findIndex(({ tx_json }) => tx_json.Sequence === Sequence)
     expect((await own.finishEscrow(shop, customer, Sequence, lock(`api ${number}`))).engine_result).toBe(
       'tesSUCCESS'
     )
-    if (count % 20 === 19) {
+    if (count % 35 === 34) {
       await own.close()
       for (const { address } of [customer, shop]) {
         const { account_objects } = await own.ask('account_objects', { account: address })
-        expect(account_objects).toHaveLength(100 - count - 1)
+        expect(account_objects).toHaveLength(70 - count - 1)
       }
     }
   }

@@ -290,21 +290,4 @@ describe('ripple-lib 1.10.1', () => {
     client.close()
     await sandbox.close()
   })
-
-  test('has understood them', () => {
-    const understood = recording.steps
-      .filter(({ what }) => what)
-      .map(({ what, understood }) => [what, understood])
-    expect(understood).toMatchObject([
-      ['getServerInfo', { completeLedgers: '2-4', validatedLedger: { baseFeeXRP: '0.00001' } }],
-      ['getAccountInfo', { sequence: 4, xrpBalance: '10000' }],
-      ['prepareEscrowCreation', { instructions: { sequence: 4 } }],
-      ['submit', { resultCode: 'tesSUCCESS' }],
-      ['getTransaction', { type: 'escrowCreation', outcome: { result: 'tesSUCCESS', ledgerVersion: 5 } }],
-      ['prepareEscrowExecution', { instructions: { sequence: 3 } }],
-      ['submit', { resultCode: 'tesSUCCESS' }],
-      ['getTransaction', { type: 'escrowExecution', outcome: { result: 'tesSUCCESS', ledgerVersion: 6 } }],
-      ['getTransactions', [{ type: 'escrowExecution' }, { type: 'escrowCreation' }]]
-    ])
-  })
 })

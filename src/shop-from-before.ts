@@ -69,8 +69,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Use the shared secret of an earlier request, if presented (the script of 2017 sells by fulfillment only):
   const payToken = req.headers['pay-token']?.toString()
   // A letter is sold once, so only to a client that still waits for it
-  const isBuying = path !== '/' || payToken !== undefined
-  if (isBuying && !(await isClientConnected(res))) return
+  if ((path !== '/' || payToken !== undefined) && !(await isClientConnected(res))) return
 
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached

@@ -4,9 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { Lines } from './terminal/lines.ts'
 import type { ProgressEvent } from './terminal/progress.ts'
-
-// npm passes on a Ctrl-C that this process gets from its terminal too.
-const sameSignalMs = 500
+import { onShutdown, shutdown } from './terminal/shutdown.ts'
 
 /** A payment that is not complete. */
 interface PaymentLine {
@@ -26,7 +24,6 @@ let sent = 0
 // The client comes before the shop: it ends first, while the shop can still fulfill.
 const children: ChildProcess[] = []
 let ending: ChildProcess | undefined
-let endsSince: number | undefined
 
 /** Shows what a script reports. */
 function show(name: string, message: ProgressEvent): void {
@@ -78,14 +75,11 @@ function run(name: string, file: string, env: Record<string, string> = {}): void
   })
   child.stderr?.setEncoding('utf8').on('data', text => lines.print(name, text))
   child.on('message', message => show(name, message as ProgressEvent))
-  child.on('close', code => end(code ?? 1))
+  child.on('close', code => shutdown(code ?? 1))
   children.unshift(child)
 }
 
-async function end(code: number): Promise<void> {
-  if (endsSince !== undefined) return
-  endsSince = performance.now()
-  lines.leaveRow()
+onShutdown(async function () {
   for (const child of children) {
     if (child.exitCode !== null || child.signalCode !== null) continue
     const closed = Promise.all([once(child, 'close'), child.connected && once(child, 'disconnect')])
@@ -94,19 +88,14 @@ async function end(code: number): Promise<void> {
     await closed
   }
   for (const payment of payments.values()) showLine(payment, true)
-  process.exit(code)
-}
+})
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    lines.leaveRow()
     // A further Ctrl-C is for the script that is waited for.
-    if (endsSince !== undefined && performance.now() - endsSince > sameSignalMs) {
-      lines.leaveRow()
-      ending?.kill(signal)
-    }
-    end(0)
+    ending?.kill(signal)
   })
 }
-process.stdout.on('error', () => end(0))
 
 const [option] = process.argv.slice(2)
 if (option !== undefined) {

@@ -15,13 +15,7 @@ import {
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
-import {
-  describe,
-  explainMissingPlugins,
-  isShuttingDown,
-  logConnectionState,
-  onShutdown
-} from './terminal/shutdown.ts'
+import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 import { printable } from './terminal/text.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
@@ -82,9 +76,8 @@ const server = http.createServer(serverOptions, async function (req, res) {
   const purchase = accounts.buy(client)
   res.setHeader('Pay-Balance', `${client.balance}`)
   if (purchase) return sellLetter(res, purchase)
-  if (isShuttingDown()) return serviceUnavailable(res, 'The shop is closing')
-  const shortfall = await payments.liquidity.shortfall()
-  if (shortfall) return serviceUnavailable(res, shortfall, 10)
+  const refusal = await payments.refusal()
+  if (refusal) return serviceUnavailable(res, refusal, 10)
 
   requestLog.add('    - Waiting for payment...')
 

@@ -55,6 +55,11 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     setInterval(() => this.#admit(), retryMs)
   }
 
+  /** Why the shop can sell nothing just now, if so. */
+  async refusal(): Promise<string | undefined> {
+    return isShuttingDown() ? 'The shop is closing' : this.liquidity.shortfall()
+  }
+
   /**
    * Accepts a payment, or rejects it. One that cannot be accepted just now waits, at most until its time runs short.
    *

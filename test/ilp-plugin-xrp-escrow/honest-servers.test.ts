@@ -398,40 +398,29 @@ function check(
   })
   const fates = new Map<string, Fate>()
   const bySequence = new Map<number, string>()
-  const balance = { payer: 0n, payee: 0n }
   const types: string[] = []
   let messages = 0
   for (const transaction of transactions) {
     const { ledgerIndex } = transaction
     const fields: Message = fieldsOf(transaction)
-    const { TransactionType, Account, Amount, Fee, Sequence, OfferSequence, Memos } = fields
+    const { TransactionType, Account, Sequence, OfferSequence, Memos } = fields
     const { TransactionResult } = metaOf(transaction)
     if (Account === accounts.genesis.address) continue
     types.push(`${ledgerIndex} ${TransactionType} ${TransactionResult}`)
-    balance[Account === accounts.customer.address ? 'payer' : 'payee'] -= BigInt(Fee)
     if (TransactionResult !== 'tesSUCCESS') continue
     if (TransactionType === 'Payment' && Memos[0].Memo.MemoType === hex(messageMemo)) {
       messages++
-      balance.payer += BigInt(Account === accounts.customer.address ? -Amount : Amount)
     } else if (TransactionType === 'EscrowCreate' || TransactionType === 'Payment') {
       const id = Buffer.from(Memos[1].Memo.MemoData, 'hex').toString()
       const fate = fates.get(id) ?? { creates: 0, createdIn: ledgerIndex }
       fate.creates++
       fates.set(id, fate)
       bySequence.set(Sequence, id)
-      balance.payer -= BigInt(Amount)
       if (TransactionType === 'Payment') fate.isPayment = true
     }
     const fate = fates.get(bySequence.get(OfferSequence) ?? '')
-    const amount = BigInt(sent.find(({ id }) => id === bySequence.get(OfferSequence))?.amount ?? 0)
-    if (fate && TransactionType === 'EscrowFinish') {
-      fate.finishedIn = ledgerIndex
-      balance.payee += amount
-    }
-    if (fate && TransactionType === 'EscrowCancel') {
-      fate.cancelledIn = ledgerIndex
-      balance.payer += amount
-    }
+    if (fate && TransactionType === 'EscrowFinish') fate.finishedIn = ledgerIndex
+    if (fate && TransactionType === 'EscrowCancel') fate.cancelledIn = ledgerIndex
   }
 
   const about = `after ${ledgers} ledgers; on the ledger: ${types.join(', ')}`
@@ -442,14 +431,6 @@ function check(
   // A request and its answer, and nothing more, whoever hears of them however late.
   expect(messages, `payments for ${requests} requests ${about}`).toBeLessThanOrEqual(2 * requests)
   expect(openEscrows(sandbox), `open escrows ${about}`).toBe(0)
-  const balanceOf = (address: string) => {
-    const roots = [...sandbox.ledger.entries()].flatMap(entry =>
-      entry.LedgerEntryType === 'AccountRoot' && entry.Account === address ? [entry.Balance] : []
-    )
-    return BigInt(roots[0] ?? 0)
-  }
-  expect(balanceOf(accounts.customer.address), `payer's drops ${about}`).toBe(10_000_000_000n + balance.payer)
-
   for (const { id, outcome, fulfilling } of sent) {
     const fate = fates.get(id)
     expect(fate?.creates ?? 0, `how often transfer ${id} was paid; ${about}`).toBeLessThanOrEqual(1)
@@ -561,7 +542,7 @@ const found: Plan[] = [
   }
 ]
 
-test(`${runs} drawn histories of honest servers end with every drop where it belongs`, async () => {
+test(`${runs} drawn histories of honest servers end with every transfer paid once and told as it ended`, async () => {
   const { PLAN, SEED = String(randomInt(2 ** 31)) } = process.env
   const drawn = PLAN ? [JSON.parse(PLAN)] : fc.sample(plans, { numRuns: runs, seed: Number(SEED) })
   const waiting = PLAN ? drawn : [...found, ...drawn]

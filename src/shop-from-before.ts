@@ -3,7 +3,7 @@ import http from 'node:http'
 import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ClientAccounts, type Purchase } from './shop/client-accounts.ts'
-import { IncomingPayments, isOutcomeLost } from './shop/incoming-payments.ts'
+import { IncomingPayments } from './shop/incoming-payments.ts'
 import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
@@ -125,10 +125,7 @@ plugin.on('incoming_prepare', async function (transfer) {
     await payments.collect(payment)
     console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
-    if (!isOutcomeLost(err)) accounts.revoke(payment)
+    if ((err as Error).name === 'AlreadyRolledBackError') accounts.revoke(payment)
     console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
   }
 })
-
-// Money that came after all
-plugin.on('incoming_fulfill', transfer => accounts.restore(transfer.id))

@@ -13,6 +13,7 @@ const sameSignalMs = 500
 
 /** A payment that is not complete. */
 interface PaymentLine {
+  number: number
   amount: string
   sentAt: number
   /** seconds after it was sent */
@@ -23,10 +24,9 @@ interface PaymentLine {
 
 const isRaw = readOptions()
 const lines = new Lines(process.stdout)
-// By number.
-const payments = new Map<number, PaymentLine>()
-// Letters whose payment is not known to be locked yet: shop and client hear of a ledger one after the other.
-const letters: string[] = []
+// By the id of their transfer.
+const payments = new Map<string, PaymentLine>()
+let sent = 0
 // The client comes before the shop: it ends first, while the shop can still fulfill.
 const children: ChildProcess[] = []
 let ending: ChildProcess | undefined
@@ -48,53 +48,44 @@ function readOptions(): boolean {
   }
 }
 
-/** Shows what a script reports. A letter is for the first payment without one: the shop sells them in their order. */
+/** Shows what a script reports. */
 function show(name: string, message: ProgressEvent): void {
   const { event } = message
   if (event === 'listening') run('client', 'streaming-client2.ts', { SHOP_URL: `${message.url}/` })
   else if (isRaw) return
   else if (event === 'notice') lines.print(name, `${message.text}\n`)
-  else if (event === 'letter') {
-    letters.push(message.letter)
-    showLetters()
-  } else {
-    const sent = { amount: '', sentAt: performance.now(), locked: '', letter: '', outcome: '' }
-    const payment = payments.get(message.payment) ?? sent
-    payments.set(message.payment, payment)
-    const seconds = `${((performance.now() - payment.sentAt) / 1000).toFixed(1)} s`
-    if (event === 'sent') payment.amount = message.amount
-    else if (event === 'locked') payment.locked = seconds
-    else payment.outcome = `${event} ${seconds}`
-    showPayment(message.payment)
-    showLetters()
-  }
+  else showPayment(message)
 }
 
-/** Shows each letter beside its payment, once that is locked. */
-function showLetters(): void {
-  while (letters.length > 0) {
-    const [number, payment] = [...payments].find(([, { letter }]) => letter === '') ?? []
-    if (number === undefined || !payment?.locked) return
-    payment.letter = letters.shift() ?? ''
-    showPayment(number)
+function showPayment(message: Extract<ProgressEvent, { id: string }>): void {
+  const { event, id } = message
+  if (event === 'sent') {
+    const { amount } = message
+    const sentAt = performance.now()
+    payments.set(id, { number: sent++, amount, sentAt, locked: '', letter: '', outcome: '' })
   }
-}
-
-function showPayment(number: number, isLast = false): void {
-  const payment = payments.get(number)
+  const payment = payments.get(id)
   if (!payment) return
-  const { amount, locked, letter, outcome } = payment
+  const seconds = `${((performance.now() - payment.sentAt) / 1000).toFixed(1)} s`
+  if (event === 'letter') payment.letter = message.letter
+  else if (event === 'locked') payment.locked = seconds
+  else if (event !== 'sent') payment.outcome = `${event} ${seconds}`
+  const isComplete = payment.outcome !== '' && (payment.letter !== '' || event !== 'fulfilled')
+  if (isComplete) payments.delete(id)
+  showLine(payment, isComplete)
+}
+
+function showLine({ number, amount, locked, letter, outcome }: PaymentLine, isComplete: boolean): void {
   // In 57 characters, up to payment 999 and 99.9 s.
   const columns = [
     `#${number}`.padEnd(4),
     `${amount} drops`.padStart(9),
     lines.color('client', (locked && `  locked ${locked}`).padEnd(15)),
-    lines.color('shop', (letter && `  letter ${letter}`).padEnd(10)),
+    // The shop may hear of a ledger before the client.
+    lines.color('shop', (locked && letter && `  letter ${letter}`).padEnd(10)),
     lines.color('shop', outcome && `  ${outcome}`)
   ]
-  const isComplete = outcome !== '' && (letter !== '' || !outcome.startsWith('fulfilled'))
-  if (isComplete) payments.delete(number)
-  lines.grow(number, columns.join('').trimEnd(), isComplete || isLast)
+  lines.grow(number, columns.join('').trimEnd(), isComplete)
 }
 
 function run(name: string, file: string, env: Record<string, string> = {}): void {
@@ -124,7 +115,7 @@ async function end(code: number): Promise<void> {
     child.kill('SIGTERM')
     await closed
   }
-  for (const number of payments.keys()) showPayment(number, true)
+  for (const payment of payments.values()) showLine(payment, true)
   process.exit(code)
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -1,6 +1,7 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
+import { everyInterval } from './client/every-interval.ts'
 import { fetchLetter, parsePayHeader, requestOffer, toShopUrl } from './client/offer.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
@@ -25,7 +26,8 @@ payments.setShop(shopUrl, parts[3])
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
-  setInterval(function () {
+  // setInterval in the text, which does not keep the pace at short intervals
+  everyInterval(function () {
     if (!payments.canPay()) return // the text pays in any case
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId

@@ -1,6 +1,7 @@
 import base64url from 'base64url'
 import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
+import { everyInterval } from './client/every-interval.ts'
 import { lettersOnly } from './client/letter-stream.ts'
 import { parsePayHeader, requestOffer, toShopUrl } from './client/offer.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
@@ -23,7 +24,8 @@ const parts = parsePayHeader(res, 200, maxPrice, plugin.getInfo().prefix)
 
 if (parts[0] === 'interledger-psk') {
   let paymentId = 0
-  setInterval(function () {
+  // setInterval in the text, which does not keep the pace at short intervals
+  everyInterval(function () {
     if (!payments.canPay()) return // the text pays in any case
     const destinationAmount = parts[1]
     const destinationAddress = parts[2] + '.' + paymentId

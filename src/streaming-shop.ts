@@ -93,7 +93,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   client.res.write(letter)
   clients.touch(client)
-  payments.addLetter()
+  payments.addLetter({ id: transfer.id, letter })
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 

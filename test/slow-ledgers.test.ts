@@ -9,8 +9,7 @@ let project: ProjectCopy
 beforeAll(async () => {
   project = await copyProject()
   // The ledger decides when a script ends, however long the machine takes.
-  await project.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
   await project.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
   await project.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
   // A payment that is not claimed comes back after some hundred ledgers, which are a second each.

@@ -100,6 +100,19 @@ describe('npm start', () => {
     expect(scripts.output).not.toContain('Sandbox')
   })
 
+  test('npm start shows each letter beside its payment after the shop has rejected one', async () => {
+    const soon = '(paymentId === 1 ? 20_000 : expiresInMs)'
+    await project.edit('src/streaming-client2.ts', 'getTime() + expiresInMs', `getTime() + ${soon}`)
+    const scripts = await start()
+    await scripts.waitForOutput(/#2 .* fulfilled/)
+    expect(await scripts.interrupt()).toBe(0)
+    const lines = scripts.output.split('\n')
+    expect(lines.find(line => line.startsWith('#1 '))).toMatch(
+      /^#1 +10 drops {2}locked \S+ s( +returned .*)?$/
+    )
+    expect(lines.find(line => line.startsWith('#2 '))).toMatch(complete)
+  })
+
   test('npm start ends with what its shop says when that cannot open', async () => {
     env.PORT = 'no port'
     const scripts = await start()

@@ -354,7 +354,7 @@ describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose acco
     const stream = isStream ? await LetterStream.open(url) : undefined
     const offer = parsePay(stream?.pay ?? (await fetch(url)).headers.get('Pay'))
     await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
-    await run.waitForOutput(/Balance too low for one more fee: no letters until it is funded/)
+    await run.waitForOutput(/The shop cannot pay its fees: no letters are sold meanwhile/)
     await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
     expect(stream?.letters.length ?? 11).toBe(11)
     const refused = await fetch(url)

@@ -92,6 +92,9 @@ export class Submitter {
   // The first is signed next.
   #waiting: PendingTransaction[] = []
   readonly #inFlight = new Map<number, PendingTransaction>()
+  // Of those in flight: what the server has refused, and what is sent again next.
+  readonly #refused = new Set<PendingTransaction>()
+  #repeats: PendingTransaction[] = []
   // Transactions whose outcome the server cannot know.
   #unknown: PendingTransaction[] = []
 
@@ -151,6 +154,7 @@ export class Submitter {
   onConnect(): void {
     this.#nextSequence = undefined
     for (const { attempt } of this.#inFlight.values()) if (attempt) Object.assign(attempt, unsent)
+    this.#refused.clear()
     this.#pump()
   }
 
@@ -167,7 +171,7 @@ export class Submitter {
     this.#lowestUnused = Math.max(this.#lowestUnused, sequence + 1)
     const pending = this.#inFlight.get(sequence)
     if (!pending) return
-    this.#inFlight.delete(sequence)
+    this.#remove(pending)
     if (pending.attempt?.hash === hash) {
       this.#hadRoom = true
       const message = `Ledger ${ledgerIndex} has it as a failure`
@@ -189,6 +193,7 @@ export class Submitter {
     this.#lowestUnused = 0
     this.#unknown = [...this.#unknown, ...this.#inFlight.values(), ...this.#waiting]
     this.#inFlight.clear()
+    this.#refused.clear()
     this.#waiting = []
   }
 
@@ -198,6 +203,7 @@ export class Submitter {
    * @returns whether all that can be settled as of that ledger is
    */
   async review(ledger: ClosedLedger): Promise<boolean> {
+    this.#repeats = this.#findRepeats()
     this.#pump()
     if (this.#isReviewing) return false
     this.#isReviewing = true
@@ -228,8 +234,8 @@ export class Submitter {
     this.#isPumping = true
     while (this.#needsPump && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
       this.#needsPump = false
-      const repeat = this.#nextRepeat()
-      if (repeat) this.#send(repeat)
+      const repeat = this.#repeats.shift()
+      if (repeat?.attempt && this.#isInFlight(repeat)) this.#send(repeat)
       // If the server does not say which sequence is next, the next ledger is another chance.
       const isProgress = repeat || (await this.#signNext().catch(() => false))
       if (isProgress) this.#needsPump = true
@@ -245,8 +251,7 @@ export class Submitter {
     let sequence = Math.max(this.#nextSequence, this.#lowestUnused)
     while (this.#inFlight.has(sequence)) sequence++
     // Behind a refused attempt everything else would be refused as well.
-    for (const [used, { attempt }] of this.#inFlight)
-      if (used < sequence && isRefused(attempt?.result)) return false
+    for (const { attempt } of this.#refused) if (attempt && attempt.sequence < sequence) return false
     const at = this.#waiting.findIndex(({ request }) => this.#feeOf(request, factor) !== undefined)
     if (at < 0 || !this.#follower.isConnected) return false
     const [pending] = this.#waiting.splice(at, 1) as [PendingTransaction]
@@ -275,6 +280,7 @@ export class Submitter {
     }
     pending.attempt = { ...signed, ...unsent, sequence, signedIn: validated.index, lastLedger, sends: 0 }
     this.#inFlight.set(sequence, pending)
+    this.#nextSequence = sequence + 1
     this.#send(pending)
   }
 
@@ -296,19 +302,21 @@ export class Submitter {
       this.#unanswered--
     }
     // It may have been settled before its preliminary result came.
-    if (pending.attempt === attempt && this.#inFlight.get(attempt.sequence) === pending)
-      this.#onResult(pending, attempt)
+    if (pending.attempt === attempt && this.#isInFlight(pending)) this.#onResult(pending, attempt)
     this.#pump()
   }
 
-  #onResult(pending: PendingTransaction, { result = '', message = '', sends, sequence }: Attempt): void {
+  #onResult(pending: PendingTransaction, attempt: Attempt): void {
+    const { result = '', message = '', sends } = attempt
+    if (isRefused(attempt.result)) this.#refused.add(pending)
+    else this.#refused.delete(pending)
     // The sequence may be wrong, or an earlier one be missing.
     if (result === 'tefPAST_SEQ' || result === 'terPRE_SEQ') this.#nextSequence = undefined
     // What no server can read or accept as well-formed is final, unless it was sent before.
     const isMalformed = result.startsWith('tem') || ['invalidParams', 'invalidTransaction'].includes(result)
     if (!isMalformed || sends > 1) return
     this.#nextSequence = undefined
-    this.#inFlight.delete(sequence)
+    this.#remove(pending)
     this.#reject(pending, result, message)
   }
 
@@ -324,7 +332,7 @@ export class Submitter {
     // The last first: each goes to the front of those that wait.
     for (const pending of doubtful.reverse()) {
       const { attempt } = pending
-      if (!attempt || this.#inFlight.get(attempt.sequence) !== pending) continue
+      if (!attempt || !this.#isInFlight(pending)) continue
       const isUsed = attempt.sequence < nextSequence
       if (isUsed && attempt.signedIn < this.#lastUnreadLedger) await this.#lookUp(pending, attempt)
       else if (isUsed || attempt.lastLedger <= lastRead) this.#onDead(pending)
@@ -333,18 +341,18 @@ export class Submitter {
   }
 
   /** Looks for an attempt whose sequence was used in a ledger that was not read. */
-  async #lookUp(pending: PendingTransaction, { hash, sequence }: Attempt): Promise<void> {
+  async #lookUp(pending: PendingTransaction, { hash }: Attempt): Promise<void> {
     const found = await this.#follower.ask(server => server.transaction(hash))
     if (found) this.#follower.emit('transaction', found)
-    if (this.#inFlight.get(sequence) !== pending) return
-    this.#inFlight.delete(sequence)
+    if (!this.#isInFlight(pending)) return
+    this.#remove(pending)
     this.#unknown.push(pending)
   }
 
   /** An attempt can never be validated any more. */
   #onDead(pending: PendingTransaction): void {
-    const { sequence, result = '', message = '' } = pending.attempt as Attempt
-    this.#inFlight.delete(sequence)
+    const { result = '', message = '' } = pending.attempt as Attempt
+    this.#remove(pending)
     this.#nextSequence = undefined
     const hadNoRoom = noRoom.test(result)
     if (!hadNoRoom) pending.failedAttempts++
@@ -387,18 +395,25 @@ export class Submitter {
     return notAfter <= this.#follower.validated.closeTime || isDone?.() === true
   }
 
-  /** What has to be sent again as of the last ledger that was read: the attempt with the lowest sequence. */
-  #nextRepeat(): PendingTransaction | undefined {
+  #isInFlight(pending: PendingTransaction): boolean {
+    return pending.attempt !== undefined && this.#inFlight.get(pending.attempt.sequence) === pending
+  }
+
+  #remove(pending: PendingTransaction): void {
+    if (pending.attempt) this.#inFlight.delete(pending.attempt.sequence)
+    this.#refused.delete(pending)
+  }
+
+  /** What has to be sent again as of the last ledger that was read, the lowest sequence first. */
+  #findRepeats(): PendingTransaction[] {
     const { validated, lastRead } = this.#follower
-    let next: PendingTransaction | undefined
-    for (const pending of this.#inFlight.values()) {
-      const { sequence, lastLedger, sentIn, result } = pending.attempt as Attempt
+    const isLost = ([, { attempt }]: [number, PendingTransaction]) => {
+      const { lastLedger, sentIn, result } = attempt as Attempt
       const repeatIn = isRefused(result) ? sentIn + 1 : sentIn + ledgersBeforeRepeat
-      const isLost = (!result || isRefused(result)) && repeatIn <= lastRead.index
-      const isFirst = sequence < (next?.attempt?.sequence ?? Number.POSITIVE_INFINITY)
-      if (isLost && isFirst && lastLedger > validated.index) next = pending
+      return (!result || isRefused(result)) && repeatIn <= lastRead.index && lastLedger > validated.index
     }
-    return next
+    const lost = [...this.#inFlight].filter(isLost).sort(([a], [b]) => a - b)
+    return lost.map(([, pending]) => pending)
   }
 
   /** The fee for a transaction, drops; undefined while it should wait for a quieter ledger. */

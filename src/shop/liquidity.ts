@@ -22,7 +22,7 @@ export class Liquidity {
   #feeDrops: bigint | undefined = usualFeeDrops
   #checkedAt = -minPauseMs
   #checking: Promise<void> | undefined
-  #warnedOf: bigint | undefined
+  #warning: string | undefined
 
   /** @param cost - of a letter, drops */
   constructor(plugin: PluginXrpEscrow, cost: number) {
@@ -32,9 +32,9 @@ export class Liquidity {
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
   async shortfall(): Promise<string | undefined> {
-    if (this.#reason()) await this.check()
+    if (this.#shortfall()) await this.check()
     else if (performance.now() - this.#checkedAt >= maxAgeMs) this.check()
-    return this.#reason()
+    return this.#shortfall()
   }
 
   /** Asks for the account's balance and the network's fee; without an answer they stay as they were. */
@@ -60,13 +60,11 @@ export class Liquidity {
     const feesPaid = this.#feesPaid
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
-    if (feeDrops === undefined && this.#feeDrops !== undefined)
-      notice("    - The network's fees are too high just now: no letters are sold until they fall")
     this.#balance = BigInt(balance)
     this.#feesDue -= feesPaid
     this.#feesPaid -= feesPaid
     this.#feeDrops = feeDrops
-    if (feeDrops !== undefined) this.#warn(this.#lettersLeft(feeDrops))
+    this.#warn()
   }
 
   /** What a fulfillment costs just now: that is beyond the Ledger Plugin Interface. */
@@ -80,22 +78,28 @@ export class Liquidity {
     }
   }
 
-  #reason(): string | undefined {
-    if (this.#feeDrops === undefined) return "The network's fees are too high just now"
-    return this.#lettersLeft(this.#feeDrops) > 0n ? undefined : 'The shop cannot pay its fees'
+  #shortfall(): string | undefined {
+    const left = this.#lettersLeft()
+    if (left === undefined) return "The network's fees are too high just now"
+    return left > 0n ? undefined : 'The shop cannot pay its fees'
   }
 
-  /** Each letter costs a fee and earns its price. */
-  #lettersLeft(feeDrops: bigint): bigint {
+  /** How many more letters can be sold: each costs a fee and earns its price. */
+  #lettersLeft(): bigint | undefined {
+    const feeDrops = this.#feeDrops
+    if (feeDrops === undefined) return undefined
     const spare = this.#balance - BigInt(this.#feesDue + 1) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }
 
-  #warn(left: bigint): void {
-    if (left >= 2n * fewLetters) this.#warnedOf = undefined
-    if (left >= fewLetters || this.#warnedOf === 0n || (this.#warnedOf !== undefined && left > 0n)) return
-    this.#warnedOf = left
-    const low = `Low balance: enough for ${count(Number(left), 'letter')}; fund the account`
-    notice(`    - ${left > 0n ? low : 'Balance too low for one more fee: no letters until it is funded'}`)
+  /** Says what is wrong with the balance or the fees, when that changes. */
+  #warn(): void {
+    const left = this.#lettersLeft() ?? fewLetters
+    const warning = this.#shortfall() ?? (left < fewLetters ? 'Low balance' : undefined)
+    if (warning && warning !== this.#warning) {
+      const low = `enough for ${count(Number(left), 'letter')}; fund the account`
+      notice(`    - ${warning}: ${warning === 'Low balance' ? low : 'no letters are sold meanwhile'}`)
+    }
+    this.#warning = warning
   }
 }

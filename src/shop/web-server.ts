@@ -13,7 +13,12 @@ const maxSilentConnections = 2_000
 const localHosts = new Set(['127.0.0.1', '0.0.0.0', '::'])
 
 /** The headers of a request have to come soon: Node.js looks for late ones every 30 s unless it is told otherwise. */
-export const serverOptions: ServerOptions = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 }
+export const serverOptions: ServerOptions = {
+  headersTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+  keepAlive: true,
+  keepAliveInitialDelay: keepAliveMs
+}
 
 /**
  * Accepts a GET request.
@@ -61,7 +66,6 @@ export function toPort(text: string): number {
  * @returns the shop's URL
  */
 export async function listen(server: Server, port: number, host: string): Promise<string> {
-  server.on('connection', socket => socket.setKeepAlive(true, keepAliveMs))
   limitSilentConnections(server)
   try {
     server.listen(port, host)

@@ -1,0 +1,20 @@
+// At most so much is made up for: after a standstill, one payment a second must not become a burst.
+const maxLateMs = 20
+const maxLateIntervals = 3
+
+/**
+ * Does something at an interval, as `setInterval` does, but on time: that one starts each interval when the callback
+ * before it has run, so that every payment would come a little later than it should, and at short intervals many fewer.
+ */
+export function everyInterval(callback: () => void, intervalMs: number): void {
+  const maxLate = Math.min(maxLateMs, maxLateIntervals * intervalMs)
+  let due = performance.now() + intervalMs
+  const onTimer = () => {
+    const now = performance.now()
+    due = Math.max(due, now - maxLate)
+    // Timers count whole milliseconds: less than one too early is on time.
+    for (; due < now + 1; due += intervalMs) callback()
+    setTimeout(onTimer, due - now)
+  }
+  setTimeout(onTimer, intervalMs)
+}

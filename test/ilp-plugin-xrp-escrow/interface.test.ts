@@ -7,6 +7,7 @@ import {
   named,
   next,
   prefix,
+  reason,
   shop,
   someTransfer,
   until,
@@ -16,16 +17,6 @@ import {
   useSandbox,
   useStranger
 } from './support.ts'
-
-const reason = {
-  code: 'F05',
-  name: 'Wrong Condition',
-  message: 'Unable to fulfill the condition',
-  triggered_by: prefix,
-  triggered_at: '2017-10-31T12:00:00.000Z',
-  forwarded_by: [],
-  additional_info: { more: [1] }
-}
 
 describe('a transfer', () => {
   test('fulfillCondition finds a transfer as soon as sendTransfer has resolved', async () => {

@@ -7,7 +7,6 @@ import {
   named,
   next,
   prefix,
-  reason,
   shop,
   someTransfer,
   until,
@@ -19,19 +18,6 @@ import {
 } from './support.ts'
 
 describe('a transfer', () => {
-  test('fulfillCondition finds a transfer as soon as sendTransfer has resolved', async () => {
-    const { payer, payee } = await usePair({}, { sendRejections: true })
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    const refused = someTransfer()
-    await payer.sendTransfer(refused)
-    await payee.rejectIncomingTransfer(refused.id, reason)
-    await until(payer, 'outgoing_reject')
-    for (const plugin of [payer, payee])
-      await expect(plugin.getFulfillment(refused.id)).rejects.toThrow(named('AlreadyRolledBackError'))
-  })
-
   test('sendTransfer rejects an id that was received', async () => {
     const { payer, payee } = await usePair()
     const transfer = someTransfer()

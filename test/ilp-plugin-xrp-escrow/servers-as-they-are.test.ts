@@ -78,31 +78,6 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(openErrors.length + 1)
   })
 
-  test('the sequence of a dead transaction is used again', async () => {
-    const blobs: unknown[] = []
-    const { sandbox, server } = await useDistortedLedger([
-      {
-        // The first is held for ever, and told of whenever one asks for it.
-        request(request) {
-          const { command, tx_blob } = request
-          if (command === 'tx') return answerTo(request, { validated: false })
-          if (command !== 'submit') return undefined
-          blobs.push(tx_blob)
-          if (tx_blob !== blobs[0]) return undefined
-          return answerTo(request, { engine_result: 'terQUEUED', engine_result_message: 'Held' })
-        }
-      }
-    ])
-    const payer = await usePlugin(server.url)
-    const first = sandbox.ledger.closedHeader.ledgerIndex
-    await payer.sendTransfer(someTransfer())
-    expect(sandbox.ledger.closedHeader.ledgerIndex - first).toBeLessThanOrEqual(25)
-    await payer.sendTransfer(someTransfer())
-    const [one, two] = validated(sandbox)
-    expect(two?.Sequence).toBe(Number(one?.Sequence) + 1)
-    expect(validated(sandbox)).toHaveLength(2)
-  })
-
   test('sendTransfer repeated after a missed validation pays once', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
@@ -130,22 +105,6 @@ describe('a submission', () => {
     await until(payer, 'error')
     server.distortions = []
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
-  })
-
-  test('submissions do not wait for answers to others', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    let unanswered = 0
-    server.distortions = [
-      {
-        answer: (_answer, { command }) => (command === 'submit' && unanswered++ < 16 ? 'nothing' : undefined)
-      }
-    ]
-    const transfers = Array.from({ length: 20 }, () => someTransfer())
-    const sent = Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
-    await expect.poll(() => unanswered).toBeGreaterThanOrEqual(16)
-    await sent
-    expect(validated(sandbox)).toHaveLength(20)
   })
 })
 

@@ -279,6 +279,8 @@ describe('a rejection', () => {
       expect.objectContaining({ id: transfer.id }),
       { ...reason, triggered_at: expect.any(String) }
     ])
+    for (const plugin of [payer, payee])
+      await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(named('AlreadyRolledBackError'))
   })
 
   test('outgoing_reject has no fields that the reason lacks', async () => {

@@ -1,25 +1,24 @@
 import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { TestLedgerOptions } from '../support/ledger.ts'
 import { useScriptedServer } from './scripted-server.ts'
 import {
   customer,
+  idsOf,
   ledgerTime,
+  named,
   next,
-  type ProxiedLedger,
+  ownTransactions,
   record,
   shop,
   someTransfer,
   storyOf,
-  type TestPlugin,
   until,
   useFaultyLedger,
   useLedger,
   usePlugin,
   useProxiedLedger
 } from './support.ts'
-
-const named = (name: string) => expect.objectContaining({ name })
 
 /** A payer at the ledger itself, and a payee behind the faults. */
 async function useBoth(options: TestLedgerOptions = {}) {
@@ -28,28 +27,6 @@ async function useBoth(options: TestLedgerOptions = {}) {
   const payee = await usePlugin(ledger.url, { secret: shop.secret })
   return { ledger, payer, payee }
 }
-
-const idsOf = (told: unknown[][]) => told.map(([transfer]) => (transfer as Transfer).id)
-
-/** Ways to lose a connection, and to get it back. */
-const losses: [string, (ledger: ProxiedLedger, payee: TestPlugin) => Promise<void>][] = [
-  [
-    'an abrupt end',
-    async ({ proxy }, payee) => {
-      proxy.accepts = false
-      proxy.cut()
-      await until(payee, 'disconnect')
-    }
-  ],
-  [
-    'a clean end',
-    async ({ proxy }, payee) => {
-      proxy.accepts = false
-      proxy.cutCleanly()
-      await until(payee, 'disconnect')
-    }
-  ]
-]
 
 describe('a connection', () => {
   test('fulfillCondition works in a listener right after a reconnection', async () => {
@@ -68,13 +45,15 @@ describe('a connection', () => {
     await taken
   })
 
-  test.each(losses)('plugin misses nothing when the connection is lost by %s', async (_how, lose) => {
+  test.each(['cut', 'cutCleanly'] as const)('plugin misses nothing when the connection is %s', async cut => {
     const { ledger, payer, payee } = await useBoth()
     const transfers = Array.from({ length: 5 }, () => someTransfer())
     const [before, ...during] = transfers
     await payer.sendTransfer(before as Transfer)
     await until(payee, 'incoming_prepare')
-    await lose(ledger, payee)
+    ledger.proxy.accepts = false
+    ledger.proxy[cut]()
+    await until(payee, 'disconnect')
     expect(payee.isConnected()).toBe(false)
     for (const transfer of during) await payer.sendTransfer(transfer)
     ledger.proxy.accepts = true
@@ -90,6 +69,10 @@ describe('a connection', () => {
   test('plugin reconnects when the server falls silent', async () => {
     const { ledger, payee } = await useBoth()
     ledger.proxy.hold()
+    // By its clock, all takes a twentieth of the time.
+    const [now, since] = [performance.now.bind(performance), performance.now()]
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => since + 20 * (now() - since))
+    onTestFinished(() => clock.mockRestore())
     await until(payee, 'disconnect')
     ledger.proxy.cut()
     ledger.proxy.release()
@@ -98,7 +81,7 @@ describe('a connection', () => {
 
   test('plugin fulfills once when the submit response is lost', async () => {
     const { ledger, payer, payee } = await useBoth()
-    for (let count = 1; count <= 5; count++) {
+    for (let count = 1; count <= 2; count++) {
       const transfer = someTransfer()
       await expect.poll(() => payer.isConnected() && payee.isConnected()).toBe(true)
       await payer.sendTransfer(transfer)
@@ -109,7 +92,7 @@ describe('a connection', () => {
       expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     }
     const balance = () => payee.getBalance().catch(() => 'the connection is not back yet')
-    await expect.poll(balance).toBe(String(10_000_000_000 + 5 * (10 - 350)))
+    await expect.poll(balance).toBe(String(10_000_000_000 + 2 * (10 - 350)))
   })
 
   test('plugin submits again after a reconnection', async () => {
@@ -141,10 +124,9 @@ describe('a connection', () => {
     proxy.accepts = true
     await sent
     await payer.sendTransfer(someTransfer())
-    const own = (await ledger.transactionsOf(customer.address)).filter(
-      ({ Account }) => Account === customer.address
+    expect((await ownTransactions(ledger)).map(({ TransactionType }) => TransactionType)).toEqual(
+      Array(3).fill('EscrowCreate')
     )
-    expect(own.map(({ TransactionType }) => TransactionType)).toEqual(Array(3).fill('EscrowCreate'))
   })
 
   test('plugin settles five transfers over a slow connection', async () => {
@@ -183,7 +165,7 @@ describe('a ledger that is restarted', () => {
     const submitted = ledger.proxy.seen(/"engine_result"/)
     const transfer = someTransfer()
     const lost = expect(payer.sendTransfer(transfer)).rejects.toThrow(
-      expect.objectContaining({ name: 'UnreachableError', code: 'LEDGER_RESET' })
+      named('UnreachableError', { code: 'LEDGER_RESET' })
     )
     await submitted
     await ledger.restart({ keepState: false })

@@ -30,11 +30,10 @@ beforeAll(async () => {
     'maxSecondsAtRisk = 30',
     `maxSecondsAtRisk = ${maxSecondsAtRisk}`
   )
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 2_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 2_000')
   plain = await copyProject()
   patient = await copyProject()
-  await patient.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await patient.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await patient.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {

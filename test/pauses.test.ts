@@ -19,8 +19,7 @@ beforeAll(async () => {
   project = await copyProject()
   await project.edit('src/client/payments.ts', 'maxSecondsAtRisk = 30', 'maxSecondsAtRisk = 1')
   await project.edit('src/client/payments.ts', '3 * maxSecondsAtRisk', String(patienceSeconds))
-  await project.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(() => project.remove())

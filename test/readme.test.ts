@@ -99,15 +99,15 @@ describe('the outputs in the README', () => {
     }
   }
 
-  /** Runs what package.json has under a command of the README, as it does. */
-  function runCommand(command: string): Script {
+  /** Runs what package.json has under a command of the README. */
+  function runCommand(command: string, nodeOptions?: string[]): Script {
     const name = command.replace(/^npm (run )?/, '')
     const [, file = ''] = /^node --import tsx\/esm (\S+)$/.exec(scripts[name] ?? '') ?? []
-    return project.run(file, env, [], withTsx)
+    return project.run(file, env, [], nodeOptions)
   }
 
   test('npm start prints what the README shows', async () => {
-    const start = runCommand('npm start')
+    const start = runCommand('npm start', withTsx)
     await start.waitForOutput(/#1 .* fulfilled/)
     expect(await start.interrupt()).toBe(0)
     expectPrinted('npm start', start)

@@ -9,8 +9,7 @@ let project: ProjectCopy
 beforeAll(async () => {
   project = await copyProject()
   // The ledger decides when a script ends, however long the machine takes.
-  await project.edit('src/client/payments.ts', 'minSettleMs = 5_000', 'minSettleMs = 120_000')
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
+  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
   await project.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
   await project.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
   // A payment that is not claimed comes back after some hundred ledgers, which are a second each.
@@ -28,7 +27,7 @@ async function useSlowLedger({ onTestFinished }: TestContext) {
   const closing = (async () => {
     while (!pace.isOver) {
       if ((await ledger.openTransactions()) >= pace.minTransactions) await ledger.closeLedger()
-      else await delay(10)
+      else await delay(30)
     }
   })()
   onTestFinished(async () => {
@@ -48,7 +47,7 @@ async function standStill({ ledger, pace }: Awaited<ReturnType<typeof useSlowLed
     const types = open.ledger.transactions.map(({ TransactionType }) => TransactionType)
     if (types.includes('EscrowFinish')) return
     if (types.length > 0) await ledger.closeLedger()
-    else await delay(10)
+    else await delay(30)
   }
 }
 
@@ -92,7 +91,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     expect(seller.output).not.toContain('unknown outcome')
   }
 
-  aside('agree on letters and drops when the client stops first', async context => {
+  aside(`${client} and ${shop} agree on letters and drops when the client stops first`, async context => {
     const { ledger, pace, seller, buyer } = await run(context)
     await standStill({ ledger, pace })
     const ended = buyer.interrupt()
@@ -104,7 +103,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     expect(sumsOf(buyer.output, seller.output).returned).toBe(0)
   })
 
-  aside('agree on letters and drops when the shop stops first', async context => {
+  aside(`${client} and ${shop} agree on letters and drops when the shop stops first`, async context => {
     const { pace, seller, buyer } = await run(context)
     const ended = seller.interrupt()
     pace.minTransactions = 1
@@ -116,33 +115,32 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     expectAgreement(buyer, seller)
   })
 
-  aside('agree on letters and drops when both stop at once', async context => {
-    const { pace, seller, buyer } = await run(context)
-    const ended = [seller.interrupt(), buyer.interrupt()]
-    pace.minTransactions = 1
-    expect(await ended[0]).toBe(0)
-    pace.minTransactions = 0
-    await ended[1]
-    expectAgreement(buyer, seller)
-  })
-
-  aside('say what they cannot know when they are to stop at once', async context => {
-    const { ledger, pace, seller, buyer } = await run(context)
-    await standStill({ ledger, pace })
-    for (const script of [buyer, seller]) {
-      const ended = script.interrupt()
-      await script.waitForOutput(/Waiting for \d+ payments?/)
-      script.process.kill('SIGINT')
-      expect(await ended).toBe(0)
+  if (client.includes('client1')) return
+  aside(
+    `${client} and ${shop} name the payments whose outcome they cannot know after a second Ctrl-C`,
+    async context => {
+      const { ledger, pace, seller, buyer } = await run(context)
+      await standStill({ ledger, pace })
+      for (const script of [buyer, seller]) {
+        const ended = script.interrupt()
+        await script.waitForOutput(/Waiting for \d+ payments?/)
+        script.process.kill('SIGINT')
+        expect(await ended).toBe(0)
+      }
+      const { unfinished, fulfilled, client } = sumsOf(buyer.output, seller.output)
+      expect(unfinished).toBeGreaterThan(0)
+      expect(client.drops).toBe(10 * fulfilled)
+      const named = buyer.output.matchAll(
+        /^(\d+) payments? \((\d+) drops\) (not claimed by the shop so far|with unknown outcome)/gm
+      )
+      const [payments, drops] = [...named].reduce(
+        ([a, b], [, c, d]) => [a + Number(c), b + Number(d)],
+        [0, 0]
+      )
+      expect([payments, drops]).toEqual([unfinished, 10 * unfinished])
+      expect(seller.output).toMatch(
+        /\n\d+ payments? with unknown outcome \(\d+0 drops, not counted above\)\n/
+      )
     }
-    const { unfinished, fulfilled, client } = sumsOf(buyer.output, seller.output)
-    expect(unfinished).toBeGreaterThan(0)
-    expect(client.drops).toBe(10 * fulfilled)
-    const named = buyer.output.matchAll(
-      /^(\d+) payments? \((\d+) drops\) (not claimed by the shop so far|with unknown outcome)/gm
-    )
-    const [payments, drops] = [...named].reduce(([a, b], [, c, d]) => [a + Number(c), b + Number(d)], [0, 0])
-    expect([payments, drops]).toEqual([unfinished, 10 * unfinished])
-    expect(seller.output).toMatch(/\n\d+ payments? with unknown outcome \(\d+0 drops, not counted above\)\n/)
-  })
+  )
 })

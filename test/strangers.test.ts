@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import http from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as IlpPacket from 'ilp-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -56,112 +55,74 @@ async function expectToBeWell(name: string): Promise<void> {
   }
 }
 
+const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+const requests = [
+  { what: 'garbage', text: '\x00\xff\xfe\r\n\r\n', status: '400' },
+  { what: 'a target that is no address', text: 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
+  { what: 'a dotted path', text: 'GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n', status: '404' },
+  {
+    what: 'a percent-encoded path',
+    text: 'GET /%00%0d%0aPay:%20x HTTP/1.1\r\nHost: x\r\n\r\n',
+    status: '404'
+  },
+  { what: 'HEAD', text: 'HEAD / HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
+  { what: 'OPTIONS of everything', text: 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
+  { what: 'POST', text: 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx', status: '405' },
+  {
+    what: 'the absolute form',
+    text: 'GET http://x.test/ HTTP/1.1\r\nHost: x.test\r\n\r\n',
+    status: '(200|402)'
+  }
+]
+
 describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
   const open = () => RawConnection.open(shopOf(name).url)
 
-  test.each([
-    { what: 'garbage', text: '\x00\xff\xfe\r\n\r\n', status: '400' },
-    { what: 'a TLS hello', text: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', status: '400' },
-    {
-      what: 'headers of 100 KB',
-      text: `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`,
-      status: '431'
-    },
-    {
-      what: 'a header with a line break in its name',
-      text: 'GET / HTTP/1.1\r\nHost: x\r\nA\nB: x\r\n\r\n',
-      status: '400'
-    },
-    { what: 'a method nobody knows', text: 'BREW / HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
-    { what: 'a target that is no address', text: 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
-    { what: 'a dotted path', text: 'GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n', status: '404' },
-    {
-      what: 'a percent-encoded path',
-      text: 'GET /%00%0d%0aPay:%20x HTTP/1.1\r\nHost: x\r\n\r\n',
-      status: '404'
-    },
-    { what: 'HEAD', text: 'HEAD / HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
-    { what: 'OPTIONS of everything', text: 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', status: '405' },
-    { what: 'POST', text: 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx', status: '405' }
-  ])(`${name} answers $status to $what`, async ({ text, status }) => {
+  test.each(requests)(`${name} answers $status to $what`, async ({ text, status }) => {
     const connection = (await open()).send(text)
-    expect(await connection.waitForText(/^HTTP\/1\.1 \d{3} [^\r]*\r\n/)).toMatch(
-      new RegExp(`^HTTP/1\\.1 ${status} `)
-    )
-    expect(connection.received).not.toMatch(/^Pay:/m)
+    const shape = new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\n\\r\\n`)
+    expect(await connection.waitForText(/\r\n\r\n/)).toMatch(shape)
+    if (status === '405') expect(connection.received).toMatch(/^Allow: GET\r$/m)
+    if (status !== '(200|402)') expect(connection.received).not.toMatch(/^Pay:/m)
     connection.close()
   })
 
-  test(`${name} accepts the absolute form of its address`, async () => {
-    const connection = (await open()).send('GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n')
-    expect(await connection.waitForText(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 (200|402) /)
-    connection.close()
-  })
-
-  test(`${name} closes a connection with two GETs in one packet`, async () => {
-    const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
-    const connection = (await open()).send(get + get)
-    expect((await connection.waitForClose()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
-    await expectToBeWell(name)
-  })
-
-  test(`${name} survives half a request, and one that comes slowly`, async () => {
-    const [half, gone] = [await open(), await open()]
+  test(`${name} sells while other requests are half sent, half closed or two in one packet`, async () => {
+    const [two, half, gone, closed] = [await open(), await open(), await open(), await open()]
     half.send('GET / HTTP/1.1\r\nHo')
     gone.send('GET / HTTP/1.1\r\nHost: x\r\n').close()
+    expect((await two.send(get + get).waitForClose()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
+    closed.send(get).socket.end()
+    await closed.waitForText(/^HTTP\/1\.1 (200|402) /)
     await expectToBeWell(name)
-    half.close()
+    for (const connection of [half, closed]) connection.close()
   })
+})
 
-  test('serves clients while strangers open connections and say nothing, and closes those', async () => {
-    const own = await copyProject()
-    await own.edit('src/shop/web-server.ts', 'maxSilentConnections = 2_000', 'maxSilentConnections = 20')
-    const run = own.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
-    const silent: RawConnection[] = []
-    for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
-    const res = await fetch(url)
-    expect([200, 402]).toContain(res.status)
-    await customer.pay(parsePay(res.headers.get('Pay')))
-    await res.body?.cancel()
-    // The last are too few to be in the way: they are closed since no headers come.
-    for (const connection of silent) await connection.waitForClose()
-    expect(silent[0]?.received).not.toMatch(/200|402/)
-    expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
-    await own.remove()
-  })
+test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
+  const own = await copyProject()
+  await own.edit('src/shop/web-server.ts', 'maxSilentConnections = 2_000', 'maxSilentConnections = 20')
+  const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
+  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  const silent: RawConnection[] = []
+  for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
+  const stream = await LetterStream.open(url)
+  await customer.pay(parsePay(stream.pay))
+  // The last are too few to be in the way: they are closed since no headers come.
+  for (const connection of silent) await connection.waitForClose()
+  expect(silent[0]?.received).not.toMatch(/200|402/)
+  expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
+  stream.leave()
+  await own.remove()
+})
 
-  test(`${name} answers a client that has closed its half of the connection`, async () => {
-    const connection = (await open()).send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    connection.socket.end()
-    await connection.waitForText(/^HTTP\/1\.1 (200|402) /)
-    await expectToBeWell(name)
-    connection.close()
-  })
-
-  test(`${name} answers 1,200 requests in a burst, and still accepts a payment for an earlier offer`, async () => {
-    const { url, script } = shopOf(name)
-    const before = name === 'streaming-shop' ? undefined : parsePay((await fetch(url)).headers.get('Pay'))
-    const agent = new http.Agent({ maxSockets: 50 })
-    const statuses = new Map<number, number>()
-    const request = () =>
-      new Promise<void>((resolve, reject) => {
-        const req = http.get(url, { agent }, res => {
-          statuses.set(res.statusCode ?? 0, (statuses.get(res.statusCode ?? 0) ?? 0) + 1)
-          if (res.statusCode === 200) res.destroy()
-          else res.resume()
-          res.on('close', resolve)
-        })
-        req.on('error', reject)
-      })
-    for (let n = 0; n < 1_200; n += 300) await Promise.all(Array.from({ length: 300 }, request))
-    agent.destroy()
-    expect([...statuses.values()].reduce((a, b) => a + b)).toBe(1_200)
-    expect(statuses.get(name === 'streaming-shop' ? 200 : 402)).toBe(1_200)
-    expect(script.process.exitCode).toBeNull()
-    if (before) await customer.pay(before)
-    await expectToBeWell(name)
-  })
+test('shop-from-before accepts a payment for an offer that 300 others have followed', async () => {
+  const { url } = shopOf('shop-from-before')
+  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(url)))
+  expect(answers.every(({ status }) => status === 402)).toBe(true)
+  await customer.pay(offer)
+  expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
 })
 
 describe('both shops, on one account', () => {
@@ -226,7 +187,7 @@ describe('both shops, on one account', () => {
     }
   ]
 
-  test.each(['shop-from-before', 'streaming-shop'])('%s survives transactions of all kinds', async name => {
+  test('both shops survive transactions of all kinds to their account', async () => {
     const later = await soon()
     for (const { what, tx } of transactions) {
       const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
@@ -243,7 +204,7 @@ describe('both shops, on one account', () => {
       expect(result.engine_result, what).toBe('tesSUCCESS')
     }
     // The customer's payment comes later on the ledger.
-    await expectToBeWell(name)
+    for (const name of Object.keys(shops)) await expectToBeWell(name)
   })
 
   test('a shop reports once that another uses its account, and then counts its payments', async () => {
@@ -334,65 +295,52 @@ describe('both shops, on one account', () => {
   })
 })
 
-describe.concurrent.each(['shop-from-before', 'streaming-shop'])('%s, whose account runs dry', name => {
-  test(`${name} warns of a low balance, then stops selling`, async () => {
-    const own = await copyProject()
-    const poor = await openLedger()
-    const payer = await Customer.connect(poor)
-    const { address, secret } = poor.shop
-    const [wallet, client] = [Wallet.fromSeed(secret), new Client(poor.url)]
-    await client.connect()
-    const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
-    const { result } = await client.request({ command: 'account_info', account: address })
-    const burn = { ...tx, Fee: String(Number(result.account_data.Balance) - 3_999) }
-    await client.submitAndWait(wallet.sign(burn).tx_blob)
+test('streaming-shop warns of a low balance, then stops selling until it is funded', async () => {
+  const poor = await openLedger()
+  const payer = await Customer.connect(poor)
+  const { address, secret } = poor.shop
+  const [wallet, client] = [Wallet.fromSeed(secret), new Client(poor.url)]
+  await client.connect()
+  const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
+  const { result } = await client.request({ command: 'account_info', account: address })
+  const burn = { ...tx, Fee: String(Number(result.account_data.Balance) - 3_999) }
+  await client.submitAndWait(wallet.sign(burn).tx_blob)
+  await client.disconnect()
 
-    const run = own.run(`src/${name}.ts`, { ...poor.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
-    expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
-    const isStream = name === 'streaming-shop'
-    const stream = isStream ? await LetterStream.open(url) : undefined
-    const offer = parsePay(stream?.pay ?? (await fetch(url)).headers.get('Pay'))
-    await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
-    await run.waitForOutput(/Balance too low for one more fee: no letters until it is funded/)
-    await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
-    expect(stream?.letters.length ?? 11).toBe(11)
-    const refused = await fetch(url)
-    expect(refused.status).toBe(503)
-    expect(await refused.text()).toBe('The shop cannot pay its fees: please come back in 10 s\n')
+  const run = project.run('src/streaming-shop.ts', { ...poor.env, PORT: '0' })
+  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
+  const stream = await LetterStream.open(url)
+  const offer = parsePay(stream.pay)
+  await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
+  await run.waitForOutput(/The shop cannot pay its fees: no letters are sold meanwhile/)
+  await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
+  expect(stream.letters).toHaveLength(11)
+  const refused = await fetch(url)
+  expect(refused.status).toBe(503)
+  expect(await refused.text()).toBe('The shop cannot pay its fees: please come back in 10 s\n')
 
-    const funds = { to: `test.crypto.xrp.${address}`, amount: '1000000' }
-    await payer.plugin.sendTransfer({ id: randomUUID(), ...funds })
-    let status = 503
-    while (status === 503) status = (await fetch(url)).status
-    expect(status).toBe(isStream ? 200 : 402)
-    await client.disconnect()
-    await payer.disconnect()
-    await own.remove()
-    await poor.close()
-  })
+  const funds = { to: `test.crypto.xrp.${address}`, amount: '1000000' }
+  await payer.plugin.sendTransfer({ id: randomUUID(), ...funds })
+  await untilOpen(url)
+  await run.kill()
+  await payer.disconnect()
+  await poor.close()
 })
 
-describe.concurrent('streaming-shop', () => {
-  test('full streaming-shop accepts a client after another has disconnected during a request with a body', async () => {
-    const own = await copyProject()
-    await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
-    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
-    const head = 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n'
-    for (let n = 0; n < 2; n++) {
-      const ghost = (await RawConnection.open(url)).send(head + 'x'.repeat(70_000))
-      const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
-      await customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
-      ghost.close()
-    }
-    let status = 503
-    for (; status === 503; await delay(50)) status = (await fetch(url)).status
-    expect(status).toBe(200)
-    await own.remove()
-  })
+/** Asks until a shop sells again. */
+async function untilOpen(url: string): Promise<void> {
+  for (;;) {
+    const stream = await LetterStream.open(url)
+    stream.leave()
+    if (stream.status === 200) return
+    expect(stream.status).toBe(503)
+    await delay(50)
+  }
+}
 
-  test('streaming-shop with no room evicts who has not paid, first the longest there, and none that pays', async () => {
+describe.concurrent('streaming-shop', () => {
+  test('full streaming-shop evicts who has not paid, and accepts a client once another has disconnected', async () => {
     const own = await copyProject()
     await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 3')
     const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
@@ -400,16 +348,22 @@ describe.concurrent('streaming-shop', () => {
     const open = () => LetterStream.open(url)
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
     await customer.pay(parsePay(payer.pay))
-    const fourth = await open()
+    // Who has been there longest without paying has to go.
+    const ghost = (await RawConnection.open(url)).send(
+      `GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(70_000)}`
+    )
+    const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
     expect(await idler.waitForEnd()).toBe('')
-    for (const stream of [newcomer, fourth]) await customer.pay(parsePay(stream.pay))
+    await customer.pay(parsePay(newcomer.pay))
+    await customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
     const refused = await fetch(url)
-    expect([refused.status, await refused.text()]).toEqual([
-      503,
-      'The shop is full: please come back in 60 s\n'
-    ])
-    expect([payer, newcomer, fourth].some(({ isOver }) => isOver)).toBe(false)
-    for (const stream of [payer, newcomer, fourth]) stream.leave()
+    const sentence = 'The shop is full: please come back in 60 s\n'
+    expect([refused.status, await refused.text()]).toEqual([503, sentence])
+    // It disconnects in the middle of its request.
+    ghost.close()
+    await untilOpen(url)
+    expect([payer, newcomer].some(({ isOver }) => isOver)).toBe(false)
+    for (const stream of [payer, newcomer]) stream.leave()
     await own.remove()
   })
 
@@ -428,28 +382,13 @@ describe.concurrent('streaming-shop', () => {
   })
 })
 
-describe('shop-from-before', () => {
-  test('shop-from-before does not let one client spend what another has paid', async () => {
-    const { url } = shopOf('shop-from-before')
-    const [ada, bob] = [
-      parsePay((await fetch(url)).headers.get('Pay')),
-      parsePay((await fetch(url)).headers.get('Pay'))
-    ]
-    // Bob pays to Ada's address, under the secret that he knows: his own.
-    await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
-    await shopOf('shop-from-before').script.waitForOutput(/F05 Wrong Condition/)
-    for (const { sharedSecret } of [ada, bob]) {
-      expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
-    }
-  })
-
-  test('shop-from-before gives one letter for a hundred simultaneous requests with one token', async () => {
-    const { url } = shopOf('shop-from-before')
-    const offer = parsePay((await fetch(url)).headers.get('Pay'))
-    await customer.pay(offer)
-    const answers = await Promise.all(
-      Array.from({ length: 100 }, () => fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } }))
-    )
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
-  })
+test('shop-from-before does not let one client spend what another has paid', async () => {
+  const { url, script } = shopOf('shop-from-before')
+  const offerOf = async () => parsePay((await fetch(url)).headers.get('Pay'))
+  const [ada, bob] = [await offerOf(), await offerOf()]
+  // Bob pays to Ada's address, under the secret that he knows: his own.
+  await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
+  await script.waitForOutput(/F05 Wrong Condition/)
+  for (const { sharedSecret } of [ada, bob])
+    expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
 })

@@ -7,7 +7,7 @@ import { printable } from '../terminal/text.ts'
 export { parsePayHeader } from './pay-header.ts'
 
 const retryMs = 1_000
-const answerTimeoutMs = 10_000
+const maxAnswerMs = 10_000
 const maxRetryAfterSeconds = 60
 const maxBodyBytes = 10_000
 // How a request fails when its connection is cut, and what a proxy then answers.
@@ -20,12 +20,11 @@ const noTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET
 
 const restarted = 'The shop was restarted and does not know this client: start the client again'
 
-// Several requests may find that the shop has gone: they wait together.
-let waitingForShop: Promise<Response> | undefined
+let isGone = false
 
-/** Whether the shop that letters are fetched from has gone, and is waited for. */
+/** Whether nobody listened at the shop's address, and no letter has come since. */
 export function isShopGone(): boolean {
-  return waitingForShop !== undefined
+  return isGone
 }
 
 /**
@@ -41,37 +40,28 @@ export function toShopUrl(text: string): string {
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function requestOffer(shopUrl: string): Promise<Response> {
   let isSaid = false
-  const waitFor = async (what: string, ms: number) => {
-    if (!isSaid) notice(what)
-    isSaid = true
-    await delay(ms)
-  }
-  for (;;) {
-    // It is for the headers: the body of a stream has no end.
-    const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(), answerTimeoutMs)
-    try {
-      const res = await request(shopUrl, { signal: timeout.signal })
+  try {
+    for (;;) {
+      const res = await request(shopUrl, {}, maxAnswerMs)
+      isGone = false
       const seconds = retryAfterSeconds(res)
       if (!seconds) return res
       const reason = printable(await bodyOf(res))
-      await waitFor(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`, seconds * 1000)
-    } catch (err) {
-      const { code, message } = err as NodeJS.ErrnoException
-      if (noTls.has(code ?? ''))
-        return shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
-      if (!closedPort.has(code ?? ''))
-        return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
-      await waitFor(`Waiting for the shop at ${shopUrl} - start it in another terminal`, retryMs)
-    } finally {
-      clearTimeout(timer)
+      if (!isSaid) notice(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`)
+      isSaid = true
+      await delay(seconds * 1000)
     }
+  } catch (err) {
+    const isTls = noTls.has((err as NodeJS.ErrnoException).code ?? '')
+    return isTls
+      ? shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
+      : requestFailed(shopUrl, err)
   }
 }
 
 /**
  * Fetches a letter that was paid for, or ends the script if there is none. There is no time limit: the limit is how
- * many letters may be missing, see `Payments`. A shop that has gone is waited for, as at the start.
+ * many letters may be missing, see `Payments`.
  *
  * @param fulfillment - of the payment. A shop of 2017 knows it, and does not know the `Pay-Token`; with both, a shop
  *   repeats the answer that was lost on its way.
@@ -81,63 +71,80 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
   const paidUrl = new URL(fulfillment, shopUrl).href
   let url = shopUrl
   let isLost = false
-  let hasGone = false
   for (;;) {
-    try {
-      const res = await request(url, init)
-      const body = printable(await bodyOf(res))
-      if (res.status === 200) return body
-      if (hasGone && (res.status === 402 || res.status === 404)) return shutdown(1, restarted)
-      const seconds = retryAfterSeconds(res)
-      if (seconds) await delay(seconds * 1000)
-      else if (res.status === 402 && url === shopUrl) url = paidUrl
-      else if (cutBehindProxy.has(res.status)) throw Object.assign(new Error(), { code: 'ECONNRESET' })
-      else if (isLost) {
-        notice(`\nA letter was paid for, but lost on its way: the shop answered ${res.status} ${body}`)
-        return ''
-      } else return shutdown(1, `Payment fulfilled, but no letter received: ${res.status} ${body}`)
-    } catch (err) {
-      const { code = '', message } = err as NodeJS.ErrnoException
-      if (closedPort.has(code)) {
-        hasGone = true
-        await shopIsBack(shopUrl)
-      } else if (cutConnection.has(code)) {
-        isLost = true
-        url = paidUrl
-        await delay(retryMs)
-      } else return shutdown(1, `The request to the shop at ${shopUrl} failed: ${printable(message)}`)
+    const { status, seconds, body } = await ask(url, init)
+    if (status === 200) {
+      isGone = false
+      return body
     }
+    if (isGone && (status === 402 || status === 404)) return shutdown(1, restarted)
+    if (seconds) await delay(seconds * 1000)
+    else if (status === 402 && url === shopUrl) url = paidUrl
+    else if (cutBehindProxy.has(status)) {
+      isLost = true
+      url = paidUrl
+      await delay(retryMs)
+    } else if (isLost) {
+      notice(`\nA letter was paid for, but lost on its way: the shop answered ${status} ${body}`)
+      return ''
+    } else return shutdown(1, `Payment fulfilled, but no letter received: ${status} ${body}`)
   }
 }
 
-/** Looks whether a shop that fulfills nothing is still there, and waits for one that has gone. */
+/** Looks whether a shop that fulfills nothing is still there: one that has gone does not know this client later. */
 export async function checkShop(shopUrl: string): Promise<void> {
-  if (isShopGone()) return
+  if (isGone) return
   try {
-    const res = await request(shopUrl, {})
-    res.body?.resume()
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return
-    await shopIsBack(shopUrl)
-    shutdown(1, restarted)
+    const { body } = await request(shopUrl)
+    body?.resume()
+    if (isGone) shutdown(1, restarted)
+  } catch {
+    // It is there.
   }
 }
 
-async function shopIsBack(shopUrl: string): Promise<void> {
-  waitingForShop ??= requestOffer(shopUrl)
-  const { body } = await waitingForShop
-  waitingForShop = undefined
-  body?.resume()
+/** Makes a request for a letter. */
+async function ask(url: string, init: RequestInit) {
+  try {
+    const res = await request(url, init)
+    return { status: res.status, seconds: retryAfterSeconds(res), body: printable(await bodyOf(res)) }
+  } catch (err) {
+    const { code = '', message } = err as NodeJS.ErrnoException
+    if (!cutConnection.has(code)) return requestFailed(url, err)
+    return { status: 502, seconds: undefined, body: message }
+  }
 }
 
 /**
- * Makes a request. The library is loaded when there is a ledger to pay on. No redirect is followed: it would take the
- * shared secret, and with it the client's credit, to another place. No compression: it would hold letters back.
+ * Makes a request, as soon as somebody listens there. No redirect is followed: it would take the shared secret, and
+ * with it the client's credit, to another place. No compression: it would hold letters back.
+ *
+ * @param maxHeadersMs - how long to wait for the answer's headers: the body of a stream has no end
  */
-async function request(url: string, init: RequestInit): Promise<Response> {
+async function request(url: string, init: RequestInit = {}, maxHeadersMs?: number): Promise<Response> {
+  // The library is loaded when there is a ledger to pay on.
   const { default: fetch } = await import('node-fetch')
   const headers = { ...init.headers, 'Accept-Encoding': 'identity' }
-  return fetch(url, { redirect: 'manual', ...init, headers })
+  for (;;) {
+    const timeout = new AbortController()
+    const timer = maxHeadersMs && setTimeout(() => timeout.abort(), maxHeadersMs)
+    try {
+      return await fetch(url, { redirect: 'manual', ...init, headers, signal: timeout.signal })
+    } catch (err) {
+      if (!closedPort.has((err as NodeJS.ErrnoException).code ?? '')) throw err
+      const shopUrl = new URL('.', url).href
+      if (!isGone) notice(`Waiting for the shop at ${shopUrl} - start it in another terminal`)
+      isGone = true
+    } finally {
+      clearTimeout(timer)
+    }
+    await delay(retryMs)
+  }
+}
+
+function requestFailed(url: string, err: unknown): Promise<never> {
+  const reason = printable((err as Error).message)
+  return shutdown(1, `The request to the shop at ${new URL('.', url).href} failed: ${reason}`)
 }
 
 /** When a shop that cannot answer just now wants to be asked again; undefined if it does not say so. */

@@ -3,7 +3,14 @@ import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
 import { checkShop, isShopGone } from './offer.ts'
-import { missingNotice, noTotals, refundNotice, summaryOf, unknownNotice } from './summary.ts'
+import {
+  missingNotice,
+  type PaymentTotals,
+  recoveredNotice,
+  refundNotice,
+  summaryOf,
+  unknownNotice
+} from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
@@ -11,10 +18,8 @@ const maxSecondsAtRisk = 30
 const patienceSeconds = 3 * maxSecondsAtRisk
 // After so many ledgers without a fulfillment it makes one payment at a time.
 const maxUnfulfilledLedgers = 3
-// How long the end waits after the last thing that happened: a bit longer than a payment has taken so far, which is
-// about two ledgers, within these bounds.
-const minSettleMs = 5_000
-const maxSettleMs = 30_000
+// How long the end waits while the ledger decides nothing: a payment takes about two ledgers.
+const maxSettleMs = 15_000
 // Payments of an earlier run that come back with one ledger are reported together.
 const sameLedgerMs = 200
 
@@ -37,9 +42,8 @@ interface OpenPayment {
   /** counts from 0, as the paymentId does */
   number: number
   transfer: Transfer
-  sentAt: number
-  /** drops that it has cost so far, if the plugin reports that */
-  feeDrops: bigint | undefined
+  /** drops that it has cost so far */
+  feeDrops: bigint
 }
 
 /** A client's account of what it pays and what it gets for it. */
@@ -47,24 +51,20 @@ export class Payments {
   readonly #plugin: PluginXrpEscrow
   readonly #intervalMs: number
   readonly #maxAtRisk: number
+  readonly #totals: PaymentTotals
   readonly #open = new Map<string, OpenPayment>()
-  readonly #totals = noTotals()
   // Of the open ones: those on their way to the ledger, and those with an outcome that the plugin cannot know.
   readonly #sent = new Set<OpenPayment>()
   readonly #unknown = new Set<OpenPayment>()
+  readonly #recovered: Transfer[] = []
   #lostLetters = 0
   #isPaused = false
-  #isBusy = false
   #pausedMs = 0
   // Ledgers without a fulfillment, counted by payments: one that was sent after another was locked is in a later ledger.
   #unfulfilledLedgers = 0
   #firstOfNextLedger = 0
-  // The longest time from a payment to its fulfillment; undefined before the first.
-  #slowestMs: number | undefined
-  #lastEventAt = 0
   #isOver = false
   #shop: { url: string; payToken: string } | undefined
-  #earlier = { count: 0, drops: 0n }
 
   /**
    * Follows the payments that a client makes, and prints a summary of them when the script ends.
@@ -75,6 +75,9 @@ export class Payments {
     this.#plugin = plugin
     this.#intervalMs = intervalMs
     this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
+    // A plugin that tells what a fulfillment costs reports fees, too.
+    const feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
+    this.#totals = { payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops }
     plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
     plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
     plugin.on('error', err => {
@@ -92,14 +95,16 @@ export class Payments {
     if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
     const { payments, letters, returned } = this.#totals
     const atRisk = payments - letters - returned - this.#unknown.size
-    if (atRisk < (this.#isPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)) {
-      if (this.#isPaused) notice('\nPayments resumed')
-      this.#isPaused = false
-      this.#pausedMs = 0
-      return this.#sent.size === 0 || (this.#unfulfilledLedgers <= maxUnfulfilledLedgers && !this.#isBusy)
+    const wasPaused = this.#isPaused
+    this.#isPaused = atRisk >= (wasPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)
+    if (!this.#isPaused) {
+      if (wasPaused) notice('\nPayments resumed')
+      return this.#sent.size === 0 || this.#unfulfilledLedgers <= maxUnfulfilledLedgers
     }
-    if (!this.#isPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
-    this.#isPaused = true
+    if (!wasPaused) {
+      notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
+      this.#pausedMs = 0
+    }
     // Counted in intervals: a machine that sleeps counts none, and without a new ledger nobody can fulfill.
     if (this.#sent.size === 0) this.#pausedMs += this.#intervalMs
     if (this.#pausedMs > patienceSeconds * 1000)
@@ -118,12 +123,10 @@ export class Payments {
    * @param sending - what `sendTransfer` returned: a payment that cannot be made ends the script
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
-    const number = this.#totals.payments++
-    const sentAt = performance.now()
-    const payment: OpenPayment = { number, transfer, sentAt, feeDrops: 0n }
+    const payment: OpenPayment = { number: this.#totals.payments++, transfer, feeDrops: 0n }
     this.#open.set(transfer.id, payment)
     this.#sent.add(payment)
-    report({ event: 'sent', payment: number, amount: transfer.amount })
+    report({ event: 'sent', id: transfer.id, amount: transfer.amount })
     try {
       await sending
     } catch (err) {
@@ -131,7 +134,7 @@ export class Payments {
       // If it is on the ledger after all, an event says so.
       if (name === 'UnreachableError') return this.#onUnknown(payment)
       if (this.#remove(payment)) this.#totals.payments--
-      report({ event: 'failed', payment: number })
+      report({ event: 'failed', id: transfer.id })
       if (code === 'NETWORK_BUSY') return this.#onBusy()
       const isPoor = name === 'InsufficientBalanceError'
       const advice = isPoor ? '\nFund the account, or wait for unfulfilled escrows to expire' : ''
@@ -151,8 +154,7 @@ export class Payments {
     this.#totals.paidDrops += BigInt(payment.transfer.amount)
     this.#unfulfilledLedgers = 0
     this.#firstOfNextLedger = this.#totals.payments
-    this.#slowestMs = Math.max(this.#slowestMs ?? 0, performance.now() - payment.sentAt)
-    report({ event: 'fulfilled', payment: payment.number })
+    report({ event: 'fulfilled', id: transfer.id })
     return true
   }
 
@@ -172,54 +174,44 @@ export class Payments {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
     }
-    for (const letter of letters) report({ event: 'letter', letter })
     return letters !== ''
   }
 
   #onLocked(transfer: LedgerTransfer): void {
     const payment = this.#open.get(transfer.id)
-    if (!payment || this.#isOver) return
+    if (!payment) return
     this.#sent.delete(payment)
     this.#unknown.delete(payment)
-    this.#isBusy = false
     if (payment.number >= this.#firstOfNextLedger) {
       if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
       this.#firstOfNextLedger = this.#totals.payments
     }
     this.#addFee(payment, transfer)
-    this.#lastEventAt = performance.now()
-    report({ event: 'locked', payment: payment.number })
+    report({ event: 'locked', id: transfer.id })
   }
 
   #onReturned(transfer: LedgerTransfer): void {
-    const payment = this.#close(transfer)
-    if (!payment) {
-      if (this.#earlier.count === 0) setTimeout(() => this.#reportEarlier(), sameLedgerMs)
-      this.#earlier.count++
-      this.#earlier.drops += BigInt(transfer.amount)
-      return
-    }
-    this.#totals.returned++
-    report({ event: 'returned', payment: payment.number })
+    if (this.#close(transfer)) {
+      this.#totals.returned++
+      report({ event: 'returned', id: transfer.id })
+    } else if (this.#recovered.push(transfer) === 1)
+      setTimeout(
+        () => this.#isOver || notice(`\n${recoveredNotice(this.#recovered.splice(0))}`),
+        sameLedgerMs
+      )
   }
 
   #onUnknown(payment: OpenPayment | undefined): void {
     if (!payment || !this.#open.has(payment.transfer.id)) return
     this.#sent.delete(payment)
     this.#unknown.add(payment)
-    report({ event: 'unknown', payment: payment.number })
+    report({ event: 'unknown', id: payment.transfer.id })
   }
 
   #onBusy(): void {
-    if (!this.#isBusy) notice("\nThe network's fees are too high just now: trying one payment at a time")
-    this.#isBusy = true
-  }
-
-  #reportEarlier(): void {
-    const { count: number, drops } = this.#earlier
-    this.#earlier = { count: 0, drops: 0n }
-    if (!this.#isOver)
-      notice(`\nRecovered ${count(number, 'expired payment')} from an earlier run: ${drops} drops`)
+    if (this.#unfulfilledLedgers <= maxUnfulfilledLedgers)
+      notice("\nThe network's fees are too high just now: trying one payment at a time")
+    this.#unfulfilledLedgers = maxUnfulfilledLedgers + 1
   }
 
   #remove(payment: OpenPayment): boolean {
@@ -234,41 +226,29 @@ export class Payments {
     this.#remove(payment)
     this.#addFee(payment, transfer)
     this.#pausedMs = 0
-    this.#lastEventAt = performance.now()
     return payment
   }
 
-  #addFee(payment: OpenPayment, { feeDrops }: LedgerTransfer): void {
+  #addFee(payment: OpenPayment, { feeDrops = '0' }: LedgerTransfer): void {
     const { feeDrops: total } = this.#totals
-    const isReported = feeDrops !== undefined && total !== undefined && payment.feeDrops !== undefined
-    this.#totals.feeDrops = isReported ? total + BigInt(feeDrops) - (payment.feeDrops ?? 0n) : undefined
-    payment.feeDrops = isReported ? BigInt(feeDrops) : undefined
+    if (total !== undefined) this.#totals.feeDrops = total + BigInt(feeDrops) - payment.feeDrops
+    payment.feeDrops = BigInt(feeDrops)
   }
 
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
-    this.#lastEventAt = performance.now()
-    const waitUntil = () => {
-      const settleMs = this.#slowestMs === undefined ? maxSettleMs : 1.5 * this.#slowestMs
-      return this.#lastEventAt + Math.min(maxSettleMs, Math.max(minSettleMs, settleMs))
-    }
     const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
-      if (isStopped || !this.#plugin.isConnected()) return 0
-      const awaitsLetters = code === 0 && !isShopGone()
-      return (
-        this.#open.size -
-        this.#unknown.size +
-        (awaitsLetters ? this.#missingLetters() - this.#lostLetters : 0)
-      )
+      if (isStopped || isShopGone() || !this.#plugin.isConnected()) return 0
+      return this.#open.size - this.#unknown.size + (code === 0 ? this.#missingLetters() : 0)
     }
-    await waitForPayments(pending, waitUntil)
+    await waitForPayments(pending, maxSettleMs)
     this.#isOver = true
     if (this.#totals.payments === 0) return
-    const open = [...this.#open.values()]
     // Without the ledger nobody knows what has become of what it held.
     const isLocked = (payment: OpenPayment) =>
       !this.#sent.has(payment) && !this.#unknown.has(payment) && this.#plugin.isConnected()
+    const open = [...this.#open.values()]
     const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
     const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
     notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
@@ -278,8 +258,8 @@ export class Payments {
     if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))
   }
 
-  /** How many letters are missing whose payments are fulfilled. */
+  /** How many letters are missing whose payments are fulfilled, those aside that were lost on their way. */
   #missingLetters(): number {
-    return Math.max(0, this.#totals.fulfilled - this.#totals.letters)
+    return Math.max(0, this.#totals.fulfilled - this.#totals.letters - this.#lostLetters)
   }
 }

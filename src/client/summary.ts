@@ -13,10 +13,6 @@ export interface PaymentTotals {
   feeDrops: bigint | undefined
 }
 
-export function noTotals(): PaymentTotals {
-  return { payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops: 0n }
-}
-
 /**
  * What became of the payments and what they cost, in two lines.
  *
@@ -38,11 +34,16 @@ export function summaryOf(totals: PaymentTotals, inEscrow: number, unknown: numb
 
 /** What becomes of payments that are still in escrow. */
 export function refundNotice(inEscrow: Transfer[]): string {
-  const last = new Date(Math.max(...inEscrow.map(({ expiresAt = '' }) => Date.parse(expiresAt))))
+  const last = new Date(inEscrow.at(-1)?.expiresAt ?? '')
   return (
     `${sumOf(inEscrow)} not claimed by the shop so far: the last expires at ${last.toLocaleTimeString()}\n` +
-    'A client that runs after that gets back what is left, if its ledger still runs'
+    'A client that runs after that gets back what is left; a sandbox that has stopped by then has lost it'
   )
+}
+
+/** What was paid in an earlier run, and is back. */
+export function recoveredNotice(recovered: Transfer[]): string {
+  return `Recovered ${sumOf(recovered)} of an earlier run that had expired`
 }
 
 /** What becomes of payments whose outcome is unknown. */

@@ -378,15 +378,11 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
       // Up to what the server has published: that may be less than it has announced, and its response says so.
       return await connection.history(first, -1, { marker })
     } catch (err) {
-      const code = errorCodeOf(err) ?? ''
       // Nothing from there on is published yet.
+      const code = errorCodeOf(err) ?? ''
       if (code === 'lgrIdxsInvalid' || code === 'invalidLgrRange') return { first, last: 0, transactions: [] }
-      if (code !== 'lgrIdxMalformed') throw err
+      throw err
     }
-    // Version 2 of the API answers this for ledgers before the first that the server has and after the last.
-    const all = await connection.history(-1, -1, { limit: 1 })
-    const last = all.first > first ? all.first - 1 : 0
-    return { first: Math.max(first, all.first), last, transactions: [] }
   }
 
   #unreachable(cause?: unknown): UnreachableError {

@@ -20,7 +20,7 @@ import {
 
 // One unanswered request must not hold up the ones behind it for long; asking again does no harm.
 const requestTimeoutMs = 5_000
-// A server that was silent for so long is sent a ping.
+// A server that was silent for so long is sent pings, and given up after as long again.
 const maxSilenceMs = 5_000
 const heartbeatMs = 500
 const closeTimeoutMs = 1_000
@@ -94,11 +94,7 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
   readonly #heartbeat: NodeJS.Timeout
   #lastId = 0
   #receivedAt = performance.now()
-  #isPinging = false
   #failure: Error | undefined
-
-  // All servers so far have known version 1 of the API.
-  #apiVersion: 1 | 2 = 1
 
   /** resolves when requests can be sent */
   readonly opened: Promise<void>
@@ -141,7 +137,7 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject, deadline: performance.now() + requestTimeoutMs })
       this.#cork()
-      const text = JSON.stringify({ id, api_version: this.#apiVersion, ...request })
+      const text = JSON.stringify({ id, api_version: 1, ...request })
       // Bytes are sent as one piece, where text would be two.
       this.#webSocket.send(Buffer.from(text), { binary: false })
     })
@@ -160,15 +156,9 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
     }
   }
 
-  /** What the server says of itself. A server without version 1 of the API is spoken to in version 2 from then on. */
+  /** What the server says of itself. */
   async serverInfo(): Promise<Json> {
-    try {
-      return toObject((await this.requestWithRetry({ command: 'server_info' })).info) ?? {}
-    } catch (err) {
-      if (errorCodeOf(err) !== 'invalid_API_version' || this.#apiVersion === 2) throw err
-      this.#apiVersion = 2
-      return this.serverInfo()
-    }
+    return toObject((await this.requestWithRetry({ command: 'server_info' })).info) ?? {}
   }
 
   /** @throws AccountNotFoundError, NotAcceptedError */
@@ -334,15 +324,9 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
       this.#pending.delete(id)
       reject(new Error(`no response in ${requestTimeoutMs} ms`))
     }
-    if (this.#isPinging || now - this.#receivedAt < maxSilenceMs || !this.isOpen) return
-    this.#isPinging = true
-    this.request({ command: 'ping' })
-      .catch(err => {
-        if (errorCodeOf(err) === undefined) this.close(new Error('The server does not respond'))
-      })
-      .finally(() => {
-        this.#isPinging = false
-      })
+    const silentMs = now - this.#receivedAt
+    if (silentMs > 2 * maxSilenceMs) this.#end(new Error('The server does not respond'))
+    else if (silentMs > maxSilenceMs) this.request({ command: 'ping' }).catch(() => {})
   }
 
   #end(reason: Error): void {

@@ -74,20 +74,19 @@ export interface WireMessage {
 }
 
 /**
- * Reads an entry of `account_tx` or a response of `tx`, in version 1 or 2 of the API.
+ * Reads an entry of `account_tx` or a response of `tx`.
  *
  * @param prefix - the ledger's ILP prefix
  * @returns undefined for anything but a complete validated transaction
  */
 export function parseTransaction(entry: unknown, prefix: string): ValidatedTransaction | undefined {
   const outer = toObject(entry)
-  const tx = toObject(outer?.tx_json ?? outer?.tx) ?? outer
+  const tx = toObject(outer?.tx) ?? outer
   const meta = toObject(outer?.meta)
   if (!outer?.validated || !tx || !meta) return undefined
-  const hash = outer.hash ?? tx.hash
-  const ledgerIndex = outer.ledger_index ?? tx.ledger_index
   const { TransactionIndex: index, TransactionResult: result } = meta
-  const { TransactionType: type, Account: account, Sequence: sequence, Fee } = tx
+  const { hash, ledger_index: ledgerIndex, TransactionType: type, Account: account } = tx
+  const { Sequence: sequence, Fee } = tx
   if (!isText(hash) || !isText(type) || !isText(result) || !isText(account)) return undefined
   if (!isUInt32(ledgerIndex) || !isUInt32(index) || !isUInt32(sequence)) return undefined
   const fee = isText(Fee) && /^\d+$/.test(Fee) ? BigInt(Fee) : 0n
@@ -114,9 +113,9 @@ export function parseEscrowEntry(entry: Json, index: string, prefix: string): Tr
  * @param tx - an `EscrowCreate` or `Payment`
  */
 export function fingerprintOf(tx: Json): string {
-  const { TransactionType, Destination, Amount, DeliverMax, Condition, CancelAfter, Memos } = tx
+  const { TransactionType, Destination, Amount, Condition, CancelAfter, Memos } = tx
   const ilp = fromMemos(Memos, memoTypes.ilp)
-  return JSON.stringify([TransactionType, Destination, Amount ?? DeliverMax, Condition, CancelAfter, ilp])
+  return JSON.stringify([TransactionType, Destination, Amount, Condition, CancelAfter, ilp])
 }
 
 /** A UUID of version 8 (RFC 9562, "custom") from a transaction's hash: only this plugin gives such ids. */
@@ -162,8 +161,7 @@ function effectOf(tx: Json, hash: string, prefix: string): Effect | undefined {
 function transferOf(tx: Json, prefix: string): TransferEffect | undefined {
   const { TransactionType, Account, Destination, Condition, CancelAfter, FinishAfter, Memos } = tx
   const id = fromMemos(Memos, memoTypes.id)
-  // Version 2 of the API calls a Payment's amount DeliverMax.
-  const amount = tx.Amount ?? tx.DeliverMax
+  const { Amount: amount } = tx
   if (!isUuid(id) || !isText(Destination) || !isText(amount) || !/^\d{1,20}$/.test(amount)) return undefined
   const ilp = fromMemos(Memos, memoTypes.ilp)
   const transfer: LedgerTransfer = {

@@ -3,13 +3,10 @@ import base64url from 'base64url'
 import { hmac } from '../crypto.ts'
 import type { Payment } from './incoming-transfer.ts'
 
-// How many clients without credit keep their address and secret, and how many fulfillments a letter is still sold for.
+// How many clients without credit keep their address and secret, and how many payments are found by fulfillment.
 const maxIdleAccounts = 100_000
-const maxFulfillments = 100_000
-// How many payments whose credit was revoked may still turn out to be paid.
-const maxRevoked = 1_000
-// How many letters can be repeated, and for how long.
-const maxPurchases = 1_000
+const maxFulfillments = 10_000
+// How long a letter can be repeated.
 const repeatableMs = 60_000
 
 /** What a shop knows of one client. */
@@ -21,17 +18,17 @@ export interface ClientAccount {
   balance: bigint
   /** whether it has bought with its Pay-Token, and so buys with nothing that others can see */
   usesToken: boolean
-  /** fulfillments of its payments that have not bought a letter, the oldest first */
-  unspent: Set<string>
+  /** its payments that have not bought a letter, the oldest first */
+  unspent: Set<Purchase>
 }
 
-/** A letter that was sold. */
+/** A payment, and the letter that it buys. */
 export interface Purchase {
   client: ClientAccount
-  /** when it was sold, in ms of `performance.now()` */
-  soldAt: number
   /** empty before it is handed over */
   letter: string
+  /** when it was sold, in ms of `performance.now()` */
+  soldAt?: number
 }
 
 /**
@@ -45,11 +42,8 @@ export class ClientAccounts {
   readonly #accounts = new Map<string, ClientAccount>()
   // The tokens of those without credit, the longest without first.
   readonly #idle = new Set<string>()
-  readonly #byFulfillment = new Map<string, ClientAccount>()
-  // By the fulfillment of the payment that bought the letter, the oldest first.
+  // By fulfillment, the oldest first.
   readonly #purchases = new Map<string, Purchase>()
-  // By transfer id.
-  readonly #revoked = new Map<string, Payment<ClientAccount>>()
 
   /** @param cost - of a letter, drops */
   constructor(cost: number) {
@@ -86,39 +80,28 @@ export class ClientAccounts {
   /** Credits a payment that is accepted. */
   credit({ client, drops, fulfillment }: Payment<ClientAccount>): void {
     this.#add(client, drops)
-    client.unspent.add(fulfillment)
-    this.#byFulfillment.set(fulfillment, client)
-    for (const [oldest, { unspent }] of this.#byFulfillment) {
-      if (this.#byFulfillment.size <= maxFulfillments) break
-      this.#byFulfillment.delete(oldest)
-      unspent.delete(oldest)
-    }
+    const purchase = { client, letter: '' }
+    client.unspent.add(purchase)
+    this.#purchases.set(fulfillment, purchase)
+    const [oldest] = this.#purchases
+    if (!oldest || this.#purchases.size <= maxFulfillments) return
+    this.#purchases.delete(oldest[0])
+    oldest[1].client.unspent.delete(oldest[1])
   }
 
   /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
-  revoke(payment: Payment<ClientAccount>): void {
-    const { client, drops, fulfillment, transfer } = payment
-    const isPartlySpent = drops > client.balance
-    const unspent = isPartlySpent ? client.balance : drops
-    this.#add(client, -unspent)
-    this.#spend(client, fulfillment)
-    this.#revoked.set(transfer.id, { ...payment, drops: unspent })
-    trim(this.#revoked, maxRevoked)
-  }
-
-  /** Gives back what was revoked, since the payment has come after all. */
-  restore(transferId: string): void {
-    const payment = this.#revoked.get(transferId)
-    this.#revoked.delete(transferId)
-    if (payment) this.credit(payment)
+  revoke({ client, drops, fulfillment }: Payment<ClientAccount>): void {
+    this.#add(client, drops > client.balance ? -client.balance : -drops)
+    const purchase = this.#purchases.get(fulfillment)
+    if (purchase && client.unspent.delete(purchase)) this.#purchases.delete(fulfillment)
   }
 
   /** Takes the price of a letter off a client's balance; undefined if there is not enough. */
   buy(client: ClientAccount): Purchase | undefined {
     if (client.balance < this.#cost) return undefined
     client.usesToken = true
-    const [oldest] = client.unspent
-    return this.#buy(client, oldest)
+    const [oldest = { client, letter: '' }] = client.unspent
+    return this.#sell(oldest)
   }
 
   /**
@@ -130,26 +113,20 @@ export class ClientAccounts {
    */
   buyWithFulfillment(fulfillment: string, client?: ClientAccount): Purchase | undefined {
     const purchase = this.#purchases.get(fulfillment)
-    if (purchase && purchase.client === client && performance.now() - purchase.soldAt < repeatableMs)
-      return purchase
-    const payer = this.#byFulfillment.get(fulfillment)
-    if (!payer || payer.balance < this.#cost) return undefined
-    if (payer.usesToken && client !== payer) return undefined
-    return this.#buy(payer, fulfillment)
+    if (!purchase) return undefined
+    const { client: payer, soldAt } = purchase
+    if (soldAt !== undefined)
+      return client === payer && performance.now() - soldAt < repeatableMs ? purchase : undefined
+    if (payer.balance < this.#cost || (payer.usesToken && client !== payer)) return undefined
+    return this.#sell(purchase)
   }
 
-  #buy(client: ClientAccount, fulfillment = ''): Purchase {
+  #sell(purchase: Purchase): Purchase {
+    const { client } = purchase
     this.#add(client, -this.#cost)
-    this.#spend(client, fulfillment)
-    const purchase = { client, soldAt: performance.now(), letter: '' }
-    if (fulfillment) this.#purchases.set(fulfillment, purchase)
-    trim(this.#purchases, maxPurchases)
+    client.unspent.delete(purchase)
+    purchase.soldAt = performance.now()
     return purchase
-  }
-
-  #spend(client: ClientAccount, fulfillment: string): void {
-    client.unspent.delete(fulfillment)
-    this.#byFulfillment.delete(fulfillment)
   }
 
   #toAccount(clientId: string): ClientAccount {
@@ -163,22 +140,15 @@ export class ClientAccounts {
     this.#accounts.set(payToken, client)
     this.#idle.delete(payToken)
     if (client.balance === 0n) this.#idle.add(payToken)
-    for (const forgotten of trim(this.#idle, maxIdleAccounts)) this.#accounts.delete(forgotten)
+    const [oldest] = this.#idle
+    if (oldest !== undefined && this.#idle.size > maxIdleAccounts) {
+      this.#idle.delete(oldest)
+      this.#accounts.delete(oldest)
+    }
     return client
   }
 
   #mac(nonce: Buffer): Buffer {
     return hmac(this.#key, nonce).subarray(0, 4)
   }
-}
-
-/** Removes the oldest entries of a collection until it is no larger than it may be. Returns their keys. */
-function trim(entries: Map<string, unknown> | Set<string>, max: number): string[] {
-  const removed: string[] = []
-  for (const oldest of entries.keys()) {
-    if (entries.size <= max) break
-    entries.delete(oldest)
-    removed.push(oldest)
-  }
-  return removed
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
-import { notice } from '../terminal/progress.ts'
+import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
 import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
@@ -12,9 +12,7 @@ const maxWaiting = 10_000
 const maxRejectionLines = 20
 // When to try again what could not be done.
 const retryMs = 1_000
-// How long after its expiry a payment that nobody has heard of counts as rolled back.
-const expiryGraceMs = 60_000
-// How long the end of the shop waits for the ledger, and then for clients to fetch what they have just paid for.
+// How long the end of the shop waits while the ledger decides nothing, and then for clients to fetch their letters.
 const maxSettleMs = 30_000
 const maxFetchMs = 3_000
 const lossNotice = 'Fees exceed what a letter earns: that is why hosted ledgers come next'
@@ -32,8 +30,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   readonly #waiting: { transfer: LedgerTransfer; decide(payment?: Payment<Client>): void }[] = []
   // Drops of the payments that are accepted and not final, by transfer id.
   readonly #unpaid = new Map<string, bigint>()
-  // Those that were given up, though they may still turn out to be paid.
-  readonly #givenUp = new Set<string>()
   #unpaidDrops = 0n
   #rejected = 0
   #sharesAccount = false
@@ -41,7 +37,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   #earnedDrops = 0n
   // undefined if the plugin does not report fees
   #feeDrops: bigint | undefined
-  #lastPaidAt = -maxFetchMs
   #isAdmitting = false
 
   /**
@@ -52,15 +47,17 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#plugin = plugin
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
-    this.liquidity = new Liquidity(plugin, terms.cost)
+    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
     // A plugin that tells what a fulfillment costs reports no fee where there was none.
     this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
     plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
-    plugin.on('error', err => {
-      for (const id of (err as { transferIds?: string[] }).transferIds ?? []) this.#giveUp(id)
-    })
     setInterval(() => this.#admit(), retryMs)
+  }
+
+  /** Why the shop can sell nothing just now, if so. */
+  async refusal(): Promise<string | undefined> {
+    return isShuttingDown() ? 'The shop is closing' : this.liquidity.shortfall()
   }
 
   /**
@@ -81,20 +78,19 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
    * Fulfills a payment that was accepted, and tries again while its outcome is unknown.
    *
    * @returns when it is paid
-   * @throws the ledger plugin's error when the money cannot come any more, or with an error that `isOutcomeLost`, when
-   *   nobody can know any more whether it has come
+   * @throws AlreadyRolledBackError when the money cannot come any more, or another error of the ledger plugin when
+   *   nobody can know whether it has come
    */
   async collect({ transfer, fulfillment }: Payment<Client>): Promise<void> {
-    const { id, expiresAt = '' } = transfer
-    for (;;) {
+    const { id } = transfer
+    while (this.#unpaid.has(id)) {
       try {
         return await this.#plugin.fulfillCondition(id, fulfillment)
       } catch (err) {
-        const isOverdue = Date.parse(expiresAt) + expiryGraceMs < this.#ledgerTime().getTime()
-        const isRolledBack = (err as Error).name === 'AlreadyRolledBackError'
-        if (isRolledBack || isOutcomeLost(err) || (isOverdue && this.#plugin.isConnected())) this.#giveUp(id)
-        if (this.#givenUp.has(id)) throw err
-        if (!this.#unpaid.has(id)) return
+        if (this.#isFinal(err as Error, transfer)) {
+          this.#release(id)
+          throw err
+        }
         await delay(retryMs)
       }
     }
@@ -106,23 +102,26 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
    * @param lettersOwed - how many letters are paid for and not fetched
    */
   async close(lettersOwed = () => 0): Promise<void> {
-    const giveUpAt = performance.now() + maxSettleMs
     const pending = () => (this.#plugin.isConnected() ? this.#unpaid.size : 0)
-    await waitForPayments(pending, () => giveUpAt)
-    await waitForPayments(lettersOwed, () => this.#lastPaidAt + maxFetchMs)
+    await waitForPayments(pending, maxSettleMs)
+    await waitForPayments(lettersOwed, maxFetchMs)
     const fees = this.#feeDrops === undefined ? 'unknown fees' : `${this.#feeDrops} drops of fees`
-    const sold = `${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`
-    const isLoss = this.#feeDrops !== undefined && this.#feeDrops > this.#earnedDrops
-    const why = isLoss ? `\n${lossNotice}` : ''
-    const drops = `${this.#unpaidDrops} drops, not counted above`
-    const unknown = `\n${count(this.#unpaid.size, 'payment')} with unknown outcome (${drops})`
-    const rejected = this.#rejected > 0 ? `\n${count(this.#rejected, 'payment')} rejected` : ''
-    notice(`\n${sold}${why}${rejected}${this.#unpaid.size > 0 ? unknown : ''}`)
+    const lines = [`${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`]
+    if (this.#feeDrops !== undefined && this.#feeDrops > this.#earnedDrops) lines.push(lossNotice)
+    if (this.#rejected > 0) lines.push(`${count(this.#rejected, 'payment')} rejected`)
+    const unknown = `${count(this.#unpaid.size, 'payment')} with unknown outcome`
+    if (this.#unpaid.size > 0) lines.push(`${unknown} (${this.#unpaidDrops} drops, not counted above)`)
+    notice(`\n${lines.join('\n')}`)
   }
 
-  /** Counts a letter that was handed over. */
-  addLetter(): void {
+  /**
+   * Counts a letter that was handed over.
+   *
+   * @param streamed - the letter and the transfer that it came for, where the two belong together
+   */
+  addLetter(streamed?: { id: string; letter: string }): void {
     this.#lettersSold++
+    if (streamed) report({ event: 'letter', ...streamed })
   }
 
   async #admit(): Promise<void> {
@@ -131,13 +130,12 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const canCollect = this.#plugin.isConnected() && !(await this.liquidity.shortfall())
       // Meanwhile its client may have left, or its time have run short.
-      const payment = this.#givenUp.has(next.transfer.id) ? undefined : this.#check(next.transfer)
+      const payment = this.#check(next.transfer)
       if (payment) {
         const hasRoom = this.#unpaid.size === 0 || this.#unpaidDrops + payment.drops <= this.#maxUnpaid
         if (!canCollect || !hasRoom || isShuttingDown()) break
         this.#unpaid.set(payment.transfer.id, payment.drops)
         this.#unpaidDrops += payment.drops
-        this.liquidity.reserveFee()
       }
       this.#waiting.shift()
       next.decide(payment)
@@ -163,30 +161,21 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
-    if (this.#release(id) || this.#givenUp.delete(id)) {
-      this.#lastPaidAt = performance.now()
+    if (this.#release(id)) {
       this.#earnedDrops += BigInt(amount)
       this.#addFee(feeDrops)
-    } else if (feeDrops !== undefined) this.#onSharedAccount() // A stranger's would have no fee here.
-  }
-
-  /** This account has fulfilled a transfer that this shop has not accepted. */
-  #onSharedAccount(): void {
-    if (!this.#sharesAccount)
+    } else if (feeDrops !== undefined && !this.#sharesAccount) {
+      // A stranger's fulfillment would have no fee here.
+      this.#sharesAccount = true
       notice(
         '    - Another shop uses this account: stop it, or give one of them another account in plugins.ts.\n' +
           '      Its payments are only counted here from now on'
       )
-    this.#sharesAccount = true
+    }
   }
 
   #addFee(feeDrops = '0'): void {
     if (this.#feeDrops !== undefined) this.#feeDrops += BigInt(feeDrops)
-  }
-
-  #giveUp(id: string): void {
-    this.#givenUp.add(id)
-    this.#release(id)
   }
 
   /** Takes a payment from those that are not final, which makes room for others. */
@@ -195,7 +184,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     if (drops === undefined) return false
     this.#unpaid.delete(id)
     this.#unpaidDrops -= drops
-    this.liquidity.releaseFee()
+    this.liquidity.addPaidFee()
     this.#admit()
     return true
   }
@@ -205,9 +194,11 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     const isKnown = 'getLedgerTime' in this.#plugin && this.#plugin.isConnected()
     return isKnown ? this.#plugin.getLedgerTime() : new Date()
   }
-}
 
-/** Whether an error says that a payment's outcome is in ledgers that nobody can read any more. */
-export function isOutcomeLost(err: unknown): boolean {
-  return ['HISTORY_GAP', 'LEDGER_RESET'].includes((err as { code?: string }).code ?? '')
+  /** Whether it makes no sense to fulfill a payment once more. */
+  #isFinal({ name, code = '' }: Error & { code?: string }, { expiresAt = '' }: LedgerTransfer): boolean {
+    // What a gap in the history hides, the plugin finds out as long as the escrow has time.
+    if (code === 'HISTORY_GAP') return this.#ledgerTime() >= new Date(expiresAt)
+    return name === 'AlreadyRolledBackError' || name === 'TransferNotFoundError' || code === 'LEDGER_RESET'
+  }
 }

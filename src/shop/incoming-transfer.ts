@@ -57,8 +57,7 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   const [clientId = '', paymentId, ...rest] = isHere ? local.split('.') : []
   const client = paymentId && rest.length === 0 ? clients.get(clientId) : undefined
   if (!client) {
-    const message = `Nobody here is waiting for a payment to ${shortened(local, 40)}`
-    return reject('F06', 'Unexpected Payment', message)
+    return reject('F06', 'Unexpected Payment', `Nobody here is waiting for a payment to ${local}`)
   }
 
   const drops = BigInt(transfer.amount)
@@ -71,8 +70,7 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   const fulfillment = pskFulfillment(client.sharedSecret, ilpPacket)
   const { executionCondition = '' } = transfer
   if (base64url(sha256(fulfillment)) !== executionCondition) {
-    const message = `Unable to fulfill the condition: ${shortened(executionCondition, 8)}`
-    return reject('F05', 'Wrong Condition', message)
+    return reject('F05', 'Wrong Condition', `Unable to fulfill the condition: ${executionCondition}`)
   }
 
   const timeLeftMs = Date.parse(transfer.expiresAt ?? '') - ledgerTime.getTime()
@@ -81,10 +79,6 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
     return reject('R02', 'Insufficient Timeout', message)
   }
   return { transfer, client, drops, fulfillment: base64url(fulfillment) }
-}
-
-function shortened(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}...` : text
 }
 
 function parsePacket(ilpPacket: Buffer): { account: string; amount: string } | undefined {

@@ -14,27 +14,31 @@ const minPauseMs = 500
 export class Liquidity {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
+  readonly #countUnpaid: () => number
   #balance = 0n
-  // How many fees the balance may lack, and how many of them were paid since it was asked for.
-  #feesDue = 0
+  // How many fees were paid since the balance was asked for.
   #feesPaid = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
   #checkedAt = -minPauseMs
   #checking: Promise<void> | undefined
-  #warnedOf: bigint | undefined
+  #warning: string | undefined
 
-  /** @param cost - of a letter, drops */
-  constructor(plugin: PluginXrpEscrow, cost: number) {
+  /**
+   * @param cost - of a letter, drops
+   * @param countUnpaid - how many payments are accepted and not final: their fees are to be paid
+   */
+  constructor(plugin: PluginXrpEscrow, cost: number, countUnpaid: () => number) {
     this.#plugin = plugin
     this.#cost = BigInt(cost)
+    this.#countUnpaid = countUnpaid
   }
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
   async shortfall(): Promise<string | undefined> {
-    if (this.#reason()) await this.check()
+    if (this.#shortfall()) await this.check()
     else if (performance.now() - this.#checkedAt >= maxAgeMs) this.check()
-    return this.#reason()
+    return this.#shortfall()
   }
 
   /** Asks for the account's balance and the network's fee; without an answer they stay as they were. */
@@ -44,13 +48,8 @@ export class Liquidity {
     this.#checking = undefined
   }
 
-  /** A payment was accepted: its fee is to be paid. */
-  reserveFee(): void {
-    this.#feesDue++
-  }
-
   /** A payment is final. */
-  releaseFee(): void {
+  addPaidFee(): void {
     this.#feesPaid++
   }
 
@@ -60,13 +59,10 @@ export class Liquidity {
     const feesPaid = this.#feesPaid
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
-    if (feeDrops === undefined && this.#feeDrops !== undefined)
-      notice("    - The network's fees are too high just now: no letters are sold until they fall")
     this.#balance = BigInt(balance)
-    this.#feesDue -= feesPaid
     this.#feesPaid -= feesPaid
     this.#feeDrops = feeDrops
-    if (feeDrops !== undefined) this.#warn(this.#lettersLeft(feeDrops))
+    this.#warn()
   }
 
   /** What a fulfillment costs just now: that is beyond the Ledger Plugin Interface. */
@@ -80,22 +76,29 @@ export class Liquidity {
     }
   }
 
-  #reason(): string | undefined {
-    if (this.#feeDrops === undefined) return "The network's fees are too high just now"
-    return this.#lettersLeft(this.#feeDrops) > 0n ? undefined : 'The shop cannot pay its fees'
+  #shortfall(): string | undefined {
+    const left = this.#lettersLeft()
+    if (left === undefined) return "The network's fees are too high just now"
+    return left > 0n ? undefined : 'The shop cannot pay its fees'
   }
 
-  /** Each letter costs a fee and earns its price. */
-  #lettersLeft(feeDrops: bigint): bigint {
-    const spare = this.#balance - BigInt(this.#feesDue + 1) * feeDrops
+  /** How many more letters can be sold: each costs a fee and earns its price. */
+  #lettersLeft(): bigint | undefined {
+    const feeDrops = this.#feeDrops
+    if (feeDrops === undefined) return undefined
+    const feesDue = this.#countUnpaid() + this.#feesPaid + 1
+    const spare = this.#balance - BigInt(feesDue) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }
 
-  #warn(left: bigint): void {
-    if (left >= 2n * fewLetters) this.#warnedOf = undefined
-    if (left >= fewLetters || this.#warnedOf === 0n || (this.#warnedOf !== undefined && left > 0n)) return
-    this.#warnedOf = left
-    const low = `Low balance: enough for ${count(Number(left), 'letter')}; fund the account`
-    notice(`    - ${left > 0n ? low : 'Balance too low for one more fee: no letters until it is funded'}`)
+  /** Says what is wrong with the balance or the fees, when that changes. */
+  #warn(): void {
+    const left = this.#lettersLeft() ?? fewLetters
+    const warning = this.#shortfall() ?? (left < fewLetters ? 'Low balance' : undefined)
+    if (warning && warning !== this.#warning) {
+      const low = `enough for ${count(Number(left), 'letter')}; fund the account`
+      notice(`    - ${warning}: ${warning === 'Low balance' ? low : 'no letters are sold meanwhile'}`)
+    }
+    this.#warning = warning
   }
 }

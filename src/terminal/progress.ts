@@ -1,10 +1,10 @@
-/** What a script reports to `npm start`. Payments count from 0; a letter does not say which payment it is for. */
+/** What a script reports to `npm start`: shop and client know a payment by the id of its transfer. */
 export type ProgressEvent =
   | { event: 'listening'; url: string }
   | { event: 'notice'; text: string }
-  | { event: 'sent'; payment: number; amount: string }
-  | { event: 'locked' | 'fulfilled' | 'returned' | 'unknown' | 'failed'; payment: number }
-  | { event: 'letter'; letter: string }
+  | { event: 'sent'; id: string; amount: string }
+  | { event: 'letter'; id: string; letter: string }
+  | { event: 'locked' | 'fulfilled' | 'returned' | 'unknown' | 'failed'; id: string }
 
 // Each look at the environment is a system call.
 const isReporting = Boolean(process.env.REPORT_PROGRESS)

@@ -9,8 +9,6 @@ const maxErrorLength = 1_000
 const noticeAfterMs = 500
 // npm passes on a Ctrl-C that the script gets from its terminal too.
 const sameSignalMs = 500
-// From the second Ctrl-C on, time enough to print the sums.
-const hurryTimeoutMs = 5_000
 
 const actions: ((code: number) => unknown)[] = []
 let startedAt: number | undefined
@@ -47,20 +45,25 @@ export async function shutdown(code: number, message?: string): Promise<never> {
 }
 
 /**
- * Waits at the end of a script for payments that are not complete yet, and says so. A second Ctrl-C ends it.
+ * Waits at the end of a script for what is not complete yet, and says so. A second Ctrl-C ends it.
  *
- * @param pending - how many there are
- * @param waitUntil - until when at most, on the clock of `performance.now()`
+ * @param pending - how many payments that is
+ * @param maxIdleMs - how long to wait while that number stays the same
  */
-export async function waitForPayments(pending: () => number, waitUntil: () => number): Promise<void> {
+export async function waitForPayments(pending: () => number, maxIdleMs: number): Promise<void> {
   const start = performance.now()
   let isSaid = false
-  while (pending() > 0 && performance.now() < waitUntil() && !isHurried) {
+  let changedAt = start
+  let left = pending()
+  while (left > 0 && !isHurried && performance.now() - changedAt < maxIdleMs) {
     if (!isSaid && performance.now() - start > noticeAfterMs) {
-      notice(`\nWaiting for ${count(pending(), 'payment')} (Ctrl-C again stops at once)`)
+      notice(`\nWaiting for ${count(left, 'payment')} (Ctrl-C again stops at once)`)
       isSaid = true
     }
     await delay(20)
+    const before = left
+    left = pending()
+    if (left !== before) changedAt = performance.now()
   }
 }
 
@@ -114,13 +117,8 @@ function adviceFor(err: Error): string {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    const isRepeated = startedAt !== undefined && performance.now() - startedAt > sameSignalMs
+    isHurried = startedAt !== undefined && performance.now() - startedAt > sameSignalMs
     shutdown(0)
-    if (!isRepeated) return
-    if (isHurried) process.exit(1)
-    isHurried = true
-    startedAt = performance.now()
-    setTimeout(() => process.exit(1), hurryTimeoutMs)
   })
 }
 process.on('uncaughtException', err => shutdown(1, describe(err) + adviceFor(err)))

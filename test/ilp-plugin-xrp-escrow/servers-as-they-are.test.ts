@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxLedger, SandboxOptions } from '../../src/xrpl-sandbox/index.ts'
@@ -11,11 +10,13 @@ import {
   openErrors,
   publishesLate,
   submitTakesEffectUnsaid,
+  talksNonsense,
   throttles
 } from '../support/distorting-server.ts'
 import {
   customer,
   genesis,
+  idsOf,
   memo,
   next,
   prefix,
@@ -32,12 +33,24 @@ type Json = Record<string, unknown>
 
 const always = () => true
 
+/** An answer to a request. */
+const answerTo = ({ id }: Json, result: Json) => ({ id, type: 'response', status: 'success', result })
+const errorTo = ({ id }: Json, error: string) => ({ id, type: 'response', status: 'error', error })
+
 /** A sandbox, and a server of it with distortions. */
 async function useDistortedLedger(distortions: Distortion[] = [], options: SandboxOptions = {}) {
   const sandbox = await useSandbox({ closeIntervalMs: 20, ...options })
   const server = await DistortingServer.start(sandbox.ledger, distortions)
   onTestFinished(() => server.close())
   return { sandbox, server }
+}
+
+/** The same, and a payer and a payee of whom one is connected to the server, or both. */
+async function useDistortedPair(who: 'payer' | 'payee' | 'both', distortions: Distortion[] = []) {
+  const { sandbox, server } = await useDistortedLedger(distortions)
+  const payer = await usePlugin(who === 'payee' ? sandbox.url : server.url)
+  const payee = await usePlugin(who === 'payer' ? sandbox.url : server.url, { secret: shop.secret })
+  return { sandbox, server, payer, payee }
 }
 
 /** What the ledger has of an account's own transactions. */
@@ -73,36 +86,8 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(openErrors.length + 1)
   })
 
-  test('the sequence of a dead transaction is used again', async () => {
-    const blobs: unknown[] = []
-    const { sandbox, server } = await useDistortedLedger([
-      {
-        // The first is held for ever, and told of whenever one asks for it.
-        request({ id, command, tx_blob }) {
-          if (command === 'tx')
-            return { id, type: 'response', status: 'success', result: { validated: false } }
-          if (command !== 'submit') return undefined
-          blobs.push(tx_blob)
-          if (tx_blob !== blobs[0]) return undefined
-          const result = { engine_result: 'terQUEUED', engine_result_message: 'Held' }
-          return { id, type: 'response', status: 'success', result }
-        }
-      }
-    ])
-    const payer = await usePlugin(server.url)
-    const first = sandbox.ledger.closedHeader.ledgerIndex
-    await payer.sendTransfer(someTransfer())
-    expect(sandbox.ledger.closedHeader.ledgerIndex - first).toBeLessThanOrEqual(25)
-    await payer.sendTransfer(someTransfer())
-    const [one, two] = validated(sandbox)
-    expect(two?.Sequence).toBe(Number(one?.Sequence) + 1)
-    expect(validated(sandbox)).toHaveLength(2)
-  })
-
   test('sendTransfer repeated after a missed validation pays once', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const payer = await usePlugin(server.url)
+    const { sandbox, server, payer, payee } = await useDistortedPair('payer')
     server.distortions = [
       {
         answer(_answer, { command }) {
@@ -127,48 +112,18 @@ describe('a submission', () => {
     server.distortions = []
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
-
-  test('submissions do not wait for answers to others', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    let unanswered = 0
-    server.distortions = [
-      {
-        answer: (_answer, { command }) => (command === 'submit' && unanswered++ < 16 ? 'nothing' : undefined)
-      }
-    ]
-    const transfers = Array.from({ length: 20 }, () => someTransfer())
-    const sent = Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
-    await expect.poll(() => unanswered).toBeGreaterThanOrEqual(16)
-    await sent
-    expect(validated(sandbox)).toHaveLength(20)
-  })
 })
 
 describe('a ledger', () => {
-  test.each([1, 2])(
-    'that is published late is read late, in version %i of the API, and told once',
-    async version => {
-      const { server } = await useDistortedLedger([
-        {
-          request: ({ id, api_version }) =>
-            api_version === version
-              ? undefined
-              : { id, type: 'response', status: 'error', error: 'invalid_API_version' }
-        },
-        publishesLate(3)
-      ])
-      const payer = await usePlugin(server.url)
-      const payee = await usePlugin(server.url, { secret: shop.secret })
-      const transfers = Array.from({ length: 5 }, () => someTransfer())
-      for (const transfer of transfers) await payer.sendTransfer(transfer)
-      const prepared = await until(payee, 'incoming_prepare', 5)
-      expect(prepared.map(([told]) => (told as Transfer).id)).toEqual(transfers.map(({ id }) => id))
-      await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
-      for (const { id } of transfers)
-        expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
-    }
-  )
+  test('a ledger that is published late is read late, and its transfers are emitted once', async () => {
+    const { payer, payee } = await useDistortedPair('both', [publishesLate(3)])
+    const transfers = Array.from({ length: 5 }, () => someTransfer())
+    for (const transfer of transfers) await payer.sendTransfer(transfer)
+    expect(idsOf(await until(payee, 'incoming_prepare', 5))).toEqual(transfers.map(({ id }) => id))
+    await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
+    for (const { id } of transfers)
+      expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
 
   test('a ledger of several pages is emitted whole when one page fails', async () => {
     let failures = 0
@@ -179,7 +134,7 @@ describe('a ledger', () => {
             if (request.command !== 'account_tx') return undefined
             request.limit = 4
             if (request.marker === undefined || failures++ > 0) return undefined
-            return { id: request.id, type: 'response', status: 'error', error: 'slowDown' }
+            return errorTo(request, 'slowDown')
           }
         }
       ],
@@ -192,8 +147,7 @@ describe('a ledger', () => {
     await expect.poll(() => sandbox.ledger.openTransactions.size).toBe(10)
     sandbox.ledger.close()
     await sent
-    const prepared = await until(payee, 'incoming_prepare', 10)
-    expect(prepared.map(([told]) => (told as Transfer).id)).toEqual(transfers.map(({ id }) => id))
+    expect(idsOf(await until(payee, 'incoming_prepare', 10))).toEqual(transfers.map(({ id }) => id))
     expect(failures).toBeGreaterThan(1)
   })
 })
@@ -221,9 +175,7 @@ const tokens: [what: string, Amount: Json][] = [
 
 describe('an escrow', () => {
   test('a made-up fulfillment emits an error and leaves the transfer open', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const { server, payer, payee } = await useDistortedPair('payer')
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     server.distortions = [
@@ -247,13 +199,11 @@ describe('an escrow', () => {
     ['long-form DER', 'A081228020'],
     ['lengths of eight bytes', 'A088000000000000002A80880000000000000020']
   ])('a fulfillment in %s is emitted to the payer', async (_form, head) => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payer', [
       changeTransactions(tx => {
         if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(8)
       })
     ])
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
@@ -266,13 +216,11 @@ describe('an escrow', () => {
     ['a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
     ...tokens.map(([what, Amount]): [string, Json] => [what, { Amount }])
   ])('an escrow with %s is not announced', async (_what, fields) => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payee', [
       changeTransactions(tx => {
         if (tx.Amount === '11') Object.assign(tx, fields)
       })
     ])
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     await payer.sendTransfer(someTransfer({ amount: '11' }))
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -292,14 +240,12 @@ describe('an escrow', () => {
   })
 
   test('a transfer by inner transactions of a Batch, without fee and key, is told to both sides', async () => {
-    const { server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('both', [
       changeTransactions(tx => {
         if (String(tx.TransactionType).startsWith('Escrow'))
           Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })
       })
     ])
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
@@ -350,9 +296,9 @@ describe('an escrow', () => {
     const [{ Sequence } = {}] = validated(sandbox)
     server.distortions = [
       {
-        request: ({ id, command }) =>
-          how === 'not in the history' && command === 'tx'
-            ? { id, type: 'response', status: 'error', error: 'txnNotFound' }
+        request: request =>
+          how === 'not in the history' && request.command === 'tx'
+            ? errorTo(request, 'txnNotFound')
             : undefined,
         answer(answer, { command, ledger_index_min }) {
           const result = answer.result as { account_objects?: Json[]; transactions?: { tx: Json }[] }
@@ -380,9 +326,7 @@ describe('an escrow', () => {
   })
 
   test('fulfillCondition costs nothing when the escrow was fulfilled in a history gap', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { sandbox, server, payer, payee } = await useDistortedPair('payee')
     const second = await usePlugin(sandbox.url, { secret: shop.secret })
     const [kept, taken] = [someTransfer(), someTransfer()]
     for (const transfer of [kept, taken]) await payer.sendTransfer(transfer)
@@ -448,53 +392,49 @@ describe('an escrow', () => {
     ).toHaveLength(1)
   })
 
-  test('plugin compares its transfers with the open escrows after a history gap', async () => {
+  test('plugin compares its transfers with its open escrows after a history gap, behind 2,000 of strangers', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const [kept, closed] = [someTransfer(), someTransfer()]
     const payer = await usePlugin(server.url)
     const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    await payer.sendTransfer(kept)
-    await payer.sendTransfer(closed)
+    for (const transfer of [kept, closed]) await payer.sendTransfer(transfer)
     await payer.disconnect()
     await payee.fulfillCondition(closed.id, closed.fulfillment)
     await ledgers(sandbox, 5)
-    server.distortions = [keepsLittleHistory(3)]
+    const strangers = Array.from({ length: 400 }, (_, number) => ({
+      LedgerEntryType: 'Escrow',
+      Account: genesis.address,
+      index: number.toString(16).toUpperCase().padStart(64, '0'),
+      PreviousTxnID: 'AB'.repeat(32)
+    }))
+    let lists = 0
+    server.distortions = [
+      keepsLittleHistory(3),
+      {
+        request(request) {
+          const { command, marker, ledger_index } = request
+          if (command !== 'account_objects') return undefined
+          // The first list is one of another ledger, which is not to be used.
+          if (lists++ === 0) return answerTo(request, { ledger_index, validated: false, account_objects: [] })
+          const page = Number(marker ?? 0)
+          delete request.marker
+          if (page >= 5) return undefined
+          const list = { account_objects: strangers, marker: String(page + 1) }
+          return answerTo(request, { ledger_index, validated: true, ...list })
+        }
+      }
+    ]
     await payer.connect()
     const [[err] = []] = await until(payer, 'error')
     expect((err as Error).message).toMatch(/does not have the ledgers \d+ to \d+/)
     expect(err).toMatchObject({ name: 'UnreachableError', code: 'HISTORY_GAP', transferIds: [closed.id] })
+    expect(lists).toBeGreaterThan(6)
     // The other one is still what it was.
     await payee.fulfillCondition(kept.id, kept.fulfillment)
     await until(payer, 'outgoing_fulfill')
     expect(storyOf(payer.told, kept.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
     server.distortions = []
     expect(await payer.getFulfillment(closed.id)).toBe(closed.fulfillment)
-  })
-
-  test('a list of escrows of another ledger is not used', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await payer.disconnect()
-    await ledgers(sandbox, 5)
-    let lists = 0
-    server.distortions = [
-      keepsLittleHistory(3),
-      {
-        answer(answer, { command }) {
-          if (command !== 'account_objects' || lists++ > 0) return undefined
-          return { ...answer, result: { ...(answer.result as Json), account_objects: [], validated: false } }
-        }
-      }
-    ]
-    await payer.connect()
-    const [[err] = []] = await until(payer, 'error')
-    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [] })
-    expect(lists).toBeGreaterThan(1)
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    await until(payer, 'outgoing_fulfill')
   })
 })
 
@@ -519,72 +459,32 @@ describe('a server', () => {
   test('plugin backs off from a server without history, and emits connect once it has some', async () => {
     const { server } = await useDistortedLedger()
     const payee = await usePlugin(server.url, { secret: shop.secret })
-    let connections = 0
-    server.distortions = [
-      throttles(0, 60_000, 'account_tx'),
-      { request: ({ command }) => void (command === 'server_info' && connections++) }
-    ]
+    const first = server.requests.length
+    const asked = (command: string) =>
+      server.requests.slice(first).filter(request => request.command === command).length
+    server.distortions = [throttles(0, 60_000, 'account_tx')]
     server.cut()
     await until(payee, 'disconnect')
-    await delay(3000)
+    await expect.poll(() => asked('account_tx')).toBeGreaterThan(3)
     expect(payee.told.filter(([event]) => event === 'connect')).toHaveLength(1)
-    expect(connections).toBeLessThanOrEqual(2)
+    expect(asked('server_info')).toBe(1)
     server.distortions = []
     await until(payee, 'connect', 2)
     expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
   })
 
-  test('plugin finds its own escrow behind 20,000 of strangers', async () => {
-    const { sandbox, server } = await useDistortedLedger([], { closeIntervalMs: 500 })
-    const [kept, gone] = [someTransfer(), someTransfer()]
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    for (const transfer of [kept, gone]) await payer.sendTransfer(transfer)
-    await payer.disconnect()
-    await payee.fulfillCondition(gone.id, gone.fulfillment)
-    await ledgers(sandbox, 5)
-    const strangers = Array.from({ length: 400 }, (_, number) => ({
-      LedgerEntryType: 'Escrow',
-      Account: genesis.address,
-      index: number.toString(16).toUpperCase().padStart(64, '0'),
-      PreviousTxnID: 'AB'.repeat(32)
-    }))
-    server.distortions = [
-      keepsLittleHistory(3),
-      {
-        request(request) {
-          const { id, command, marker, ledger_index } = request
-          const page = Number(marker ?? 0)
-          if (command !== 'account_objects') return undefined
-          delete request.marker
-          if (page >= 50) return undefined
-          const result = {
-            ledger_index,
-            validated: true,
-            account_objects: strangers,
-            marker: String(page + 1)
-          }
-          return { id, type: 'response', status: 'success', result }
-        }
-      }
-    ]
-    await payer.connect()
-    const [[err] = []] = await until(payer, 'error')
-    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [gone.id] })
-  })
-
   test.each([1, 3])(
-    'whose list of escrows repeats its last %i pages for ever is not asked on',
+    'a list of escrows that repeats its last %i pages for ever is not asked on',
     async cycle => {
       let asked = 0
       const { server } = await useDistortedLedger(
         [
           {
-            request({ id, command, ledger_index }) {
-              if (command !== 'account_objects') return undefined
+            request(request) {
+              if (request.command !== 'account_objects') return undefined
               const marker = `page ${asked++ % cycle}`
-              const result = { ledger_index, validated: true, account_objects: [], marker }
-              return { id, type: 'response', status: 'success', result }
+              const list = { account_objects: [], marker }
+              return answerTo(request, { ledger_index: request.ledger_index, validated: true, ...list })
             }
           }
         ],
@@ -612,11 +512,9 @@ describe('a server', () => {
   })
 
   test('connect and payments work on a server that does not list escrows', async () => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payee', [
       { request: ({ command }) => (command === 'account_objects' ? 'nothing' : undefined) }
     ])
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await until(payee, 'incoming_prepare')
@@ -624,15 +522,7 @@ describe('a server', () => {
   })
 
   test('plugin ignores malformed messages', async () => {
-    const nonsense = ['null', '7', '[]', '"x"', '{"type":"ledgerClosed"}', '{"type":"response","id":1}', '{']
-    const { server } = await useDistortedLedger([
-      {
-        answer(_answer, _request, line) {
-          for (const text of [...nonsense, '{"type":"error"}', '{"type":"disconnected"}']) line.sendNow(text)
-          return undefined
-        }
-      }
-    ])
+    const { server } = await useDistortedLedger([talksNonsense(always)])
     const payer = await usePlugin(server.url)
     await payer.sendTransfer(someTransfer())
     expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_prepare'])

@@ -6,7 +6,7 @@ import PluginXrpEscrow, {
   type PluginOptions,
   type Transfer
 } from 'ilp-plugin-xrp-escrow'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { Client, Wallet } from 'xrpl'
 import {
   accounts,
@@ -24,6 +24,17 @@ import { needsSandbox, openLedger, type TestLedger, type TestLedgerOptions } fro
 
 export const prefix = 'test.crypto.xrp.'
 export const { genesis } = accounts
+
+/** Why an incoming transfer is rejected. */
+export const reason = {
+  code: 'F05',
+  name: 'Wrong Condition',
+  message: 'Unable to fulfill the condition',
+  triggered_by: prefix + accounts.shop.address,
+  triggered_at: '2017-10-31T12:00:00.000Z',
+  forwarded_by: [],
+  additional_info: { more: [1] }
+}
 
 /** The accounts of the test that runs: on a real server each test has its own. */
 export let customer: TestLedger['customer'] = accounts.customer
@@ -79,6 +90,29 @@ export async function usePlugin(server: string, options: Partial<PluginOptions> 
 }
 
 export type TestPlugin = Awaited<ReturnType<typeof usePlugin>>
+
+/** A ledger, and a plugin of the customer and one of the shop on it. */
+export async function usePair(options: TestLedgerOptions = {}, shopOptions: Partial<PluginOptions> = {}) {
+  const ledger = await useLedger(options)
+  const payer = await usePlugin(ledger.url)
+  const payee = await usePlugin(ledger.url, { secret: shop.secret, ...shopOptions })
+  return { ledger, payer, payee }
+}
+
+/** An error of the interface, or any of that name. */
+export function named(name: string, fields: object = {}) {
+  return expect.objectContaining({ name, ...fields })
+}
+
+/** What the ledger has of an account's own transactions, the oldest first. */
+export async function ownTransactions(ledger: TestLedger, address = customer.address) {
+  return (await ledger.transactionsOf(address)).filter(({ Account }) => Account === address)
+}
+
+/** The ids of the transfers that events were told of. */
+export function idsOf(told: unknown[][]): string[] {
+  return told.map(([transfer]) => (transfer as Transfer).id)
+}
 
 /** One event with its arguments. */
 export type Told = [event: keyof PluginEvents, ...args: unknown[]]

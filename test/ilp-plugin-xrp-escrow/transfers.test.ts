@@ -1,33 +1,25 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { inspect } from 'node:util'
-import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
+import PluginXrpEscrow, { type PluginOptions, type Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   customer,
   genesis,
   ledgerTime,
   memo,
+  named,
   next,
   prefix,
+  reason,
   shop,
   someTransfer,
   storyOf,
   until,
   useLedger,
+  usePair,
   usePlugin,
   useStranger
 } from './support.ts'
-
-const named = (name: string) => expect.objectContaining({ name })
-const reason = {
-  code: 'F05',
-  name: 'Wrong Condition',
-  message: 'Unable to fulfill the condition',
-  triggered_by: prefix + shop.address,
-  triggered_at: '2017-10-31T12:00:00.000Z',
-  forwarded_by: [],
-  additional_info: {}
-}
 
 /** A DER value with its length in the short form, or in the long form with so many bytes. */
 function der(tag: number, content: Buffer, lengthBytes = 0): Buffer {
@@ -41,16 +33,9 @@ function der(tag: number, content: Buffer, lengthBytes = 0): Buffer {
   ])
 }
 
-async function useBoth(options: Parameters<typeof useLedger>[0] = {}) {
-  const ledger = await useLedger(options)
-  const payer = await usePlugin(ledger.url)
-  const payee = await usePlugin(ledger.url, { secret: shop.secret })
-  return { ledger, payer, payee }
-}
-
 /** Sends a transfer, and waits until its receiver has been told. */
 async function prepare(
-  { payer, payee }: Awaited<ReturnType<typeof useBoth>>,
+  { payer, payee }: Awaited<ReturnType<typeof usePair>>,
   fields: Partial<Transfer> = {}
 ) {
   const transfer = someTransfer(fields)
@@ -62,7 +47,7 @@ async function prepare(
 
 describe('a transfer', () => {
   test('prepare and fulfill emit one event each on both sides', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const { payer, payee } = both
     const [before, shopBefore] = [await payer.getBalance(), await payee.getBalance()]
     const transfer = await prepare(both, { noteToSelf: { mine: true } })
@@ -91,7 +76,7 @@ describe('a transfer', () => {
   })
 
   test('getFulfillment resolves inside an outgoing_fulfill listener', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const asked = new Promise(resolve => {
       both.payer.on('outgoing_fulfill', ({ id }) => resolve(both.payer.getFulfillment(id)))
     })
@@ -103,7 +88,7 @@ describe('a transfer', () => {
   })
 
   test('sendTransfer sends an unconditional transfer as a final Payment', async () => {
-    const { payer, payee } = await useBoth()
+    const { payer, payee } = await usePair()
     const { id, to, amount, ilp } = someTransfer()
     const received = next(payee, 'incoming_transfer')
     await payer.sendTransfer({ id, to, amount, ilp: ilp as string })
@@ -134,7 +119,7 @@ describe('a transfer', () => {
   })
 
   test('sendTransfer repeated with the same fields pays once, with others rejects', async () => {
-    const { payer } = await useBoth()
+    const { payer } = await usePair()
     const transfer = someTransfer()
     await Promise.all([payer.sendTransfer(transfer), payer.sendTransfer({ ...transfer })])
     await payer.sendTransfer(transfer)
@@ -143,7 +128,7 @@ describe('a transfer', () => {
   })
 
   test('fulfillCondition repeated costs one transaction', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const { payee } = both
     const transfer = await prepare(both)
     await Promise.all([1, 2].map(() => payee.fulfillCondition(transfer.id, transfer.fulfillment)))
@@ -164,7 +149,7 @@ describe('a transfer', () => {
     ['in long-form DER', (preimage: Buffer) => der(0xa0, der(0x80, preimage), 1)],
     ['with lengths of eight bytes', (preimage: Buffer) => der(0xa0, der(0x80, preimage, 8), 8)]
   ] as const)('a fulfillment by a third party %s is emitted on both sides', async ([, encode], { skip }) => {
-    const both = await useBoth()
+    const both = await usePair()
     const stranger = await useStranger(both.ledger.url)
     const transfer = await prepare(both)
     const { Sequence } = (await both.ledger.transactionsOf(customer.address)).at(-1) as { Sequence: number }
@@ -294,10 +279,12 @@ describe('a rejection', () => {
       expect.objectContaining({ id: transfer.id }),
       { ...reason, triggered_at: expect.any(String) }
     ])
+    for (const plugin of [payer, payee])
+      await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(named('AlreadyRolledBackError'))
   })
 
   test('outgoing_reject has no fields that the reason lacks', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const transfer = await prepare(both)
     const shopkeeper = await useStranger(both.ledger.url, shop.secret)
     const sequence = (await both.ledger.transactionsOf(customer.address)).at(-1)?.Sequence
@@ -310,7 +297,7 @@ describe('a rejection', () => {
   })
 
   test('outgoing_reject is emitted for the receiver of a transfer only', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const transfer = await prepare(both)
     const stranger = await useStranger(both.ledger.url)
     const sequence = (await both.ledger.transactionsOf(customer.address)).at(-1)?.Sequence
@@ -325,7 +312,7 @@ describe('a rejection', () => {
   })
 
   test('rejectIncomingTransfer rejects for the payer and for unknown ids', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const { id } = await prepare(both)
     await expect(both.payer.rejectIncomingTransfer(id, reason)).rejects.toThrow(named('NotAcceptedError'))
     await expect(both.payer.rejectIncomingTransfer(randomUUID(), reason)).rejects.toThrow(
@@ -387,7 +374,7 @@ describe('before anything is signed', () => {
   })
 
   test('fulfillCondition rejects a wrong fulfillment at no cost', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const { payee } = both
     const transfer = await prepare(both)
     const before = await payee.getBalance()
@@ -412,7 +399,7 @@ describe('what the ledger refuses', () => {
   ])(
     'sendTransfer of %s rejects with the error of the interface',
     async (_what, fields, name, engineResult) => {
-      const { payer } = await useBoth()
+      const { payer } = await usePair()
       const transfer = someTransfer(fields)
       const err: Error = await payer.sendTransfer(transfer).then(
         () => expect.fail('sent'),
@@ -428,7 +415,7 @@ describe('what the ledger refuses', () => {
   )
 
   test('sendTransfer of a Payment to the own account rejects with the engine result', async () => {
-    const { payer } = await useBoth()
+    const { payer } = await usePair()
     const { id, amount } = someTransfer()
     const sent = payer.sendTransfer({ id, amount, to: prefix + customer.address })
     await expect(sent).rejects.toThrow(/^Transfer ".+" was not accepted \(temREDUNDANT: /)
@@ -438,7 +425,9 @@ describe('what the ledger refuses', () => {
 
 describe('connecting', () => {
   const { secret } = customer
-  test.each([
+  const other = 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2'
+  type Row = [what: string, options: Record<string, unknown>, error: string]
+  const rows: Row[] = [
     ['no secret', { secret: '' }, 'InvalidFieldsError'],
     ['a secret that is none', { secret: 'shhhhhhhhhhhhhhhhhhhhhhhhhhhh' }, 'InvalidFieldsError'],
     ['another account', { secret, address: shop.address }, 'InvalidFieldsError'],
@@ -447,17 +436,31 @@ describe('connecting', () => {
     ['a server that is no WebSocket', { secret, server: 'http://localhost' }, 'InvalidFieldsError'],
     ['a prefix without its dot', { secret, prefix: 'test.crypto.xrp' }, 'InvalidFieldsError'],
     ['a server that is not there', { secret, server: 'ws://localhost:1' }, 'UnreachableError'],
-    ['an account without money', { secret: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2' }, 'AccountNotFoundError']
-  ])('connect with %s rejects without quoting the secret', async (_what, options, name) => {
+    ['an account without money', { secret: other }, 'AccountNotFoundError'],
+    ['a mistyped secret', { secret: `${other}x` }, 'InvalidFieldsError'],
+    ['a secret as address', { secret, address: other }, 'InvalidFieldsError'],
+    ['a secret as account', { secret, account: other }, 'InvalidFieldsError'],
+    ['a secret as server', { secret, server: other }, 'InvalidFieldsError'],
+    ['a secret as prefix', { secret, prefix: other }, 'InvalidFieldsError'],
+    ['secrets in its URL', { secret, server: `ws://user:${other}@localhost:1/${other}` }, 'UnreachableError'],
+    ...[0, -1, 1.5, Number.NaN, '10'].map((maxFeeDrops): Row => {
+      return [`maxFeeDrops of ${maxFeeDrops}`, { secret, maxFeeDrops }, 'InvalidFieldsError']
+    })
+  ]
+  test('connect rejects invalid options without quoting a secret', async () => {
     const ledger = await useLedger()
-    const plugin = new PluginXrpEscrow({ server: ledger.url, ...options })
-    const err: Error = await plugin.connect().then(
-      () => expect.fail('connected'),
-      err => err
-    )
-    expect(err.name).toBe(name)
-    if (options.secret) expect(inspect(err, { depth: 9, showHidden: true })).not.toContain(options.secret)
-    expect(plugin.isConnected()).toBe(false)
+    for (const [what, options, name] of rows) {
+      const plugin = new PluginXrpEscrow({ server: ledger.url, ...options } as PluginOptions)
+      const err: Error = await plugin.connect().then(
+        () => expect.fail(what),
+        err => err
+      )
+      expect([what, err.name]).toEqual([what, name])
+      const balanceErr = await plugin.getBalance().catch(err => err)
+      const shown = inspect([err, balanceErr], { depth: 9, showHidden: true })
+      for (const hidden of [options.secret, other]) if (hidden) expect(shown).not.toContain(hidden)
+      expect(plugin.isConnected()).toBe(false)
+    }
   })
 
   test('connect ignores options that are null', async () => {
@@ -520,7 +523,7 @@ describe('what comes from strangers', () => {
     Memo: { MemoType: '6A756E6B', MemoData: 'FFFE', ...fields }
   })
   test('plugin ignores hostile transactions that are not transfers', async () => {
-    const { ledger, payee } = await useBoth({ closeIntervalMs: 0 })
+    const { ledger, payee } = await usePair({ closeIntervalMs: 0 })
     const stranger = await useStranger(ledger.url)
     const { payment, escrow } = toShop()
     const hostile: Record<string, unknown>[] = [
@@ -556,7 +559,7 @@ describe('what comes from strangers', () => {
   })
 
   test("a stranger's transfer with the same id gets another id", async () => {
-    const both = await useBoth()
+    const both = await usePair()
     const { ledger, payer, payee } = both
     const stranger = await useStranger(ledger.url)
     const transfer = someTransfer({ amount: '1000' })
@@ -585,7 +588,7 @@ describe('what comes from strangers', () => {
 
 describe('a host', () => {
   test('plugin survives listeners that throw', async () => {
-    const both = await useBoth()
+    const both = await usePair()
     both.payee.prependListener('incoming_prepare', () => {
       throw new Error('The host is at fault')
     })
@@ -615,7 +618,7 @@ describe('a host', () => {
   })
 
   test('two plugins on one account send twenty transfers once each', async () => {
-    const { ledger, payer, payee } = await useBoth()
+    const { ledger, payer, payee } = await usePair()
     const other = await usePlugin(ledger.url)
     const transfers = Array.from({ length: 20 }, () => someTransfer())
     await Promise.all(transfers.map((transfer, index) => (index % 2 ? payer : other).sendTransfer(transfer)))
@@ -631,7 +634,7 @@ describe('a host', () => {
 })
 
 test('plugin names the network ID in its transactions', async () => {
-  const { ledger, payer, payee } = await useBoth({ networkId: 21_337 })
+  const { ledger, payer, payee } = await usePair({ networkId: 21_337 })
   const transfer = await prepare({ ledger, payer, payee })
   await payee.fulfillCondition(transfer.id, transfer.fulfillment)
 })

@@ -6,6 +6,9 @@ import { WebSocket } from 'ws'
 const idleStopMs = 60_000
 const answerTimeoutMs = 2_000
 
+/** How much V8 keeps for new objects: half as much as it would alone. It can be set at the start only. */
+const memoryOption = '--max-semi-space-size=8'
+
 /** Whether this is the source, and not the packed package. */
 const isSource = import.meta.url.endsWith('.ts')
 
@@ -71,7 +74,7 @@ function typescriptLoader(): string[] {
 function startInBackground(port: number, closeIntervalMs: number): Promise<boolean> {
   const main = fileURLToPath(new URL(isSource ? './main.ts' : './main.js', import.meta.url))
   const options = ['--port', port, '--close-interval', closeIntervalMs, '--stop-when-idle', idleStopMs]
-  const child = spawn(process.execPath, [...typescriptLoader(), main, ...options.map(String)], {
+  const child = spawn(process.execPath, [memoryOption, ...typescriptLoader(), main, ...options.map(String)], {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc']
   })

@@ -136,30 +136,17 @@ describe('shop-from-before', () => {
     expect((await ask(offer.sharedSecret)).status).toBe(402)
   })
 
-  test('takes no fulfillment for a letter that its token has bought', async () => {
+  test('shop-from-before takes no fulfillment for a letter that its token has bought', async () => {
     const offer = parsePay((await ask()).pay)
     const fulfillment = await customer.pay(offer)
     expect((await ask(offer.sharedSecret)).status).toBe(200)
     expect((await fetch(shopUrl + fulfillment)).status).toBe(404)
   })
 
-  test.each([
-    'favicon.ico',
-    'constructor',
-    '__proto__',
-    'a/b',
-    '%2e%2e/x',
-    `${randomBytes(32).toString('base64url')}`
-  ])('shop-from-before answers 404 to /%s', async path => {
-    expect((await fetch(shopUrl + path)).status).toBe(404)
-  })
-
-  test.each(['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE'])(
-    'shop-from-before answers 405 to %s',
-    async method => {
-      const res = await fetch(shopUrl, { method })
-      expect(res.status).toBe(405)
-      expect(res.headers.get('Allow')).toBe('GET')
+  test.each(['favicon.ico', 'constructor', '__proto__', 'a/b', randomBytes(32).toString('base64url')])(
+    'shop-from-before answers 404 to /%s',
+    async path => {
+      expect((await fetch(shopUrl + path)).status).toBe(404)
     }
   )
 

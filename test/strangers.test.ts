@@ -82,6 +82,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
     const connection = (await open()).send(text)
     const shape = new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\n\\r\\n`)
     expect(await connection.waitForText(/\r\n\r\n/)).toMatch(shape)
+    if (status === '405') expect(connection.received).toMatch(/^Allow: GET\r$/m)
     if (status !== '(200|402)') expect(connection.received).not.toMatch(/^Pay:/m)
     connection.close()
   })

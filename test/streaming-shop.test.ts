@@ -119,17 +119,6 @@ test('streaming-shop shows a browser its price, and the letters paid for there',
   await body.cancel()
 })
 
-test.each(['constructor', '__proto__', 'favicon.ico', 'a/b?c'])(
-  'streaming-shop answers 404 to /%s',
-  async path => {
-    expect((await fetch(shopUrl + path)).status).toBe(404)
-  }
-)
-
-test('streaming-shop answers 405 to anything but GET', async () => {
-  expect((await fetch(shopUrl, { method: 'POST' })).status).toBe(405)
-})
-
 test('streaming-shop ends its open answers on Ctrl-C, with code 0', async () => {
   const own = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
   const stream = await LetterStream.open((await own.waitForOutput(/Visit (http:\S+)/))[1] as string)

@@ -47,12 +47,17 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#plugin = plugin
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
-    this.liquidity = new Liquidity(plugin, terms.cost)
+    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
     // A plugin that tells what a fulfillment costs reports no fee where there was none.
     this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
     plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
     setInterval(() => this.#admit(), retryMs)
+  }
+
+  /** Why the shop can sell nothing just now, if so. */
+  async refusal(): Promise<string | undefined> {
+    return isShuttingDown() ? 'The shop is closing' : this.liquidity.shortfall()
   }
 
   /**
@@ -130,7 +135,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
         if (!canCollect || !hasRoom || isShuttingDown()) break
         this.#unpaid.set(payment.transfer.id, payment.drops)
         this.#unpaidDrops += payment.drops
-        this.liquidity.reserveFee()
       }
       this.#waiting.shift()
       next.decide(payment)
@@ -179,7 +183,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     if (drops === undefined) return false
     this.#unpaid.delete(id)
     this.#unpaidDrops -= drops
-    this.liquidity.releaseFee()
+    this.liquidity.addPaidFee()
     this.#admit()
     return true
   }

@@ -382,7 +382,7 @@ function check(
   const types: string[] = []
   let messages = 0
   for (const transaction of transactions) {
-    const { ledgerIndex } = transaction
+    const { ledgerIndex } = transaction.header
     const fields: Message = fieldsOf(transaction)
     const { TransactionType, Account, Sequence, OfferSequence, Memos } = fields
     const { TransactionResult } = metaOf(transaction)

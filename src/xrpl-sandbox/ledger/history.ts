@@ -171,9 +171,10 @@ export class History {
   }
 
   /** What another Ledger needs to close the same ledgers once more. */
-  contents(): LedgerContents[] {
+  contents(first = 0, last = this.last.header.ledgerIndex): LedgerContents[] {
     const parse = ({ blob }: ValidatedTransaction) => parseTransaction(blob, { trusted: true })
-    return this.#ledgers.map(({ header, transactions }) => ({
+    const isWanted = ({ header }: ClosedLedger) => header.ledgerIndex >= first && header.ledgerIndex <= last
+    return this.#ledgers.filter(isWanted).map(({ header, transactions }) => ({
       closeTime: header.closeTime,
       transactions: transactions.map(parse)
     }))

@@ -326,13 +326,12 @@ export function keepsLittleHistory(ledgers: number): Distortion {
   }
 }
 
-/** Takes so many requests, or so many of one command, in a time, and then none (Clio). */
-export function throttles(requests: number, perMs: number, command?: string): Distortion {
+/** Takes so many requests in a time, and then none (Clio). */
+export function throttles(requests: number, perMs: number): Distortion {
   let since = performance.now()
   let count = 0
   return {
     request(request) {
-      if (command && request.command !== command) return undefined
       if (performance.now() - since >= perMs) {
         since = performance.now()
         count = 0

@@ -13,7 +13,7 @@ import { hex, prefix, reason, record, someTransfer, type Told } from './support.
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
 
 const isSoak = import.meta.env.MODE === 'soak'
-const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 25))
+const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 15))
 const atATime = 6
 const maxFailures = 3
 const steps = 8

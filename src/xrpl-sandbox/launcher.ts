@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { WebSocket } from 'ws'
 
 const idleStopMs = 60_000
-const answerTimeoutMs = 2_000
+const answerTimeoutMs = 10_000
 
 /** Whether this is the source, and not the packed package. */
 const isSource = import.meta.url.endsWith('.ts')

@@ -10,8 +10,7 @@ import {
   openErrors,
   publishesLate,
   submitTakesEffectUnsaid,
-  talksNonsense,
-  throttles
+  talksNonsense
 } from '../support/distorting-server.ts'
 import {
   customer,
@@ -479,7 +478,9 @@ describe('a server', () => {
     const first = server.requests.length
     const asked = (command: string) =>
       server.requests.slice(first).filter(request => request.command === command).length
-    server.distortions = [throttles(0, 60_000, 'account_tx')]
+    server.distortions = [
+      { request: request => (request.command === 'account_tx' ? errorTo(request, 'slowDown') : undefined) }
+    ]
     server.cut()
     await until(payee, 'disconnect')
     await expect.poll(() => asked('account_tx')).toBeGreaterThan(3)

@@ -15,13 +15,7 @@ import {
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
-import {
-  describe,
-  explainMissingPlugins,
-  isShuttingDown,
-  logConnectionState,
-  onShutdown
-} from './terminal/shutdown.ts'
+import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 import { printable } from './terminal/text.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
@@ -69,8 +63,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Use the shared secret of an earlier request, if presented (the script of 2017 sells by fulfillment only):
   const payToken = req.headers['pay-token']?.toString()
   // A letter is sold once, so only to a client that still waits for it
-  const isBuying = path !== '/' || payToken !== undefined
-  if (isBuying && !(await isClientConnected(res))) return
+  if ((path !== '/' || payToken !== undefined) && !(await isClientConnected(res))) return
 
   if (path !== '/') {
     // Request for a letter with the fulfillment of its payment attached
@@ -83,9 +76,8 @@ const server = http.createServer(serverOptions, async function (req, res) {
   const purchase = accounts.buy(client)
   res.setHeader('Pay-Balance', `${client.balance}`)
   if (purchase) return sellLetter(res, purchase)
-  if (isShuttingDown()) return serviceUnavailable(res, 'The shop is closing')
-  const shortfall = await payments.liquidity.shortfall()
-  if (shortfall) return serviceUnavailable(res, shortfall, 10)
+  const refusal = await payments.refusal()
+  if (refusal) return serviceUnavailable(res, refusal, 10)
 
   requestLog.add('    - Waiting for payment...')
 

@@ -47,8 +47,8 @@ const server = http.createServer(serverOptions, async function (req, res) {
   const path = acceptGet(req, res)
   if (path === undefined) return
   if (path !== '/') return res.writeHead(404).end('Not found: the letters are at /\n')
-  const shortfall = await payments.liquidity.shortfall()
-  if (shortfall) return serviceUnavailable(res, shortfall, 10)
+  const refusal = await payments.refusal()
+  if (refusal) return serviceUnavailable(res, refusal, 10)
   if (res.closed) return
   if (!clients.hasCapacity()) return serviceUnavailable(res, 'The shop is full')
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, Wallet } from 'xrpl'
-import { shutdown } from './terminal/shutdown.ts'
+import { describe, shutdown } from './terminal/shutdown.ts'
 import { printable, reasonOf } from './terminal/text.ts'
 
 const explorer = 'https://testnet.xrpl.org/accounts/'
@@ -45,7 +45,14 @@ for (const name of ['XRP_SHOP_SECRET', 'XRP_CUSTOMER_SECRET']) {
 await client.disconnect()
 
 // Nobody else may read them, not even for a moment.
-await writeFile(file, secrets, { mode: 0o600, flag: 'wx' })
+try {
+  await writeFile(file, secrets, { mode: 0o600, flag: 'wx' })
+} catch (err) {
+  await shutdown(
+    1,
+    `${file} could not be written (${describe(err)}): make room, remove it, and run this again`
+  )
+}
 console.log(`Their secrets are in ${file}, for your eyes only.`)
 console.log(
   'Now change ledgers.sandbox() to ledgers.testNetwork() in plugins.ts, and run the scripts as before.'

@@ -8,8 +8,6 @@ export { parsePayHeader } from './pay-header.ts'
 
 const retryMs = 1_000
 const maxAnswerMs = 10_000
-// Beyond it a timer of Node.js fires at once.
-const noLimitMs = 2 ** 31 - 1
 const maxRetryAfterSeconds = 60
 const maxBodyBytes = 10_000
 // How a request fails when its connection is cut, and what a proxy then answers.
@@ -123,13 +121,13 @@ async function ask(url: string, init: RequestInit) {
  *
  * @param maxHeadersMs - how long to wait for the answer's headers: the body of a stream has no end
  */
-async function request(url: string, init: RequestInit = {}, maxHeadersMs = noLimitMs): Promise<Response> {
+async function request(url: string, init: RequestInit = {}, maxHeadersMs?: number): Promise<Response> {
   // The library is loaded when there is a ledger to pay on.
   const { default: fetch } = await import('node-fetch')
   const headers = { ...init.headers, 'Accept-Encoding': 'identity' }
   for (;;) {
     const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(), maxHeadersMs)
+    const timer = maxHeadersMs && setTimeout(() => timeout.abort(), maxHeadersMs)
     try {
       return await fetch(url, { redirect: 'manual', ...init, headers, signal: timeout.signal })
     } catch (err) {

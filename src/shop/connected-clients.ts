@@ -28,14 +28,9 @@ export class ConnectedClients {
     this.#maxWaitMs = maxWaitMs
   }
 
-  /** A client that is connected. One that does not read the letters that it has paid for is disconnected. */
+  /** A client that is connected. */
   get(clientId: string): ConnectedClient | undefined {
-    const client = this.#clients.get(clientId)
-    if (!client?.res.writableNeedDrain) return client
-    console.log('    - Payment not fulfilled: its client has stopped reading')
-    client.res.destroy()
-    this.#remove(clientId)
-    return undefined
+    return this.#clients.get(clientId)
   }
 
   /** Whether there is room for one more client, if need be in place of one that does not pay. */

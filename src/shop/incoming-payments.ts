@@ -47,12 +47,17 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#plugin = plugin
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
-    this.liquidity = new Liquidity(plugin, terms.cost)
+    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
     // A plugin that tells what a fulfillment costs reports no fee where there was none.
     this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
     plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
     setInterval(() => this.#admit(), retryMs)
+  }
+
+  /** Why the shop can sell nothing just now, if so. */
+  async refusal(): Promise<string | undefined> {
+    return isShuttingDown() ? 'The shop is closing' : this.liquidity.shortfall()
   }
 
   /**
@@ -76,12 +81,13 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
    * @throws AlreadyRolledBackError when the money cannot come any more, or another error of the ledger plugin when
    *   nobody can know whether it has come
    */
-  async collect({ transfer: { id }, fulfillment }: Payment<Client>): Promise<void> {
+  async collect({ transfer, fulfillment }: Payment<Client>): Promise<void> {
+    const { id } = transfer
     while (this.#unpaid.has(id)) {
       try {
         return await this.#plugin.fulfillCondition(id, fulfillment)
       } catch (err) {
-        if (isFinal(err as Error)) {
+        if (this.#isFinal(err as Error, transfer)) {
           this.#release(id)
           throw err
         }
@@ -130,7 +136,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
         if (!canCollect || !hasRoom || isShuttingDown()) break
         this.#unpaid.set(payment.transfer.id, payment.drops)
         this.#unpaidDrops += payment.drops
-        this.liquidity.reserveFee()
       }
       this.#waiting.shift()
       next.decide(payment)
@@ -179,7 +184,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     if (drops === undefined) return false
     this.#unpaid.delete(id)
     this.#unpaidDrops -= drops
-    this.liquidity.releaseFee()
+    this.liquidity.addPaidFee()
     this.#admit()
     return true
   }
@@ -189,10 +194,11 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     const isKnown = 'getLedgerTime' in this.#plugin && this.#plugin.isConnected()
     return isKnown ? this.#plugin.getLedgerTime() : new Date()
   }
-}
 
-/** Whether it makes no sense to fulfill a payment once more. */
-function isFinal({ name, code = '' }: Error & { code?: string }): boolean {
-  const isOver = name === 'AlreadyRolledBackError' || name === 'TransferNotFoundError'
-  return isOver || code === 'HISTORY_GAP' || code === 'LEDGER_RESET'
+  /** Whether it makes no sense to fulfill a payment once more. */
+  #isFinal({ name, code = '' }: Error & { code?: string }, { expiresAt = '' }: LedgerTransfer): boolean {
+    // What a gap in the history hides, the plugin finds out as long as the escrow has time.
+    if (code === 'HISTORY_GAP') return this.#ledgerTime() >= new Date(expiresAt)
+    return name === 'AlreadyRolledBackError' || name === 'TransferNotFoundError' || code === 'LEDGER_RESET'
+  }
 }

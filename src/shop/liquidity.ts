@@ -14,9 +14,9 @@ const minPauseMs = 500
 export class Liquidity {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
+  readonly #countUnpaid: () => number
   #balance = 0n
-  // How many fees the balance may lack, and how many of them were paid since it was asked for.
-  #feesDue = 0
+  // How many fees were paid since the balance was asked for.
   #feesPaid = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
@@ -24,10 +24,14 @@ export class Liquidity {
   #checking: Promise<void> | undefined
   #warning: string | undefined
 
-  /** @param cost - of a letter, drops */
-  constructor(plugin: PluginXrpEscrow, cost: number) {
+  /**
+   * @param cost - of a letter, drops
+   * @param countUnpaid - how many payments are accepted and not final: their fees are to be paid
+   */
+  constructor(plugin: PluginXrpEscrow, cost: number, countUnpaid: () => number) {
     this.#plugin = plugin
     this.#cost = BigInt(cost)
+    this.#countUnpaid = countUnpaid
   }
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
@@ -44,13 +48,8 @@ export class Liquidity {
     this.#checking = undefined
   }
 
-  /** A payment was accepted: its fee is to be paid. */
-  reserveFee(): void {
-    this.#feesDue++
-  }
-
   /** A payment is final. */
-  releaseFee(): void {
+  addPaidFee(): void {
     this.#feesPaid++
   }
 
@@ -61,7 +60,6 @@ export class Liquidity {
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
     this.#balance = BigInt(balance)
-    this.#feesDue -= feesPaid
     this.#feesPaid -= feesPaid
     this.#feeDrops = feeDrops
     this.#warn()
@@ -88,7 +86,8 @@ export class Liquidity {
   #lettersLeft(): bigint | undefined {
     const feeDrops = this.#feeDrops
     if (feeDrops === undefined) return undefined
-    const spare = this.#balance - BigInt(this.#feesDue + 1) * feeDrops
+    const feesDue = this.#countUnpaid() + this.#feesPaid + 1
+    const spare = this.#balance - BigInt(feesDue) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }
 

@@ -5,20 +5,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { report } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
 
-// How long nothing is heard before the system asks whether the other side is still there.
-const keepAliveMs = 30_000
 // Connections on which no request has come yet.
 const maxSilentConnections = 2_000
 // Addresses that are reached under the name localhost.
 const localHosts = new Set(['127.0.0.1', '0.0.0.0', '::'])
 
 /** The headers of a request have to come soon: Node.js looks for late ones every 30 s unless it is told otherwise. */
-export const serverOptions: ServerOptions = {
-  headersTimeout: 5_000,
-  connectionsCheckingInterval: 1_000,
-  keepAlive: true,
-  keepAliveInitialDelay: keepAliveMs
-}
+export const serverOptions: ServerOptions = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 }
 
 /**
  * Accepts a GET request.
@@ -49,6 +42,16 @@ export function acceptGet(req: IncomingMessage, res: ServerResponse): string | u
 }
 
 /**
+ * Whether the client still waits for its answer: when the machine was asleep, requests are read whose clients have
+ * left, and that shows a turn of the event loop later.
+ */
+export async function isClientConnected(res: ServerResponse): Promise<boolean> {
+  await nextTurn()
+  await nextTurn()
+  return res.socket?.readableEnded === false && !res.destroyed
+}
+
+/**
  * Reads where a shop listens.
  *
  * @returns 0 for any free port
@@ -75,12 +78,10 @@ export async function listen(server: Server, port: number, host: string): Promis
     if (code === 'EADDRNOTAVAIL' || syscall === 'getaddrinfo')
       return shutdown(1, `HOST="${host}" is not a local address: unset it, or choose 0.0.0.0 for all of them`)
     const other = port < 65_535 ? Math.max(port + 1, 8001) : 8001
-    const advice = `choose another port, PORT=${other}, and SHOP_URL=http://localhost:${other}/ for the client`
     const isInUse = code === 'EADDRINUSE'
-    const reason = isInUse
-      ? `is in use by another program: stop it, or ${advice}`
-      : `cannot be opened (${message}): ${advice}`
-    return shutdown(1, `Port ${port} ${reason}`)
+    const reason = isInUse ? 'is in use by another program: stop it, or' : `cannot be opened (${message}):`
+    const advice = `choose another port, PORT=${other}, and SHOP_URL=http://localhost:${other}/ for the client`
+    return shutdown(1, `Port ${port} ${reason} ${advice}`)
   }
   const name = localHosts.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
   const url = `http://${name}:${(server.address() as AddressInfo).port}`
@@ -98,16 +99,6 @@ function limitSilentConnections(server: Server): void {
     if (silent.size > maxSilentConnections) oldest?.destroy()
   })
   server.on('request', req => silent.delete(req.socket))
-}
-
-/**
- * Whether the client still waits for its answer: when the machine was asleep, requests are read whose clients have
- * left, and that shows a turn of the event loop later.
- */
-export async function isClientConnected(res: ServerResponse): Promise<boolean> {
-  await nextTurn()
-  await nextTurn()
-  return res.socket !== null && !res.socket.readableEnded && !res.destroyed
 }
 
 /** Answers that nothing can be sold just now. */

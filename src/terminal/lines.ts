@@ -15,8 +15,6 @@ export class Lines {
   // In which row each growing line stands, and which row is the next.
   readonly #rows = new Map<number, number>()
   #row = 0
-  // Whose line the cursor is on, if it is in the middle of one.
-  #openLine = ''
 
   constructor(output: WriteStream) {
     this.#output = output
@@ -29,14 +27,10 @@ export class Lines {
     return this.#hasColor && color && text.trim() ? styleText(color, text) : text
   }
 
-  /** Prints what a script wrote; the rest of a line stays on it unless another script has written since. */
+  /** Prints what a script has to say. */
   print(name: string, text: string): void {
-    for (const part of text.match(/[^\n]*\n|[^\n]+/g) ?? []) {
-      if (this.#openLine && this.#openLine !== name) this.#write('\n')
-      const isBegun = this.#openLine === name || part === '\n'
-      this.#write(isBegun ? part : `${this.color(name, `[${name}]`)} ${part}`, part.length + name.length + 2)
-      this.#openLine = part.endsWith('\n') ? '' : name
-    }
+    for (const line of text.trim().split('\n'))
+      this.#write(`${this.color(name, `[${name}]`)} ${line}\n`, line.length + name.length + 3)
   }
 
   /** Leaves the row in which a terminal has shown a Ctrl-C. */
@@ -58,8 +52,9 @@ export class Lines {
     if (isComplete) this.#rows.delete(key)
   }
 
-  #write(text: string, length = 0): void {
-    this.#output.write(text)
-    if (text.endsWith('\n')) this.#row += Math.ceil(Math.max(1, length) / (this.#output.columns || 80))
+  /** Writes a line of so many characters, besides those for its color. */
+  #write(line: string, length = 0): void {
+    this.#output.write(line)
+    this.#row += Math.ceil(Math.max(1, length) / (this.#output.columns || 80))
   }
 }

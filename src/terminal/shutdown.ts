@@ -53,16 +53,17 @@ export async function shutdown(code: number, message?: string): Promise<never> {
 export async function waitForPayments(pending: () => number, maxIdleMs: number): Promise<void> {
   const start = performance.now()
   let isSaid = false
-  let [changedAt, before] = [start, pending()]
-  for (let left = before; left > 0 && !isHurried; left = pending()) {
-    const now = performance.now()
-    if (left !== before) [changedAt, before] = [now, left]
-    if (now - changedAt > maxIdleMs) return
-    if (!isSaid && now - start > noticeAfterMs) {
+  let changedAt = start
+  let left = pending()
+  while (left > 0 && !isHurried && performance.now() - changedAt < maxIdleMs) {
+    if (!isSaid && performance.now() - start > noticeAfterMs) {
       notice(`\nWaiting for ${count(left, 'payment')} (Ctrl-C again stops at once)`)
       isSaid = true
     }
     await delay(20)
+    const before = left
+    left = pending()
+    if (left !== before) changedAt = performance.now()
   }
 }
 

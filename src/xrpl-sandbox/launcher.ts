@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { connect } from 'node:net'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { WebSocket } from 'ws'
 
 const idleStopMs = 60_000
 const answerTimeoutMs = 2_000
@@ -27,18 +27,6 @@ export function isClosed(err: Error): boolean {
   return causes.every(({ code = '' }) => closedPortCodes.has(code))
 }
 
-/** Whether nobody listens at any address of a URL: found out before WebSockets are loaded to talk with. */
-function isPortClosed(url: string): Promise<boolean> {
-  const { hostname, port } = new URL(url)
-  return new Promise(resolve => {
-    const socket = connect(Number(port), hostname, () => {
-      socket.resume().end().unref()
-      resolve(false)
-    })
-    socket.on('error', err => resolve(isClosed(err)))
-  })
-}
-
 /** Whether a message is a sandbox ledger's answer to `server_info`. */
 function isSandboxAnswer(text: string): boolean {
   try {
@@ -60,8 +48,6 @@ export type Found = 'sandbox' | 'nothing' | 'other'
 
 /** Finds out what answers at a URL: a sandbox ledger, nothing at all, or something else. */
 export async function probe(url: string): Promise<Found> {
-  if (await isPortClosed(url)) return 'nothing'
-  const { WebSocket } = await import('ws')
   return new Promise(resolve => {
     const socket = new WebSocket(url, { handshakeTimeout: answerTimeoutMs })
     const timer = setTimeout(() => done('other'), answerTimeoutMs)
@@ -72,7 +58,7 @@ export async function probe(url: string): Promise<Found> {
     }
     socket.on('open', () => socket.send(JSON.stringify({ id: 1, command: 'server_info' })))
     socket.on('message', data => done(isSandboxAnswer(data.toString()) ? 'sandbox' : 'other'))
-    socket.on('error', () => done('other'))
+    socket.on('error', err => done(isClosed(err) ? 'nothing' : 'other'))
   })
 }
 

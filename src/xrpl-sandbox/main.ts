@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { accounts } from './accounts.ts'
 import { command, probe } from './launcher.ts'
 import type { LedgerClosed } from './ledger/ledger.ts'
 import { startSandboxLedger } from './server.ts'
+
+// The heap grows by a third before a collection, not to several times of what is kept.
+setFlagsFromString('--heap-growing-percent=30')
 
 const usage = `${command} [--port 6006] [--close-interval 1000] [--delay 0]`
 

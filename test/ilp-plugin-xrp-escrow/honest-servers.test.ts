@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import fc from 'fast-check'
 import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -7,7 +7,7 @@ import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl
 import { fieldsOf, metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import * as distort from '../support/distorting-server.ts'
 import type { Message } from '../xrpl-sandbox/client.ts'
-import { hex, prefix, record, type Told } from './support.ts'
+import { hex, prefix, reason, record, someTransfer, type Told } from './support.ts'
 
 // No honest server makes the plugin lose, double or forget a payment: servers of all kinds are drawn, and what
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
@@ -190,8 +190,8 @@ async function turns(count = 12): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
 }
 
-interface Sent extends Transfer {
-  fulfillment: string
+interface Sent {
+  transfer: ReturnType<typeof someTransfer>
   payee: string
   outcome?: string
   fulfilling?: string
@@ -228,15 +228,15 @@ async function run(plan: Plan): Promise<void> {
   const open = async (who: 'payer' | 'payee', process: Process) => {
     await process.connect(sandbox)
     // A payer that has crashed cannot know whether it has paid. What a payee remembers, it does again.
-    if (who === 'payee') for (const transfer of sent.values()) take(process, transfer)
+    if (who === 'payee') for (const payment of sent.values()) take(process, payment)
   }
 
-  const pay = async (process: Process, transfer: Sent) => {
-    const { fulfillment: _, payee: __, outcome: ___, fulfilling: ____, ...fields } = transfer
+  const pay = async (process: Process, payment: Sent) => {
+    const { transfer } = payment
     const outcome = await process.insist(`sendTransfer ${transfer.amount}`, () =>
-      process.plugin.sendTransfer(fields)
+      process.plugin.sendTransfer(transfer)
     )
-    if (process.isAlive) transfer.outcome = outcome
+    if (process.isAlive) payment.outcome = outcome
   }
 
   const ask = async ({ plugin, waitsFor }: Process, timeout: number) => {
@@ -246,29 +246,19 @@ async function run(plan: Plan): Promise<void> {
     waitsFor.delete('sendRequest')
   }
 
-  const take = async (process: Process, transfer: Sent) => {
-    if (transfer.payee === 'rejects') {
-      const reason = {
-        code: 'F00',
-        name: 'Bad Request',
-        message: '',
-        triggered_by: '',
-        triggered_at: '',
-        forwarded_by: [],
-        additional_info: {}
-      }
-      await process.insist('rejectIncomingTransfer', () =>
-        process.plugin.rejectIncomingTransfer(transfer.id, reason)
-      )
-    }
-    if (!transfer.payee.startsWith('fulfills') && transfer.payee !== 'waits') return
-    let patience = transfer.payee === 'waits' ? 10 : 0
-    const fulfilling = await process.insist(`fulfillCondition ${transfer.amount}`, async () => {
+  const take = async (process: Process, payment: Sent) => {
+    const { payee } = payment
+    const { id, amount, fulfillment } = payment.transfer
+    if (payee === 'rejects')
+      await process.insist('rejectIncomingTransfer', () => process.plugin.rejectIncomingTransfer(id, reason))
+    if (payee !== 'fulfills' && payee !== 'waits') return
+    let patience = payee === 'waits' ? 10 : 0
+    const fulfilling = await process.insist(`fulfillCondition ${amount}`, async () => {
       if (patience > 0) await later(patience)
       patience = 0
-      await process.plugin.fulfillCondition(transfer.id, transfer.fulfillment)
+      await process.plugin.fulfillCondition(id, fulfillment)
     })
-    if (process.isAlive) transfer.fulfilling = fulfilling
+    if (process.isAlive) payment.fulfilling = fulfilling
   }
 
   const sell = (process: Process) => {
@@ -288,7 +278,7 @@ async function run(plan: Plan): Promise<void> {
     }
     if (what === 'crashes') {
       process.crash()
-      if (who === 'payer') for (const transfer of sent.values()) transfer.outcome ??= 'nobody can tell'
+      if (who === 'payer') for (const payment of sent.values()) payment.outcome ??= 'nobody can tell'
       // Half of those who come back find a server that is behind.
       await start(who, 2 * ledgersBehind - 40)
     }
@@ -298,25 +288,16 @@ async function run(plan: Plan): Promise<void> {
     for (const who of ['payee', 'payer'] as const)
       await Promise.race([(await start(who)).connecting, later(300)])
     for (let at = 0; at < steps; at++) {
-      for (const transfer of plan.transfers.filter(transfer => transfer.at === at)) {
-        const preimage = randomBytes(32)
-        const id = crypto.randomUUID()
-        const made: Sent = {
-          id,
-          to: prefix + accounts.shop.address,
+      for (const { livesForSeconds, payee } of plan.transfers.filter(drawn => drawn.at === at)) {
+        const expiresAt = new Date((ledger.closedHeader.closeTime + epochSeconds + livesForSeconds) * 1000)
+        const transfer = someTransfer({
           amount: String(1000 + sent.size),
-          ilp: 'ARgAAAAAAAAAawxleGFtcGxlLmFsaWNlAAA',
-          ...(transfer.payee !== 'is just paid' && {
-            executionCondition: createHash('sha256').update(preimage).digest('base64url')
-          }),
-          expiresAt: new Date(
-            (ledger.closedHeader.closeTime + epochSeconds + transfer.livesForSeconds) * 1000
-          ).toISOString(),
-          fulfillment: preimage.toString('base64url'),
-          payee: transfer.payee
-        }
-        sent.set(id, made)
-        pay(now.payer, made)
+          expiresAt: expiresAt.toISOString()
+        })
+        if (payee === 'is just paid') delete transfer.executionCondition
+        const payment = { transfer, payee }
+        sent.set(transfer.id, payment)
+        pay(now.payer, payment)
       }
       for (const { timeoutMs } of plan.requests.filter(request => request.at === at))
         ask(now.payer, timeoutMs)
@@ -401,7 +382,7 @@ function check(
   const types: string[] = []
   let messages = 0
   for (const transaction of transactions) {
-    const { ledgerIndex } = transaction
+    const { ledgerIndex } = transaction.header
     const fields: Message = fieldsOf(transaction)
     const { TransactionType, Account, Sequence, OfferSequence, Memos } = fields
     const { TransactionResult } = metaOf(transaction)
@@ -431,7 +412,8 @@ function check(
   // A request and its answer, and nothing more, whoever hears of them however late.
   expect(messages, `payments for ${requests} requests ${about}`).toBeLessThanOrEqual(2 * requests)
   expect(openEscrows(sandbox), `open escrows ${about}`).toBe(0)
-  for (const { id, outcome, fulfilling } of sent) {
+  for (const { transfer, outcome, fulfilling } of sent) {
+    const { id } = transfer
     const fate = fates.get(id)
     expect(fate?.creates ?? 0, `how often transfer ${id} was paid; ${about}`).toBeLessThanOrEqual(1)
     if (outcome === 'nobody can tell') continue
@@ -449,7 +431,7 @@ function check(
 
   for (const { who, process } of processes) {
     const direction = who === 'payer' ? 'outgoing' : 'incoming'
-    for (const { id } of sent) {
+    for (const { id } of sent.map(({ transfer }) => transfer)) {
       const story = process.told.filter(([, first]) => (first as Transfer | undefined)?.id === id)
       const names = story.map(([event]) => event.replace(`${direction}_`, ''))
       const what = `${who}'s story of transfer ${id}, ${names}; ${about}`

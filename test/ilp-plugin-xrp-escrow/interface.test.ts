@@ -17,30 +17,7 @@ import {
   useStranger
 } from './support.ts'
 
-const reason = {
-  code: 'F05',
-  name: 'Wrong Condition',
-  message: 'Unable to fulfill the condition',
-  triggered_by: prefix,
-  triggered_at: '2017-10-31T12:00:00.000Z',
-  forwarded_by: [],
-  additional_info: { more: [1] }
-}
-
 describe('a transfer', () => {
-  test('fulfillCondition finds a transfer as soon as sendTransfer has resolved', async () => {
-    const { payer, payee } = await usePair({}, { sendRejections: true })
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    const refused = someTransfer()
-    await payer.sendTransfer(refused)
-    await payee.rejectIncomingTransfer(refused.id, reason)
-    await until(payer, 'outgoing_reject')
-    for (const plugin of [payer, payee])
-      await expect(plugin.getFulfillment(refused.id)).rejects.toThrow(named('AlreadyRolledBackError'))
-  })
-
   test('sendTransfer rejects an id that was received', async () => {
     const { payer, payee } = await usePair()
     const transfer = someTransfer()

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { shop, someTransfer, until, useLedger, usePlugin } from './support.ts'
 
 // A ledger that closes when all is in it that can be: whoever waits for one transfer before the next never gets there.
-test.each([1, 10, 100])(
+test.each([1, 30])(
   'as many as %d transfers asked for during one ledger are all in it, and their fulfillments all in the next',
   async count => {
     const ledger = await useLedger({ closeIntervalMs: 0 })

@@ -45,6 +45,14 @@ async function useDistortedLedger(distortions: Distortion[] = [], options: Sandb
   return { sandbox, server }
 }
 
+/** The same, and a payer and a payee of whom one is connected to the server, or both. */
+async function useDistortedPair(who: 'payer' | 'payee' | 'both', distortions: Distortion[] = []) {
+  const { sandbox, server } = await useDistortedLedger(distortions)
+  const payer = await usePlugin(who === 'payee' ? sandbox.url : server.url)
+  const payee = await usePlugin(who === 'payer' ? sandbox.url : server.url, { secret: shop.secret })
+  return { sandbox, server, payer, payee }
+}
+
 /** What the ledger has of an account's own transactions. */
 function validated({ ledger }: SandboxLedger, address = customer.address): Json[] {
   const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
@@ -78,35 +86,8 @@ describe('a submission', () => {
     expect(validated(sandbox)).toHaveLength(openErrors.length + 1)
   })
 
-  test('the sequence of a dead transaction is used again', async () => {
-    const blobs: unknown[] = []
-    const { sandbox, server } = await useDistortedLedger([
-      {
-        // The first is held for ever, and told of whenever one asks for it.
-        request(request) {
-          const { command, tx_blob } = request
-          if (command === 'tx') return answerTo(request, { validated: false })
-          if (command !== 'submit') return undefined
-          blobs.push(tx_blob)
-          if (tx_blob !== blobs[0]) return undefined
-          return answerTo(request, { engine_result: 'terQUEUED', engine_result_message: 'Held' })
-        }
-      }
-    ])
-    const payer = await usePlugin(server.url)
-    const first = sandbox.ledger.closedHeader.ledgerIndex
-    await payer.sendTransfer(someTransfer())
-    expect(sandbox.ledger.closedHeader.ledgerIndex - first).toBeLessThanOrEqual(25)
-    await payer.sendTransfer(someTransfer())
-    const [one, two] = validated(sandbox)
-    expect(two?.Sequence).toBe(Number(one?.Sequence) + 1)
-    expect(validated(sandbox)).toHaveLength(2)
-  })
-
   test('sendTransfer repeated after a missed validation pays once', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const payer = await usePlugin(server.url)
+    const { sandbox, server, payer, payee } = await useDistortedPair('payer')
     server.distortions = [
       {
         answer(_answer, { command }) {
@@ -131,29 +112,11 @@ describe('a submission', () => {
     server.distortions = []
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
-
-  test('submissions do not wait for answers to others', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    let unanswered = 0
-    server.distortions = [
-      {
-        answer: (_answer, { command }) => (command === 'submit' && unanswered++ < 16 ? 'nothing' : undefined)
-      }
-    ]
-    const transfers = Array.from({ length: 20 }, () => someTransfer())
-    const sent = Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
-    await expect.poll(() => unanswered).toBeGreaterThanOrEqual(16)
-    await sent
-    expect(validated(sandbox)).toHaveLength(20)
-  })
 })
 
 describe('a ledger', () => {
   test('a ledger that is published late is read late, and its transfers are emitted once', async () => {
-    const { server } = await useDistortedLedger([publishesLate(3)])
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { payer, payee } = await useDistortedPair('both', [publishesLate(3)])
     const transfers = Array.from({ length: 5 }, () => someTransfer())
     for (const transfer of transfers) await payer.sendTransfer(transfer)
     expect(idsOf(await until(payee, 'incoming_prepare', 5))).toEqual(transfers.map(({ id }) => id))
@@ -212,9 +175,7 @@ const tokens: [what: string, Amount: Json][] = [
 
 describe('an escrow', () => {
   test('a made-up fulfillment emits an error and leaves the transfer open', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
+    const { server, payer, payee } = await useDistortedPair('payer')
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     server.distortions = [
@@ -238,13 +199,11 @@ describe('an escrow', () => {
     ['long-form DER', 'A081228020'],
     ['lengths of eight bytes', 'A088000000000000002A80880000000000000020']
   ])('a fulfillment in %s is emitted to the payer', async (_form, head) => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payer', [
       changeTransactions(tx => {
         if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(8)
       })
     ])
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
@@ -257,13 +216,11 @@ describe('an escrow', () => {
     ['a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
     ...tokens.map(([what, Amount]): [string, Json] => [what, { Amount }])
   ])('an escrow with %s is not announced', async (_what, fields) => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payee', [
       changeTransactions(tx => {
         if (tx.Amount === '11') Object.assign(tx, fields)
       })
     ])
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     await payer.sendTransfer(someTransfer({ amount: '11' }))
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
@@ -283,14 +240,12 @@ describe('an escrow', () => {
   })
 
   test('a transfer by inner transactions of a Batch, without fee and key, is told to both sides', async () => {
-    const { server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('both', [
       changeTransactions(tx => {
         if (String(tx.TransactionType).startsWith('Escrow'))
           Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })
       })
     ])
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
@@ -371,9 +326,7 @@ describe('an escrow', () => {
   })
 
   test('fulfillCondition costs nothing when the escrow was fulfilled in a history gap', async () => {
-    const { sandbox, server } = await useDistortedLedger()
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { sandbox, server, payer, payee } = await useDistortedPair('payee')
     const second = await usePlugin(sandbox.url, { secret: shop.secret })
     const [kept, taken] = [someTransfer(), someTransfer()]
     for (const transfer of [kept, taken]) await payer.sendTransfer(transfer)
@@ -559,11 +512,9 @@ describe('a server', () => {
   })
 
   test('connect and payments work on a server that does not list escrows', async () => {
-    const { sandbox, server } = await useDistortedLedger([
+    const { payer, payee } = await useDistortedPair('payee', [
       { request: ({ command }) => (command === 'account_objects' ? 'nothing' : undefined) }
     ])
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     await until(payee, 'incoming_prepare')

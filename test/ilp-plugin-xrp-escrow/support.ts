@@ -25,6 +25,17 @@ import { needsSandbox, openLedger, type TestLedger, type TestLedgerOptions } fro
 export const prefix = 'test.crypto.xrp.'
 export const { genesis } = accounts
 
+/** Why an incoming transfer is rejected. */
+export const reason = {
+  code: 'F05',
+  name: 'Wrong Condition',
+  message: 'Unable to fulfill the condition',
+  triggered_by: prefix + accounts.shop.address,
+  triggered_at: '2017-10-31T12:00:00.000Z',
+  forwarded_by: [],
+  additional_info: { more: [1] }
+}
+
 /** The accounts of the test that runs: on a real server each test has its own. */
 export let customer: TestLedger['customer'] = accounts.customer
 export let shop: TestLedger['shop'] = accounts.shop

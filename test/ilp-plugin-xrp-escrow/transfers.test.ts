@@ -10,6 +10,7 @@ import {
   named,
   next,
   prefix,
+  reason,
   shop,
   someTransfer,
   storyOf,
@@ -19,16 +20,6 @@ import {
   usePlugin,
   useStranger
 } from './support.ts'
-
-const reason = {
-  code: 'F05',
-  name: 'Wrong Condition',
-  message: 'Unable to fulfill the condition',
-  triggered_by: prefix + shop.address,
-  triggered_at: '2017-10-31T12:00:00.000Z',
-  forwarded_by: [],
-  additional_info: {}
-}
 
 /** A DER value with its length in the short form, or in the long form with so many bytes. */
 function der(tag: number, content: Buffer, lengthBytes = 0): Buffer {
@@ -288,6 +279,8 @@ describe('a rejection', () => {
       expect.objectContaining({ id: transfer.id }),
       { ...reason, triggered_at: expect.any(String) }
     ])
+    for (const plugin of [payer, payee])
+      await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(named('AlreadyRolledBackError'))
   })
 
   test('outgoing_reject has no fields that the reason lacks', async () => {

@@ -55,7 +55,11 @@ export const deliberateDifferences: Difference[] = [
     why: "rippled's parser takes these as well, but no client writes them."
   },
   {
-    what: 'server_definitions has the fields and types of ripple-binary-codec.',
+    what: 'A number such as 1e1 or 10.0 is the integer 10, and 1e10 is too large an integer: jsonInvalid.',
+    why: 'JSON.parse keeps no difference; rippled refuses them only where it wants an integer.'
+  },
+  {
+    what: 'server_definitions has the fields, types, flags and formats of ripple-binary-codec.',
     why: 'The sandbox reads and writes by them; what both know is the same.'
   }
 ]

@@ -48,7 +48,7 @@ test('the history tells every state, transaction and account as it was when its 
   const kept = told.filter(({ ledgerIndex }) => ledgerIndex >= first)
   for (const { hash, ledgerIndex, meta } of kept) {
     const found = history.transaction(hash)
-    expect(found).toMatchObject({ hash, ledgerIndex })
+    expect(found).toMatchObject({ hash, header: { ledgerIndex } })
     expect(metaOf(found as NonNullable<typeof found>)).toEqual(meta)
   }
   for (const { hash } of told.filter(({ ledgerIndex }) => ledgerIndex < first))

@@ -47,11 +47,9 @@ export function openItem({ hash, fields, blob }: Transaction, { apiVersion, bina
 
 /** A transaction that is not validated, as `tx` shows it. */
 export function pendingResult(transaction: Transaction, shape: Shape): Json {
-  const { apiVersion, binary } = shape
   const { hash, blob } = transaction
-  const content = binary
-    ? { [apiVersion === 1 ? 'tx' : 'tx_blob']: toHex(blob), hash }
-    : openItem(transaction, shape)
+  const blobName = shape.apiVersion === 1 ? 'tx' : 'tx_blob'
+  const content = shape.binary ? { [blobName]: toHex(blob), hash } : openItem(transaction, shape)
   return { ...content, validated: false }
 }
 
@@ -62,9 +60,7 @@ export function ctid(ledgerIndex: number, position: number, networkId: number): 
   return { ctid: `C${hex(ledgerIndex, 7)}${hex(position, 4)}${hex(networkId, 4)}` }
 }
 
-const ctidOf = ({ header, position }: ValidatedTransaction, networkId: number) =>
-  ctid(header.ledgerIndex, position, networkId)
-
+/** What version 2 says of a validated transaction, beside its fields. */
 const place = ({ hash, header }: ValidatedTransaction) => ({
   hash,
   ledger_index: header.ledgerIndex,
@@ -73,21 +69,24 @@ const place = ({ hash, header }: ValidatedTransaction) => ({
   validated: true
 })
 
-/** What version 1 mixes in with the fields of a validated transaction. */
-export const placeInFields = (transaction: ValidatedTransaction, networkId: number) => ({
-  hash: transaction.hash,
-  inLedger: transaction.header.ledgerIndex,
-  ledger_index: transaction.header.ledgerIndex,
-  ...ctidOf(transaction, networkId)
-})
+/** What is said of a validated transaction among its fields. */
+export function placeInFields(
+  { hash, header, position }: ValidatedTransaction,
+  { apiVersion, networkId }: Omit<Shape, 'binary'>
+): Json {
+  const { ledgerIndex } = header
+  return {
+    ...(apiVersion === 1 && { hash, inLedger: ledgerIndex }),
+    ledger_index: ledgerIndex,
+    ...ctid(ledgerIndex, position, networkId)
+  }
+}
 
-/** A transaction as version 2 puts it into `tx_json`. */
-const nestedJson = (transaction: ValidatedTransaction, networkId: number): Json => ({
-  ...versionedFields(fieldsOf(transaction), 2),
-  date: transaction.header.closeTime,
-  ledger_index: transaction.header.ledgerIndex,
-  ...ctidOf(transaction, networkId)
-})
+/** The fields of a validated transaction, with its place among them. */
+function placedFields(transaction: ValidatedTransaction, shape: Shape): Json {
+  const fields = versionedFields(fieldsOf(transaction), shape.apiVersion)
+  return { ...fields, date: transaction.header.closeTime, ...placeInFields(transaction, shape) }
+}
 
 const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersion) => ({
   tx_blob: toHex(blob),
@@ -95,32 +94,31 @@ const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersi
 })
 
 /** As `tx` answers. */
-export function txResult(transaction: ValidatedTransaction, { apiVersion, binary, networkId }: Shape): Json {
-  if (apiVersion === 1) {
-    const content = binary
-      ? { tx: toHex(transaction.blob), meta: toHex(transaction.metaBlob) }
-      : { ...versionedFields(fieldsOf(transaction), 1), meta: metaOf(transaction) }
-    const date = transaction.header.closeTime
-    return { ...content, date, ...placeInFields(transaction, networkId), validated: true }
+export function txResult(transaction: ValidatedTransaction, shape: Shape): Json {
+  const { apiVersion, binary, networkId } = shape
+  const { header, position } = transaction
+  if (apiVersion === 1 && binary) {
+    const { tx_blob, ...meta } = inBinary(transaction, 1)
+    const place = placeInFields(transaction, shape)
+    return { tx: tx_blob, ...meta, date: header.closeTime, ...place, validated: true }
   }
+  if (apiVersion === 1)
+    return { ...placedFields(transaction, shape), meta: metaOf(transaction), validated: true }
   const content = binary
     ? inBinary(transaction, 2)
-    : { tx_json: nestedJson(transaction, networkId), meta: metaOf(transaction) }
-  return { ...place(transaction), ...ctidOf(transaction, networkId), ...content }
+    : { tx_json: placedFields(transaction, shape), meta: metaOf(transaction) }
+  return { ...place(transaction), ...ctid(header.ledgerIndex, position, networkId), ...content }
 }
 
 /** As in the list of `account_tx`. */
-export function accountTxItem(
-  transaction: ValidatedTransaction,
-  { apiVersion, binary, networkId }: Shape
-): Json {
-  const { ledgerIndex, closeTime } = transaction.header
-  if (binary) return { ...inBinary(transaction, apiVersion), ledger_index: ledgerIndex, validated: true }
-  const meta = metaOf(transaction)
-  if (apiVersion === 2) return { ...place(transaction), tx_json: nestedJson(transaction, networkId), meta }
-  const fields = versionedFields(fieldsOf(transaction), 1)
-  const tx = { ...fields, date: closeTime, ...placeInFields(transaction, networkId) }
-  return { tx, meta, validated: true }
+export function accountTxItem(transaction: ValidatedTransaction, shape: Shape): Json {
+  const { apiVersion, binary } = shape
+  const ledger_index = transaction.header.ledgerIndex
+  if (binary) return { ...inBinary(transaction, apiVersion), ledger_index, validated: true }
+  const [fields, meta] = [placedFields(transaction, shape), metaOf(transaction)]
+  return apiVersion === 1
+    ? { tx: fields, meta, validated: true }
+    : { ...place(transaction), tx_json: fields, meta }
 }
 
 /** As in the list of `ledger` with `transactions` and `expand`. */

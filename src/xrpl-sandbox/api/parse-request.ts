@@ -3,8 +3,12 @@ import type { Json } from './rpc.ts'
 export const maxRequestLength = 1_000_000
 const maxNesting = 25
 
-/** Reads a text once: where the object ends that it begins with, and how many fields that names, however deep. */
-function scanObject(text: string): { end: number; names: number } {
+/**
+ * Reads a text once: where the object ends that it begins with, and how many fields that names, however deep.
+ *
+ * @returns undefined if the object is nested too deep
+ */
+function scanObject(text: string): { end: number; names: number } | undefined {
   let depth = 0
   let names = 0
   let inString = false
@@ -15,8 +19,9 @@ function scanObject(text: string): { end: number; names: number } {
       else if (character === '"') inString = false
     } else if (character === '"') inString = true
     else if (character === ':') names++
-    else if (character === '{' || character === '[') depth++
-    else if ((character === '}' || character === ']') && --depth <= 0) return { end: at + 1, names }
+    else if (character === '{' || character === '[') {
+      if (++depth > maxNesting) return undefined
+    } else if ((character === '}' || character === ']') && --depth <= 0) return { end: at + 1, names }
   }
   return { end: text.length, names }
 }
@@ -24,13 +29,12 @@ function scanObject(text: string): { end: number; names: number } {
 const isLongInteger = (value: unknown) =>
   Number.isInteger(value) && !((value as number) >= -(2 ** 31) && (value as number) < 2 ** 32)
 
-/** How many fields a value has, however deep; NaN if it is too deep, or holds an integer of more than 32 bits. */
-function countFields(value: unknown, levels: number): number {
+/** How many fields a value has, however deep; NaN if it holds an integer of more than 32 bits. */
+function countFields(value: unknown): number {
   if (typeof value !== 'object' || value === null) return isLongInteger(value) ? Number.NaN : 0
-  if (levels === 0) return Number.NaN
   const inner = Object.values(value)
   const own = Array.isArray(value) ? 0 : inner.length
-  return inner.reduce<number>((sum, one) => sum + countFields(one, levels - 1), own)
+  return inner.reduce<number>((sum, one) => sum + countFields(one), own)
 }
 
 /**
@@ -41,12 +45,12 @@ function countFields(value: unknown, levels: number): number {
  * Source: rippled 3.2.0, json/json_reader.cpp
  */
 export function parseRequest(text: string): Json | undefined {
-  if (text.length > maxRequestLength) return undefined
-  const { end, names } = scanObject(text)
+  const scanned = text.length > maxRequestLength ? undefined : scanObject(text)
+  if (!scanned) return undefined
   try {
-    const request = JSON.parse(text.slice(0, end))
+    const request = JSON.parse(text.slice(0, scanned.end))
     const isObject = typeof request === 'object' && request !== null && !Array.isArray(request)
-    return isObject && countFields(request, maxNesting) === names ? request : undefined
+    return isObject && countFields(request) === scanned.names ? request : undefined
   } catch {
     return undefined
   }

@@ -1,3 +1,4 @@
+import { accountFlags } from './definitions.ts'
 import { claimsFee, type EngineResult, isSuccess } from './engine-results.ts'
 import { addressOf, indexOf, zeroHash } from './hashes.ts'
 import { type AccountRoot, accountOf, type State, View } from './state.ts'
@@ -12,7 +13,6 @@ import {
   hasFlag,
   isXrp,
   type LedgerContext,
-  lsf,
   maxDrops,
   type Transactor,
   updateAccount,
@@ -86,7 +86,7 @@ function checkKey({ SigningPubKey, Account }: TransactionFields, account: Accoun
   const signer = addressOf(SigningPubKey)
   if (signer === account.RegularKey) return 'tesSUCCESS'
   if (signer !== Account) return 'tefBAD_AUTH'
-  return hasFlag(account, lsf.disableMaster) ? 'tefMASTER_DISABLED' : 'tesSUCCESS'
+  return hasFlag(account, accountFlags.lsfDisableMaster) ? 'tefMASTER_DISABLED' : 'tesSUCCESS'
 }
 
 /** Checks against the ledger, in rippled's order: its first complaint is the answer. */

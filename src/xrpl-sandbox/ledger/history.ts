@@ -46,32 +46,17 @@ export function deliveredAmount({ TransactionType, Amount }: TransactionFields, 
 }
 
 /** A transaction of a closed ledger. Its bytes are kept, and parsed when somebody asks for them. */
-export class ValidatedTransaction {
-  readonly hash: string
-  readonly header: LedgerHeader
-  readonly ledgerIndex: number
+export interface ValidatedTransaction {
+  hash: string
+  header: LedgerHeader
   /** Its position in the ledger, in the order of application. */
-  readonly position: number
-  readonly blob: Buffer
-  readonly metaBlob: Buffer
-  readonly accounts: string[]
+  position: number
+  blob: Buffer
+  metaBlob: Buffer
+  /** The accounts it affected. */
+  accounts: string[]
   /** What was applied, while it is still in memory; it must not be changed. */
   parsed: Applied | undefined
-
-  constructor(header: LedgerHeader, position: number, applied: Applied, blob: Buffer, metaBlob: Buffer) {
-    this.hash = applied.transaction.hash
-    this.header = header
-    this.ledgerIndex = header.ledgerIndex
-    this.position = position
-    this.blob = blob
-    this.metaBlob = metaBlob
-    this.accounts = applied.accounts
-    this.parsed = applied
-  }
-
-  get bytes(): number {
-    return this.blob.length + this.metaBlob.length
-  }
 }
 
 /** The transactions of a ledger, with their bytes in one piece: many small pieces take much more memory. */
@@ -79,16 +64,19 @@ function validatedTransactions(header: LedgerHeader, applied: Applied[]): Valida
   const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
   const bytes = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
   let end = 0
-  const kept = parts.map(part => {
+  const keep = (part: Buffer) => {
     const start = end
     end += part.copy(bytes, start)
     return bytes.subarray(start, end)
-  })
-  return applied.map((one, position) => {
-    const [blob, metaBlob] = kept.slice(2 * position, 2 * position + 2) as [Buffer, Buffer]
-    return new ValidatedTransaction(header, position, one, blob, metaBlob)
+  }
+  return applied.map((parsed, position) => {
+    const { transaction, accounts } = parsed
+    const [blob, metaBlob] = [keep(transaction.blob), keep(parsed.metaBlob)]
+    return { hash: transaction.hash, header, position, blob, metaBlob, accounts, parsed }
   })
 }
+
+const bytesOf = ({ blob, metaBlob }: ValidatedTransaction) => blob.length + metaBlob.length
 
 export function fieldsOf(transaction: ValidatedTransaction): TransactionFields {
   const { parsed } = transaction
@@ -155,7 +143,7 @@ export class History {
     this.#ledgersByHash.set(header.hash, ledger)
     for (const transaction of transactions) {
       this.#transactions.set(transaction.hash, transaction)
-      this.#bytes += transaction.bytes
+      this.#bytes += bytesOf(transaction)
       for (const account of transaction.accounts) {
         const list = this.#byAccount.get(account)
         if (list) list.push(transaction)
@@ -182,15 +170,14 @@ export class History {
     return this.#transactions.get(hash)
   }
 
-  /** What another Ledger needs to close the same ledgers once more: those from one index to another. */
-  contents(from = this.first.header.ledgerIndex, to = this.last.header.ledgerIndex): LedgerContents[] {
+  /** What another Ledger needs to close the same ledgers once more. */
+  contents(first = 0, last = this.last.header.ledgerIndex): LedgerContents[] {
     const parse = ({ blob }: ValidatedTransaction) => parseTransaction(blob, { trusted: true })
-    return this.#ledgers
-      .filter(({ header }) => header.ledgerIndex >= from && header.ledgerIndex <= to)
-      .map(({ header, transactions }) => ({
-        closeTime: header.closeTime,
-        transactions: transactions.map(parse)
-      }))
+    const isWanted = ({ header }: ClosedLedger) => header.ledgerIndex >= first && header.ledgerIndex <= last
+    return this.#ledgers.filter(isWanted).map(({ header, transactions }) => ({
+      closeTime: header.closeTime,
+      transactions: transactions.map(parse)
+    }))
   }
 
   /**
@@ -218,10 +205,10 @@ export class History {
   /** Finds an account's transactions, and the next one, if there are more. */
   accountTransactions(account: string, { min, max, forward, limit, from }: Search) {
     const all = this.#byAccount.get(account) ?? []
-    const found = all.filter(({ ledgerIndex }) => ledgerIndex >= min && ledgerIndex <= max)
+    const found = all.filter(({ header }) => header.ledgerIndex >= min && header.ledgerIndex <= max)
     if (!forward) found.reverse()
     const start = from
-      ? found.findIndex(one => one.ledgerIndex === from.ledgerIndex && one.position === from.position)
+      ? found.findIndex(one => one.header.ledgerIndex === from.ledgerIndex && one.position === from.position)
       : 0
     if (start < 0) return { transactions: [], next: undefined }
     return { transactions: found.slice(start, start + limit), next: found[start + limit] }
@@ -239,9 +226,9 @@ export class History {
   #forgetFirst() {
     const { header, transactions } = this.#ledgers.shift() as ClosedLedger
     this.#ledgersByHash.delete(header.hash)
-    for (const { hash, bytes } of transactions) {
-      this.#transactions.delete(hash)
-      this.#bytes -= bytes
+    for (const transaction of transactions) {
+      this.#transactions.delete(transaction.hash)
+      this.#bytes -= bytesOf(transaction)
     }
     for (const account of new Set(transactions.flatMap(({ accounts }) => accounts))) {
       const list = this.#byAccount.get(account) as ValidatedTransaction[]

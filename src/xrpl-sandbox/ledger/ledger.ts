@@ -92,6 +92,10 @@ interface Held extends Pending {
 /** Whether a transaction cannot be validated any more. */
 const isFinal = (result: EngineResult) => result.startsWith('tem') || result === 'tefMAX_LEDGER'
 
+/** The last ledger that a transaction is valid in. */
+const lastLedgerOf = ({ LastLedgerSequence = Number.POSITIVE_INFINITY }: TransactionFields) =>
+  LastLedgerSequence
+
 /** A ledger's header as its hash wants it. Source: xrpl.org "Ledger Header". */
 export function headerBytes(header: Omit<LedgerHeader, 'hash'>): Buffer {
   const numbers = Buffer.alloc(12)
@@ -110,7 +114,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   readonly fees: Fees
   readonly networkId: number
   readonly history: History
-  readonly cache: TransactionCache
+  readonly cache = new TransactionCache()
   /** The wall clock, in milliseconds of Unix time. */
   readonly now: () => number
   readonly #entries = new Map<string, LedgerEntry>()
@@ -127,7 +131,6 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     this.fees = fees
     this.networkId = networkId
     this.history = new History(historyLimit)
-    this.cache = new TransactionCache(now)
     this.now = now
     const [first, ...rest] = past
     this.#start(first?.closeTime ?? this.#seconds())
@@ -239,8 +242,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   submit(transaction: Transaction, { failHard = false } = {}): SubmitOutcome {
     const { hash, fields } = transaction
     if (this.cache.get(hash)?.isBad) return { result: 'temBAD_SIGNATURE', applied: false, kept: false }
-    const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
-    const lastLedger = Math.min(this.openIndex + maxHoldLedgers, LastLedgerSequence)
+    const lastLedger = Math.min(this.openIndex + maxHoldLedgers, lastLedgerOf(fields))
     const outcome = this.#applyOrHold({ ...transaction, lastLedger, retries: maxRetries }, failHard)
     const { result, applied } = outcome
     if (!this.history.transaction(hash)) this.cache.add(transaction, result.startsWith('tem'))
@@ -260,8 +262,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const outcome = applyTransaction(pending, this.#openView, this.#context(true), { retry: failHard })
     if (!outcome.applied) return outcome
     if (BigInt(fields.Fee) * BigInt(referenceLevel) < this.openLedgerCost(fields)) {
-      const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
-      const canWait = !failHard && LastLedgerSequence >= this.openIndex + minQueuedLedgers
+      const canWait = !failHard && lastLedgerOf(fields) >= this.openIndex + minQueuedLedgers
       return { result: canWait ? 'terQUEUED' : 'telCAN_NOT_QUEUE', applied: false }
     }
     outcome.view.commitTo(this.#openView)
@@ -275,8 +276,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const { hash, blob, fields } = pending
     if (this.#open.has(hash) || this.#held.has(hash)) return true
     if (this.#held.size >= maxHeldTransactions || this.#heldBytes >= maxHeldBytes) return false
-    const { LastLedgerSequence = Number.POSITIVE_INFINITY } = fields
-    const lastLedger = result === 'terQUEUED' ? LastLedgerSequence : pending.lastLedger
+    const lastLedger = result === 'terQUEUED' ? lastLedgerOf(fields) : pending.lastLedger
     this.#held.set(hash, { ...pending, lastLedger, result })
     this.#heldBytes += blob.length
     return true
@@ -313,8 +313,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const parent = this.closedHeader
     const held = [...this.#held.values()].filter(({ retries }) => retries > 0)
     for (const one of canonicalOrder(held, Buffer.from(parent.parentHash, 'hex'))) {
-      const { LastLedgerSequence = Number.POSITIVE_INFINITY } = one.fields
-      const isNearLast = LastLedgerSequence - this.openIndex <= nearLastLedgers
+      const isNearLast = lastLedgerOf(one.fields) - this.openIndex <= nearLastLedgers
       if (!this.#applyToOpen(one).applied && !isNearLast) one.retries--
     }
     const view = new View(this.validated)

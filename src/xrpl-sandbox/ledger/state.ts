@@ -21,59 +21,55 @@ export interface EscrowTerms {
   DestinationTag?: number
 }
 
+/** What entries have that transactions change. */
+interface Threaded {
+  Flags: number
+  /** The last transaction that changed the entry, and its ledger. */
+  PreviousTxnID: string
+  PreviousTxnLgrSeq: number
+}
+
 /** The entries of the ledger's state, in rippled's JSON. Entries are never changed in place, only replaced. */
-export interface AccountRoot extends AccountSettings {
+export interface AccountRoot extends Threaded, AccountSettings {
   LedgerEntryType: 'AccountRoot'
   Account: string
   /** Drops. */
   Balance: string
-  Flags: number
   OwnerCount: number
   Sequence: number
-  PreviousTxnID: string
-  PreviousTxnLgrSeq: number
   TicketCount?: number | undefined
   /** The account's last transaction, if it wants that to be kept. */
   AccountTxnID?: string | undefined
 }
 
-export interface Escrow extends EscrowTerms {
+export interface Escrow extends Threaded, EscrowTerms {
   LedgerEntryType: 'Escrow'
   Account: string
   Destination: string
   /** Drops. */
   Amount: string
-  Flags: number
   OwnerNode: string
   DestinationNode?: string
   /** Of the transaction that made it; its ticket, if it used one. */
   Sequence: number
-  PreviousTxnID: string
-  PreviousTxnLgrSeq: number
 }
 
 /** A sequence set aside for a transaction out of order. */
-export interface Ticket {
+export interface Ticket extends Threaded {
   LedgerEntryType: 'Ticket'
   Account: string
-  Flags: number
   OwnerNode: string
-  PreviousTxnID: string
-  PreviousTxnLgrSeq: number
   TicketSequence: number
 }
 
 /** A page of the list of what an account owns or can receive. */
-export interface DirectoryNode {
+export interface DirectoryNode extends Threaded {
   LedgerEntryType: 'DirectoryNode'
-  Flags: number
   Owner: string
   RootIndex: string
   Indexes: string[]
   IndexNext?: string
   IndexPrevious?: string
-  PreviousTxnID: string
-  PreviousTxnLgrSeq: number
 }
 
 export interface Amendments {
@@ -92,16 +88,7 @@ export interface FeeSettings {
   ReserveIncrementDrops: string
 }
 
-interface Entries {
-  Amendments: Amendments
-  FeeSettings: FeeSettings
-  AccountRoot: AccountRoot
-  Escrow: Escrow
-  Ticket: Ticket
-  DirectoryNode: DirectoryNode
-}
-
-export type LedgerEntry = Entries[keyof Entries]
+export type LedgerEntry = AccountRoot | Escrow | Ticket | DirectoryNode | Amendments | FeeSettings
 
 export interface State {
   /** The entry at an index (64 upper-case hex digits), if there is one. */
@@ -159,13 +146,13 @@ export const newAccount = (Account: string, Balance: string, Sequence: number): 
 })
 
 /** The entry at an index, if there is one of this type. */
-export function readEntry<Type extends keyof Entries>(
+export function readEntry<Type extends LedgerEntry['LedgerEntryType']>(
   state: State,
   type: Type,
   index: string
-): Entries[Type] | undefined {
+): Extract<LedgerEntry, { LedgerEntryType: Type }> | undefined {
   const entry = state.read(index)
-  return entry?.LedgerEntryType === type ? (entry as Entries[Type]) : undefined
+  return entry?.LedgerEntryType === type ? (entry as never) : undefined
 }
 
 export const accountOf = (state: State, address: string) =>

@@ -1,4 +1,5 @@
 import { type Deserialized, deserialize, serialize } from './codec.ts'
+import { definitions } from './definitions.ts'
 import { hashPrefix, sha512Half, toHex } from './hashes.ts'
 import { verifySignature } from './signatures.ts'
 import type { AccountSettings, EscrowTerms } from './state.ts'
@@ -55,44 +56,25 @@ const minTransactionBytes = 32
 const maxTransactionBytes = 1024 * 1024
 const maxMemosBytes = 1024
 
-const words = (text: string) => text.split(/\s+/)
+const { common, ...ownFields } = definitions.TRANSACTION_FORMATS
+/** Of the fields that all types have, those that rippled 3.2.0 knows: the sponsors' came later. */
+const commonFields = common.filter(({ name }) => !name.startsWith('Sponsor'))
 
-const common = words('TransactionType Account Fee Sequence SigningPubKey')
-const commonOptional = words(
-  `TxnSignature Flags SourceTag AccountTxnID LastLedgerSequence Memos Signers NetworkID TicketSequence
-  PreviousTxnID OperationLimit Delegate`
+/** The fields of each type: those that must be there, and all. */
+const formats = new Map(
+  Object.entries(ownFields).map(([type, own]) => {
+    const all = [...commonFields, ...own]
+    const required = all.filter(({ optionality }) => optionality === 0).map(({ name }) => name)
+    return [type, { required, known: new Set(all.map(({ name }) => name)) }]
+  })
 )
 
-const format = (required: string, optional = '') => {
-  const must = [...common, ...words(required).filter(Boolean)]
-  return { must, known: new Set([...must, ...commonOptional, ...words(optional)]) }
-}
-
-// Source: rippled 3.2.0, protocol/detail/transactions.macro.
-const formats: Record<string, ReturnType<typeof format>> = {
-  Payment: format(
-    'Destination Amount',
-    'SendMax Paths InvoiceID DestinationTag DeliverMin CredentialIDs DomainID'
-  ),
-  EscrowCreate: format('Destination Amount', 'Condition CancelAfter FinishAfter DestinationTag'),
-  EscrowFinish: format('Owner OfferSequence', 'Condition Fulfillment CredentialIDs'),
-  EscrowCancel: format('Owner OfferSequence'),
-  AccountSet: format(
-    '',
-    `EmailHash WalletLocator WalletSize MessageKey Domain TransferRate SetFlag ClearFlag TickSize
-    NFTokenMinter`
-  ),
-  SetRegularKey: format('', 'RegularKey'),
-  TicketCreate: format('TicketCount')
-}
-
 function checkFormat(fields: TransactionFields) {
-  const known = formats[fields.TransactionType]
-  const missing = (known?.must ?? common).find(name => !(name in fields))
+  const { required, known } = formats.get(fields.TransactionType) ?? { required: ['TransactionType'] }
+  const missing = required.find(name => !(name in fields))
   if (missing) throw new InvalidTransaction(`Field '${missing}' is required but missing.`)
-  if (!known) return
   for (const name in fields)
-    if (!known.known.has(name)) throw new InvalidTransaction(`Field '${name}' found in disallowed location.`)
+    if (!known?.has(name)) throw new InvalidTransaction(`Field '${name}' found in disallowed location.`)
   if (fields.Paths?.length === 0)
     throw new InvalidTransaction("Field 'Paths' may not be explicitly set to default.")
 }

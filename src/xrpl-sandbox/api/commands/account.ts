@@ -1,7 +1,8 @@
+import { accountFlags } from '../../ledger/definitions.ts'
 import { directoryEntries } from '../../ledger/directory.ts'
 import { indexOf } from '../../ledger/hashes.ts'
 import { accountOf, type LedgerEntry } from '../../ledger/state.ts'
-import { hasFlag, lsf } from '../../ledger/transactors/transactor.ts'
+import { hasFlag } from '../../ledger/transactors/transactor.ts'
 import { expectedField, invalidField, rpcError } from '../errors.ts'
 import { findState } from '../find-ledger.ts'
 import { entryJson } from '../formatters.ts'
@@ -9,20 +10,16 @@ import { asFlag, parseAddress, parseHash, readAccountText, readLimit } from '../
 import type { Command, Json } from '../rpc.ts'
 import { readEntryType } from './entry-types.ts'
 
-// Which flags account_info names otherwise than AccountRoot does. Source: rippled 3.2.0, AccountInfo.cpp.
-const {
-  requireDestTag: requireDestinationTag,
-  requireAuth: requireAuthorization,
-  disallowXrp: disallowIncomingXRP,
-  disableMaster: disableMasterKey,
-  ...others
-} = lsf
-const accountFlags = Object.entries({
-  requireDestinationTag,
-  requireAuthorization,
-  disallowIncomingXRP,
-  disableMasterKey,
-  ...others
+/** Which flags account_info names otherwise than AccountRoot does. Source: rippled 3.2.0, AccountInfo.cpp. */
+const renamed: Record<string, string> = {
+  RequireDestTag: 'requireDestinationTag',
+  RequireAuth: 'requireAuthorization',
+  DisallowXRP: 'disallowIncomingXRP',
+  DisableMaster: 'disableMasterKey'
+}
+const flagNames = Object.entries(accountFlags).map(([lsfName, flag]) => {
+  const name = lsfName.slice('lsf'.length)
+  return { name: renamed[name] ?? name.charAt(0).toLowerCase() + name.slice(1), flag }
 })
 
 const accountInfo: Command = request => {
@@ -39,7 +36,7 @@ const accountInfo: Command = request => {
   const { EmailHash } = root
   if (EmailHash) account_data.urlgravatar = `https://www.gravatar.com/avatar/${EmailHash.toLowerCase()}`
   const account_flags: Json = {}
-  for (const [name, flag] of accountFlags) account_flags[name] = hasFlag(root, flag)
+  for (const { name, flag } of flagNames) account_flags[name] = hasFlag(root, flag)
   const answer: Json = { account_data, account_flags, ...fields }
   const { signer_lists } = params
   if (apiVersion > 1 && signer_lists !== undefined && typeof signer_lists !== 'boolean')

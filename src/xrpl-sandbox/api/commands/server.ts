@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
 import { amendments } from '../../ledger/amendments.ts'
-import { sha512Half, toHex } from '../../ledger/hashes.ts'
+import { definitions } from '../../ledger/definitions.ts'
 import { type Ledger, referenceLevel, rippleEpoch } from '../../ledger/ledger.ts'
 import { invalidField, rpcError } from '../errors.ts'
 import { dropsPerXrp, humanTime, loadLevels } from '../formatters.ts'
 import { parseHash } from '../params.ts'
-import type { Command, Json, Request } from '../rpc.ts'
+import type { Command, Request } from '../rpc.ts'
 import { hostId, nodeKey } from '../streams.ts'
 
 /** The version that this server answers like. */
@@ -135,37 +134,11 @@ const feature: Command = ({ params }) => {
   return { [id]: { enabled: true, name, supported: true } }
 }
 
-type Field = ReturnType<typeof DEFAULT_DEFINITIONS.field.fromString>
-
-/** The rows of a table of ripple-binary-codec, which has each by its name and by its number. */
-const rowsOf = (table: object): Field[] =>
-  Object.entries(table).flatMap(([key, row]) => (row?.name === key ? row : []))
-const numbersIn = (table: object) =>
-  Object.fromEntries(rowsOf(table).map(({ name, ordinal }) => [name, ordinal]))
-
-/** What the names in a transaction stand for, as ripple-binary-codec knows them: it is ahead of this server. */
-function definitions(): Json {
-  const { field, ledgerEntryType, transactionResult, transactionType, type } = DEFAULT_DEFINITIONS
-  return {
-    FIELDS: rowsOf(field).map(
-      ({ name, isVariableLengthEncoded, isSerialized, isSigningField, nth, type }) => [
-        name,
-        { isSerialized, isSigningField, isVLEncoded: isVariableLengthEncoded, nth, type: type.name }
-      ]
-    ),
-    LEDGER_ENTRY_TYPES: numbersIn(ledgerEntryType),
-    TRANSACTION_RESULTS: numbersIn(transactionResult),
-    TRANSACTION_TYPES: numbersIn(transactionType),
-    TYPES: numbersIn(type)
-  }
-}
-
 const serverDefinitions: Command = ({ params }) => {
   const known = parseHash(String(params.hash))
   if (params.hash !== undefined && !known) throw invalidField('hash')
-  const content = definitions()
-  const hash = toHex(sha512Half(Buffer.from(JSON.stringify(content))))
-  return known === hash ? { hash } : { ...content, hash }
+  const { hash } = definitions
+  return known === hash ? { hash } : { ...definitions }
 }
 
 export const serverCommands: Record<string, Command> = {

@@ -52,7 +52,10 @@ const submit: Command = request => {
     queued: result === 'terQUEUED',
     tx_blob: toHex(blob),
     // What was sent, not what the ledger makes of it: in every version.
-    tx_json: { ...fields, ...(validated ? placeInFields(validated, ledger.networkId) : { hash }) }
+    tx_json: {
+      ...fields,
+      ...(validated ? placeInFields(validated, { apiVersion: 1, networkId: ledger.networkId }) : { hash })
+    }
   }
   if (result === 'temBAD_SIGNATURE') return answer
   const sequence = accountOf(ledger.open, fields.Account)?.Sequence ?? 0

@@ -1,37 +1,20 @@
+import { accountFlags, definitions } from '../definitions.ts'
 import { directoryEntries } from '../directory.ts'
 import type { EngineResult } from '../engine-results.ts'
 import { addressOf, zeroHash } from '../hashes.ts'
 import { type AccountRoot, accountOf } from '../state.ts'
 import type { TransactionFields } from '../transaction.ts'
-import { hasFlag, lsf, type Transactor, updateAccount } from './transactor.ts'
+import { hasFlag, type Transactor, updateAccount } from './transactor.ts'
 
-const asf = {
-  requireAuth: 2,
-  disableMaster: 4,
-  accountTxnId: 5,
-  noFreeze: 6,
-  globalFreeze: 7,
-  minter: 10,
-  clawback: 16
-}
+const asf = definitions.ACCOUNT_SET_FLAGS
 
 /** The flags of an account by their numbers in SetFlag and ClearFlag. Source: xrpl.org "AccountSet". */
-const flagOf: Record<number, number> = {
-  1: lsf.requireDestTag,
-  [asf.requireAuth]: lsf.requireAuth,
-  3: lsf.disallowXrp,
-  [asf.disableMaster]: lsf.disableMaster,
-  [asf.noFreeze]: lsf.noFreeze,
-  [asf.globalFreeze]: lsf.globalFreeze,
-  8: lsf.defaultRipple,
-  9: lsf.depositAuth,
-  12: lsf.disallowIncomingNFTokenOffer,
-  13: lsf.disallowIncomingCheck,
-  14: lsf.disallowIncomingPayChan,
-  15: lsf.disallowIncomingTrustline,
-  [asf.clawback]: lsf.allowTrustLineClawback,
-  17: lsf.allowTrustLineLocking
-}
+const flagOf = new Map(
+  Object.entries(asf).map(([name, number]) => {
+    const flag = name === 'asfRequireDest' ? 'lsfRequireDestTag' : name.replace('asf', 'lsf')
+    return [number, accountFlags[flag as keyof typeof accountFlags] ?? 0]
+  })
+)
 
 /** The older way to set and clear the first three of them: in the transaction's own flags. */
 const legacyFlags = [
@@ -60,16 +43,17 @@ function requestedFlags({ SetFlag = 0, ClearFlag = 0, Flags = 0 }: TransactionFi
 function changeFlags(fields: TransactionFields, account: AccountRoot): number | EngineResult {
   const { Account, SigningPubKey } = fields
   const { set, clear } = requestedFlags(fields)
-  const needsMaster = set.has(asf.disableMaster) || set.has(asf.noFreeze)
-  if (needsMaster && !hasFlag(account, lsf.disableMaster)) {
+  const needsMaster = set.has(asf.asfDisableMaster) || set.has(asf.asfNoFreeze)
+  if (needsMaster && !hasFlag(account, accountFlags.lsfDisableMaster)) {
     if (addressOf(SigningPubKey) !== Account) return 'tecNEED_MASTER_KEY'
-    if (set.has(asf.disableMaster) && account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
+    if (set.has(asf.asfDisableMaster) && account.RegularKey === undefined) return 'tecNO_ALTERNATIVE_KEY'
   }
-  if (set.has(asf.noFreeze) || hasFlag(account, lsf.noFreeze)) clear.delete(asf.globalFreeze)
-  for (const number of [asf.noFreeze, asf.clawback]) clear.delete(number)
+  if (set.has(asf.asfNoFreeze) || hasFlag(account, accountFlags.lsfNoFreeze))
+    clear.delete(asf.asfGlobalFreeze)
+  for (const number of [asf.asfNoFreeze, asf.asfAllowTrustLineClawback]) clear.delete(number)
   let flags = account.Flags
-  for (const number of set) flags |= flagOf[number] ?? 0
-  for (const number of clear) flags &= ~(flagOf[number] ?? 0)
+  for (const number of set) flags |= flagOf.get(number) ?? 0
+  for (const number of clear) flags &= ~(flagOf.get(number) ?? 0)
   return flags >>> 0
 }
 
@@ -90,7 +74,7 @@ export const accountSet: Transactor = {
     if (TickSize !== 0 && (TickSize < minTickSize || TickSize > maxTickSize)) return 'temBAD_TICK_SIZE'
     if (MessageKey !== '' && !isPublicKey(MessageKey)) return 'telBAD_PUBLIC_KEY'
     if (Domain.length / 2 > maxDomainBytes) return 'telBAD_DOMAIN'
-    if ((NFTokenMinter === undefined ? set : clear).has(asf.minter)) return 'temMALFORMED'
+    if ((NFTokenMinter === undefined ? set : clear).has(asf.asfAuthorizedNFTokenMinter)) return 'temMALFORMED'
     return 'tesSUCCESS'
   },
 
@@ -98,12 +82,13 @@ export const accountSet: Transactor = {
     const account = accountOf(state, fields.Account) as AccountRoot
     const { set } = requestedFlags(fields)
     const ownsNothing = directoryEntries(state, fields.Account).next().done
-    if (set.has(asf.requireAuth) && !hasFlag(account, lsf.requireAuth) && !ownsNothing) return 'tecOWNERS'
-    if (!set.has(asf.clawback)) {
-      const isForbidden = set.has(asf.noFreeze) && hasFlag(account, lsf.allowTrustLineClawback)
+    if (set.has(asf.asfRequireAuth) && !hasFlag(account, accountFlags.lsfRequireAuth) && !ownsNothing)
+      return 'tecOWNERS'
+    if (!set.has(asf.asfAllowTrustLineClawback)) {
+      const isForbidden = set.has(asf.asfNoFreeze) && hasFlag(account, accountFlags.lsfAllowTrustLineClawback)
       return isForbidden ? 'tecNO_PERMISSION' : 'tesSUCCESS'
     }
-    if (hasFlag(account, lsf.noFreeze)) return 'tecNO_PERMISSION'
+    if (hasFlag(account, accountFlags.lsfNoFreeze)) return 'tecNO_PERMISSION'
     return ownsNothing ? 'tesSUCCESS' : 'tecOWNERS'
   },
 
@@ -113,10 +98,10 @@ export const accountSet: Transactor = {
     const Flags = changeFlags(fields, account)
     if (typeof Flags !== 'number') return Flags
     let { AccountTxnID, NFTokenMinter } = account
-    if (SetFlag === asf.accountTxnId) AccountTxnID ??= zeroHash
-    if (ClearFlag === asf.accountTxnId) AccountTxnID = undefined
-    if (SetFlag === asf.minter) NFTokenMinter = fields.NFTokenMinter
-    if (ClearFlag === asf.minter) NFTokenMinter = undefined
+    if (SetFlag === asf.asfAccountTxnID) AccountTxnID ??= zeroHash
+    if (ClearFlag === asf.asfAccountTxnID) AccountTxnID = undefined
+    if (SetFlag === asf.asfAuthorizedNFTokenMinter) NFTokenMinter = fields.NFTokenMinter
+    if (ClearFlag === asf.asfAuthorizedNFTokenMinter) NFTokenMinter = undefined
     updateAccount(view, Account, () => ({
       Flags,
       AccountTxnID,
@@ -143,8 +128,9 @@ export const setRegularKey: Transactor = {
   apply(fields, view) {
     const { Account, RegularKey } = fields
     const account = accountOf(view, Account) as AccountRoot
-    if (RegularKey === undefined && hasFlag(account, lsf.disableMaster)) return 'tecNO_ALTERNATIVE_KEY'
-    const spent = isFree(fields, account) ? lsf.passwordSpent : 0
+    if (RegularKey === undefined && hasFlag(account, accountFlags.lsfDisableMaster))
+      return 'tecNO_ALTERNATIVE_KEY'
+    const spent = isFree(fields, account) ? accountFlags.lsfPasswordSpent : 0
     updateAccount(view, Account, () => ({ RegularKey, Flags: (account.Flags | spent) >>> 0 }))
     return 'tesSUCCESS'
   }
@@ -156,6 +142,6 @@ export function isFree(fields: Partial<TransactionFields>, account: AccountRoot)
   return (
     TransactionType === 'SetRegularKey' &&
     addressOf(SigningPubKey) === Account &&
-    !hasFlag(account, lsf.passwordSpent)
+    !hasFlag(account, accountFlags.lsfPasswordSpent)
   )
 }

@@ -1,4 +1,5 @@
 import { fulfills, parseCondition } from '../crypto-conditions.ts'
+import { accountFlags } from '../definitions.ts'
 import { addToDirectory, removeFromDirectory } from '../directory.ts'
 import { indexOf } from '../hashes.ts'
 import { type AccountRoot, accountOf, type Escrow, readEntry, untouched, type View } from '../state.ts'
@@ -7,7 +8,6 @@ import {
   drops,
   hasFlag,
   isXrp,
-  lsf,
   refusesDeposit,
   reserve,
   type Transactor,
@@ -44,7 +44,8 @@ export const escrowCreate: Transactor = {
     if (free < 0n) return 'tecINSUFFICIENT_RESERVE'
     if (free < drops(Amount)) return 'tecUNFUNDED'
     const receiver = accountOf(view, Destination) as AccountRoot
-    if (hasFlag(receiver, lsf.requireDestTag) && DestinationTag === undefined) return 'tecDST_TAG_NEEDED'
+    if (hasFlag(receiver, accountFlags.lsfRequireDestTag) && DestinationTag === undefined)
+      return 'tecDST_TAG_NEEDED'
     const Sequence = fields.TicketSequence ?? fields.Sequence
     const index = indexOf.escrow(Account, Sequence)
     const escrow: Escrow = {

@@ -1,3 +1,4 @@
+import { accountFlags } from '../definitions.ts'
 import { indexOf } from '../hashes.ts'
 import { type AccountRoot, accountOf, newAccount } from '../state.ts'
 import {
@@ -5,7 +6,6 @@ import {
   drops,
   hasFlag,
   isXrp,
-  lsf,
   maxDrops,
   refusesDeposit,
   reserve,
@@ -40,7 +40,7 @@ export const payment: Transactor = {
   preclaim({ Destination, DestinationTag, Amount, CredentialIDs }, state, context) {
     const receiver = accountOf(state, Destination as string)
     if (!receiver && drops(Amount) < reserve(context, 0)) return 'tecNO_DST_INSUF_XRP'
-    if (receiver && hasFlag(receiver, lsf.requireDestTag) && DestinationTag === undefined)
+    if (receiver && hasFlag(receiver, accountFlags.lsfRequireDestTag) && DestinationTag === undefined)
       return 'tecDST_TAG_NEEDED'
     return CredentialIDs ? 'tecBAD_CREDENTIALS' : 'tesSUCCESS' // nobody here has any
   },
@@ -64,7 +64,7 @@ export const payment: Transactor = {
     updateAccount(view, Account, addDrops(-drops(Amount)))
     updateAccount(view, Destination as string, account => ({
       ...addDrops(drops(Amount))(account),
-      Flags: (account.Flags & ~lsf.passwordSpent) >>> 0
+      Flags: (account.Flags & ~accountFlags.lsfPasswordSpent) >>> 0
     }))
     return 'tesSUCCESS'
   }

@@ -1,3 +1,4 @@
+import { accountFlags } from '../definitions.ts'
 import type { EngineResult } from '../engine-results.ts'
 import { indexOf } from '../hashes.ts'
 import { type AccountRoot, accountOf, type State, type View } from '../state.ts'
@@ -37,25 +38,6 @@ export interface Transactor {
 export const maxDrops = 10n ** 17n
 export const zeroAccount = 'rrrrrrrrrrrrrrrrrrrrrhoLvTp'
 
-/** Flags of an account. Source: xrpl.org "AccountRoot", AccountRoot Flags. */
-export const lsf = {
-  passwordSpent: 0x00010000,
-  requireDestTag: 0x00020000,
-  requireAuth: 0x00040000,
-  disallowXrp: 0x00080000,
-  disableMaster: 0x00100000,
-  noFreeze: 0x00200000,
-  globalFreeze: 0x00400000,
-  defaultRipple: 0x00800000,
-  depositAuth: 0x01000000,
-  disallowIncomingNFTokenOffer: 0x04000000,
-  disallowIncomingCheck: 0x08000000,
-  disallowIncomingPayChan: 0x10000000,
-  disallowIncomingTrustline: 0x20000000,
-  allowTrustLineLocking: 0x40000000,
-  allowTrustLineClawback: 0x80000000
-}
-
 export const hasFlag = ({ Flags }: AccountRoot, flag: number) => (Flags & flag) !== 0
 
 export const isXrp = (amount: unknown): amount is string => typeof amount === 'string'
@@ -81,5 +63,5 @@ export const addDrops = (amount: bigint) => (account: AccountRoot) => ({
 
 /** Whether an account takes money from another one. Nobody here has preauthorized anybody. */
 export function refusesDeposit(destination: AccountRoot, from: string): boolean {
-  return hasFlag(destination, lsf.depositAuth) && destination.Account !== from
+  return hasFlag(destination, accountFlags.lsfDepositAuth) && destination.Account !== from
 }

@@ -6,7 +6,7 @@ import { Customer, type Offer, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
 // Both shops give the letter when they accept a payment, and limit what is accepted and not final.
 
@@ -178,6 +178,34 @@ describe('out of touch with the ledger', () => {
     expect(await shop.interrupt()).toBe(0)
     expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
   })
+})
+
+test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
+  const withGap = await copyProject(`${testPlugins}
+const { Shop } = xrp
+xrp.Shop = () => {
+  const plugin = Shop()
+  const fulfillCondition = plugin.fulfillCondition.bind(plugin)
+  plugin.fulfillCondition = async () => {
+    plugin.fulfillCondition = fulfillCondition
+    throw Object.assign(new Error('ledgers are missing'), { name: 'UnreachableError', code: 'HISTORY_GAP' })
+  }
+  return plugin
+}
+`)
+  const ledger = await openLedger()
+  const customer = await Customer.connect(ledger)
+  try {
+    const shop = withGap.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+    const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+    await customer.pay(await offerOf(url))
+    await shop.waitForOutput(/Payment complete/)
+    expect(shop.output).not.toContain('Error fulfilling')
+  } finally {
+    await customer.disconnect()
+    await withGap.remove()
+    await ledger.close()
+  }
 })
 
 describe('on a network whose fees rise', () => {

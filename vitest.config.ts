@@ -11,8 +11,8 @@ const real = [
 
 // The longest first, so that nothing waits for them alone at the end.
 const longest =
-  `clients pack linear slow-ledgers faults lying-shops pauses start readme xrpl-sandbox/watch streaming-shop
-  reconnect servers-as-they-are strangers bad-servers honest-servers credit`.split(/\s+/)
+  `pauses clients readme credit xrpl-sandbox/watch strangers reconnect proxies lying-shops servers-as-they-are
+  testnet-accounts faults terminal start streaming-shop pack launcher slow-ledgers bad-input`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {

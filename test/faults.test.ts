@@ -13,6 +13,8 @@ import { copyProject, freePort, type Script } from './support/scripts.ts'
 async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
   const project = await copyProject()
+  for (const { client } of pairs)
+    await project.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
   const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
   let sandbox = await start()
   const proxy = await startFaultProxy(sandbox.port)
@@ -108,7 +110,8 @@ aside(
       for (let n = 0; n < 100; n++) await observer.request({ command: 'ledger_accept' } as never)
       const { result } = await observer.request({
         command: 'account_objects',
-        account: accounts.customer.address
+        account: accounts.customer.address,
+        ledger_index: 'validated'
       })
       open = result.account_objects.length
     }

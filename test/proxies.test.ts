@@ -77,7 +77,7 @@ describe('no cache may store what a shop answers', () => {
     { name: 'streaming-shop', path: '', init: {}, status: 200 },
     { name: 'streaming-shop', path: 'x', init: {}, status: 404 },
     { name: 'streaming-shop', path: '', init: { method: 'POST' }, status: 405 }
-  ])('$name answers $status with no-store', async ({ name, path, init, status }) => {
+  ])('$name answers $status with no-store to "$path"', async ({ name, path, init, status }) => {
     const res = await fetch(urlOf(name) + path, init)
     expect([res.status, res.headers.get('Cache-Control')]).toEqual([
       status,
@@ -170,7 +170,7 @@ describe('a paid answer that is lost on its way', () => {
     proxy.close()
   })
 
-  test('streaming-client1 says so and goes on when it cannot get such a letter, and names the request for one that it has not got', async () => {
+  test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async () => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
     const own = await copyProject()

@@ -133,7 +133,7 @@ test('a shop counts the fees of fulfillments that failed because another was fir
   await own.close()
 })
 
-test('who has paid once does not hold a place in a full shop for long', async () => {
+test('full streaming-shop evicts a client that has been idle since its one payment', async () => {
   const own = await copyProject()
   await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
   await own.edit('src/shop/connected-clients.ts', 'paidGraceMs = 120_000', 'paidGraceMs = 2_000')

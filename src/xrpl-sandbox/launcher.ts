@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { WebSocket } from 'ws'
 
 const idleStopMs = 60_000
-const answerTimeoutMs = 2_000
+const answerTimeoutMs = 10_000
 
 /** How much V8 keeps for new objects: half as much as it would alone. It can be set at the start only. */
 const memoryOption = '--max-semi-space-size=8'

@@ -52,6 +52,8 @@ export class Customer {
     { secret } = ledger.customer ?? accounts.customer
   ): Promise<Customer> {
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret })
+    // Each payment that waits for its fulfillment listens.
+    plugin.setMaxListeners(0)
     await plugin.connect()
     return new Customer(plugin)
   }

@@ -222,7 +222,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
     await expect.poll(() => text('#list li li:last-child')).toMatch(/#0\s.*fulfilled, 1 ledger.*Condition/s)
   })
 
-  it('opened by keyboard, a lane keeps its place and focus while new payments come', async () => {
+  it('a lane opened by keyboard keeps its place and focus while new payments come', async () => {
     await validated(create({ memos: numbered(0) }))
     await open()
     await lane('#0').waitFor()

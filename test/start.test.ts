@@ -100,8 +100,9 @@ describe('npm start', () => {
   })
 
   test('npm start shows each letter beside its payment after the shop has rejected one', async () => {
-    const soon = '(paymentId === 1 ? 20_000 : expiresInMs)'
-    await project.edit('src/streaming-client2.ts', 'getTime() + expiresInMs', `getTime() + ${soon}`)
+    const later = 'new Date().getTime() + expiresInMs'
+    const soon = `(paymentId === 1 ? plugin.getLedgerTime().getTime() + 30_000 : ${later})`
+    await project.edit('src/streaming-client2.ts', later, soon)
     const scripts = await start()
     await scripts.waitForOutput(/#2 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)

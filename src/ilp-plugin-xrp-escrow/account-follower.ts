@@ -10,9 +10,6 @@ const reconnectTimeoutMs = 10_000
 const firstBackoffMs = 250
 const maxBackoffMs = 5_000
 const maxTimerMs = 2 ** 31 - 1
-// While a ledger's transactions are not published yet.
-const firstPauseMs = 100
-const maxPauseMs = 2_000
 // How many of the newest ledgers to remember.
 const maxKnownLedgers = 64
 
@@ -65,8 +62,8 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
   #oldest: { index: number; hash: string } | undefined
   #validated: ClosedLedger = { index: 0, closeTime: 0 }
   #validatedAt = 0
-  // The place in the ledgers up to which everything was emitted; index Infinity: the end of the ledger.
-  #cursor = { ledger: 0, index: 0 }
+  // The first place in the ledgers that was not read; ledger 0 before the first connection.
+  #unread = { ledger: 0, index: 0 }
   #reading: ServerConnection | undefined
 
   /** drops that the reference transaction costs */
@@ -92,7 +89,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
 
   /** the newest ledger up to and including which everything was emitted */
   get lastRead(): ClosedLedger {
-    return this.#ledgerUpTo(this.#firstUnread - 1)
+    return this.#ledgerUpTo(this.#unread.ledger - 1)
   }
 
   /** the ledger's time now: that of the newest ledger, and the time since it arrived */
@@ -217,12 +214,12 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
       throw new Error(`it is not in step with its network: ${where}`)
     }
     if (ledger.index >= index) this.#setValidated(message, ledger)
-    if (this.#isStarted) return
+    if (this.#unread.ledger > 0) return
     await connection.verifyAccount(ledger.index)
     const [first] = /^\d+/.exec(String(info.complete_ledgers)) ?? []
     const hash = first && (await connection.hashOfLedger(Number(first)))
     this.#oldest = hash ? { index: Number(first), hash } : undefined
-    this.#readUpTo(ledger.index)
+    this.#setReadUpTo(ledger.index)
   }
 
   /**
@@ -241,7 +238,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     this.#ledgers.clear()
     this.#oldest = undefined
     this.#validated = { index: 0, closeTime: 0 }
-    this.#cursor = { ledger: 0, index: 0 }
+    this.#unread = { ledger: 0, index: 0 }
     const message = `The ledger at "${this.#settings.serverName}" was reset: it has other ledgers than before`
     this.emit('gap', { code: 'LEDGER_RESET', message, lastLedger: 0 })
   }
@@ -294,28 +291,16 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
 
   /** A ledger, with the newest close time that is known of it and those before. */
   #ledgerUpTo(index: number): ClosedLedger {
-    const known = [...this.#ledgers].filter(([other]) => other <= index).at(-1)
+    const known = [...this.#ledgers].findLast(([other]) => other <= index)
     return { index, closeTime: known?.[1].closeTime ?? 0 }
   }
 
-  get #isStarted(): boolean {
-    return this.#cursor.ledger > 0
-  }
-
-  get #isAtLedgerEnd(): boolean {
-    return this.#cursor.index === Number.POSITIVE_INFINITY
-  }
-
-  get #firstUnread(): number {
-    return this.#isAtLedgerEnd ? this.#cursor.ledger + 1 : this.#cursor.ledger
-  }
-
   get #hasUnread(): boolean {
-    return this.#firstUnread <= this.#validated.index
+    return this.#unread.ledger <= this.#validated.index
   }
 
-  #readUpTo(ledgerIndex: number): void {
-    this.#cursor = { ledger: ledgerIndex, index: Number.POSITIVE_INFINITY }
+  #setReadUpTo(ledger: number): void {
+    this.#unread = { ledger: ledger + 1, index: 0 }
   }
 
   /**
@@ -326,9 +311,9 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
   async #readOn(connection: ServerConnection, page?: Page): Promise<void> {
     if (this.#reading === connection) return
     this.#reading = connection
-    let pauseMs = firstPauseMs
+    let failures = 0
     while (connection.isOpen && (page || this.#hasUnread)) {
-      const before = this.#cursor
+      const before = this.#unread
       try {
         page ??= await this.#nextPage(connection)
         this.#emitPage(connection, page)
@@ -338,42 +323,41 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
         // What was emitted is not emitted again.
         page = undefined
       }
-      const isProgress = this.#cursor !== before
-      if (isProgress) pauseMs = firstPauseMs
-      if (isProgress && (page || this.#isAtLedgerEnd)) continue
-      await connection.pause(pauseMs)
-      pauseMs = Math.min(2 * pauseMs, maxPauseMs)
+      const isProgress = this.#unread !== before
+      if (isProgress) failures = 0
+      // In the middle of a ledger, without a next page, the rest of it is not published yet.
+      if (!isProgress || (!page && this.#unread.index > 0)) await connection.pause(failures++)
     }
     if (this.#reading === connection) this.#reading = undefined
   }
 
   /** Emits what is new on a page, even if that is only that some ledgers are empty. */
   #emitPage(connection: ServerConnection, { first, last, transactions, marker }: Page): void {
-    const firstUnread = this.#firstUnread
+    const { ledger: firstUnread } = this.#unread
     if (connection.isOpen && first > firstUnread && first <= last + 1) {
       const lastLedger = first - 1
       const message = `The server "${this.#settings.serverName}" does not have the ledgers ${firstUnread} to ${lastLedger}`
-      this.#readUpTo(lastLedger)
+      this.#setReadUpTo(lastLedger)
       this.emit('gap', { code: 'HISTORY_GAP', message, lastLedger })
     }
     for (const transaction of transactions) {
       // A listener may have disconnected.
       if (!connection.isOpen) return
       const { ledgerIndex, index } = transaction
-      const { ledger, index: lastIndex } = this.#cursor
-      if (ledgerIndex < ledger || (ledgerIndex === ledger && index <= lastIndex)) continue
-      this.#cursor = { ledger: ledgerIndex, index }
+      const unread = this.#unread
+      if (ledgerIndex < unread.ledger || (ledgerIndex === unread.ledger && index < unread.index)) continue
+      this.#unread = { ledger: ledgerIndex, index: index + 1 }
       this.emit('transaction', transaction)
     }
-    if (connection.isOpen && marker === undefined && last >= this.#firstUnread) {
-      this.#readUpTo(last)
+    if (connection.isOpen && marker === undefined && last >= this.#unread.ledger) {
+      this.#setReadUpTo(last)
       this.emit('read', this.#ledgerUpTo(last))
     }
   }
 
   /** The next page of what was not emitted. */
   async #nextPage(connection: ServerConnection, marker?: unknown): Promise<Page> {
-    const first = this.#firstUnread
+    const first = this.#unread.ledger
     try {
       // Up to what the server has published: that may be less than it has announced, and its response says so.
       return await connection.history(first, -1, { marker })

@@ -24,7 +24,7 @@ const requestTimeoutMs = 5_000
 const maxSilenceMs = 5_000
 const heartbeatMs = 500
 const closeTimeoutMs = 1_000
-// Before a busy server is asked again.
+// Before a busy server is asked again, or for what it has not published yet.
 const firstPauseMs = 100
 const maxPauseMs = 2_000
 // A page of an account's history takes some hundred kilobytes, nested some ten levels deep.
@@ -145,13 +145,13 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
 
   /** The same, but repeats the request while the server is too busy or does not respond. */
   async requestWithRetry(request: Request): Promise<Json> {
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+    for (let failures = 0; ; failures++) {
       try {
         return await this.request(request)
       } catch (err) {
         const code = errorCodeOf(err)
         if (!this.isOpen || (code !== undefined && !temporaryErrors.has(code))) throw err
-        await this.pause(pauseMs)
+        await this.pause(failures)
       }
     }
   }
@@ -275,8 +275,9 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
     return isText(ledger_hash) ? ledger_hash : undefined
   }
 
-  /** Waits for a while, or until the connection ends. */
-  pause(ms: number): Promise<void> {
+  /** Waits before something is tried again, the longer the more often it has failed before; or until the connection ends. */
+  pause(failures: number): Promise<void> {
+    const ms = Math.min(firstPauseMs * 2 ** failures, maxPauseMs)
     return new Promise(resolve => {
       const done = () => {
         clearTimeout(timer)

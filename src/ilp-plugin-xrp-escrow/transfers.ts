@@ -125,6 +125,8 @@ export class Transfers {
 
   /** Everything up to a ledger was read: what had expired by then is over, or is canceled. */
   onRead({ index, closeTime }: ClosedLedger): void {
+    // What happened in a gap is settled first.
+    if (typeof this.#resyncFor === 'object') return
     const isExpired = ({ cancelAfter }: TransferRecord) => cancelAfter < closeTime
     for (const record of this.outgoing.open().filter(isExpired))
       if ((record.nextCancelIn ?? 0) <= index) this.#cancel(record, index)

@@ -13,7 +13,7 @@ import { hex, prefix, reason, record, someTransfer, type Told } from './support.
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
 
 const isSoak = import.meta.env.MODE === 'soak'
-const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 25))
+const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 15))
 const atATime = 6
 const maxFailures = 3
 const steps = 8
@@ -122,18 +122,11 @@ class Process {
     this.plugin.registerRequestHandler(async ({ from = '' }) => ({ to: from, custom: { answer: 2 } }))
   }
 
-  static async start(sandbox: SandboxLedger, secret: string, kinds: Kind[], seed: number): Promise<Process> {
-    const server = await distort.DistortingServer.start(sandbox.ledger)
-    const started = new Process(server, secret)
-    started.distort(kinds, seed)
+  static async start(sandbox: SandboxLedger, secret: string, drawn: Kind[], seed: number): Promise<Process> {
+    const distortions = drawn.flatMap(([kind, value], index) => kinds[kind]?.[2](value, seed + index) ?? [])
+    const started = new Process(await distort.DistortingServer.start(sandbox.ledger, distortions), secret)
+    started.lacksHistory = drawn.some(([kind]) => kind === 'little history')
     return started
-  }
-
-  distort(drawn: Kind[], seed: number): void {
-    this.lacksHistory = drawn.some(([kind]) => kind === 'little history')
-    this.server.distortions = drawn.flatMap(
-      ([kind, value], index) => kinds[kind]?.[2](value, seed + index) ?? []
-    )
   }
 
   /** Connects, as often as it takes. */

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
-import { shop, someTransfer, until, useLedger, usePlugin } from './support.ts'
+import { someTransfer, until, usePair } from './support.ts'
 
 // A ledger that closes when all is in it that can be: whoever waits for one transfer before the next never gets there.
 test.each([1, 30])(
   'as many as %d transfers asked for during one ledger are all in it, and their fulfillments all in the next',
   async count => {
-    const ledger = await useLedger({ closeIntervalMs: 0 })
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(ledger.url, { secret: shop.secret })
+    const { ledger, payer, payee } = await usePair({ closeIntervalMs: 0 })
     const fulfillments = new Map<string, string>()
     payee.on('incoming_prepare', ({ id }) => payee.fulfillCondition(id, fulfillments.get(id) as string))
     const sent: Promise<void>[] = []

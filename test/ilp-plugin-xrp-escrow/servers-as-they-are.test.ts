@@ -10,8 +10,7 @@ import {
   openErrors,
   publishesLate,
   submitTakesEffectUnsaid,
-  talksNonsense,
-  throttles
+  talksNonsense
 } from '../support/distorting-server.ts'
 import {
   customer,
@@ -346,6 +345,23 @@ describe('an escrow', () => {
     expect(storyOf(payee.told, kept.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
   })
 
+  test('an incoming transfer that was fulfilled in a history gap is not canceled when it has expired', async () => {
+    const { sandbox, server, payer, payee } = await useDistortedPair('payee')
+    const second = await usePlugin(sandbox.url, { secret: shop.secret })
+    const transfer = someTransfer({ expiresAt: timeIn(sandbox, 10) })
+    await payer.sendTransfer(transfer)
+    await until(payee, 'incoming_prepare')
+    await payee.disconnect()
+    await second.fulfillCondition(transfer.id, transfer.fulfillment)
+    // Each is at least a second after the one before.
+    await ledgers(sandbox, 15)
+    server.distortions = [keepsLittleHistory(3)]
+    await payee.connect()
+    const [[err] = []] = await until(payee, 'error')
+    expect(err).toMatchObject({ code: 'HISTORY_GAP', transferIds: [transfer.id] })
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare'])
+  })
+
   test('an escrow that was closed unseen emits HISTORY_GAP after one cancel at most', async () => {
     const { sandbox, server } = await useDistortedLedger()
     const transfer = someTransfer({ expiresAt: timeIn(sandbox, 15) })
@@ -462,7 +478,9 @@ describe('a server', () => {
     const first = server.requests.length
     const asked = (command: string) =>
       server.requests.slice(first).filter(request => request.command === command).length
-    server.distortions = [throttles(0, 60_000, 'account_tx')]
+    server.distortions = [
+      { request: request => (request.command === 'account_tx' ? errorTo(request, 'slowDown') : undefined) }
+    ]
     server.cut()
     await until(payee, 'disconnect')
     await expect.poll(() => asked('account_tx')).toBeGreaterThan(3)

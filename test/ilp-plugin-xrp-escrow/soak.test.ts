@@ -13,10 +13,10 @@ import {
   usePlugin
 } from './support.ts'
 
-const transfers = import.meta.env.MODE === 'soak' ? 10_000 : 600
+const transfers = import.meta.env.MODE === 'soak' ? 10_000 : 300
 const atATime = 40
 // On average; by what was achieved, or a slow machine would get nowhere.
-const transfersPerCut = 40
+const transfersPerCut = 20
 
 /** Fulfills whatever comes in, and counts how often that was refused. */
 function fulfillAll(payee: TestPlugin, fulfillments: Map<string, string>) {

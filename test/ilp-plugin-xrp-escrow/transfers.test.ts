@@ -193,9 +193,7 @@ describe('a transfer', () => {
 
 describe('an expiry', () => {
   test('an expired transfer is canceled by ledger time and refunded', async () => {
-    const ledger = await useLedger({ closeIntervalMs: 20 })
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(ledger.url, { secret: shop.secret })
+    const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
     const before = await payer.getBalance()
     const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
     const [cancelled] = await until(payer, 'outgoing_cancel')
@@ -244,9 +242,7 @@ describe('an expiry', () => {
 
 describe('a rejection', () => {
   test('rejectIncomingTransfer emits incoming_reject once and costs the payee nothing', async () => {
-    const ledger = await useLedger({ closeIntervalMs: 20 })
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(ledger.url, { secret: shop.secret })
+    const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
     const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 20) })
     await payer.disconnect()
     await payee.rejectIncomingTransfer(transfer.id, reason)
@@ -270,9 +266,7 @@ describe('a rejection', () => {
     ['as the interface has it', {}],
     ['as ilp-compat-plugin gives it', { forwarded_by: '', triggered_at: new Date() }]
   ])('sendRejections sends the reason to the payer, %s', async (_how, fields) => {
-    const ledger = await useLedger()
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(ledger.url, { secret: shop.secret, sendRejections: true })
+    const { ledger, payer, payee } = await usePair({}, { sendRejections: true })
     const transfer = await prepare({ ledger, payer, payee })
     await payee.rejectIncomingTransfer(transfer.id, { ...reason, ...(fields as object) })
     expect((await until(payer, 'outgoing_reject'))[0]).toEqual([

@@ -185,12 +185,10 @@ export class DistortingServer {
 
   /** Lets the servers that are behind follow, or with `toTheNewest` catch up for good. */
   catchUp(toTheNewest = false): void {
-    const { history } = this.#main.ledger
     for (const follower of this.#followers) {
       if (toTheNewest) follower.behind = 0
       const { ledger } = follower.node
-      const newest = history.last.header.ledgerIndex - follower.behind
-      for (const contents of history.contents(ledger.openIndex, newest)) ledger.close(contents)
+      for (const contents of this.#contents(ledger.openIndex, follower.behind)) ledger.close(contents)
     }
   }
 
@@ -206,10 +204,18 @@ export class DistortingServer {
     await once(this.#sockets, 'close')
   }
 
+  /** The contents of the ledgers from one on, up to one behind the newest. */
+  #contents(from: number, behind: number) {
+    const { history } = this.#main.ledger
+    const first = history.first.header.ledgerIndex
+    const end = history.last.header.ledgerIndex - behind + 1
+    return from < end ? history.contents().slice(from - first, end - first) : []
+  }
+
   /** A server that has replayed the ledgers up to one behind the newest. */
   #follower(behind: number): Node {
-    const { history, fees, networkId, now } = this.#main.ledger
-    const past = history.contents(undefined, history.last.header.ledgerIndex - behind)
+    const { fees, networkId, now } = this.#main.ledger
+    const past = this.#contents(this.#main.ledger.history.first.header.ledgerIndex, behind)
     const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, past })
     const node: Node = { ledger, lines: new Set() }
     ledger.on('close', closed => publishClosed(node.lines, ledger, closed))
@@ -320,13 +326,12 @@ export function keepsLittleHistory(ledgers: number): Distortion {
   }
 }
 
-/** Takes so many requests, or so many of one command, in a time, and then none (Clio). */
-export function throttles(requests: number, perMs: number, command?: string): Distortion {
+/** Takes so many requests in a time, and then none (Clio). */
+export function throttles(requests: number, perMs: number): Distortion {
   let since = performance.now()
   let count = 0
   return {
     request(request) {
-      if (command && request.command !== command) return undefined
       if (performance.now() - since >= perMs) {
         since = performance.now()
         count = 0

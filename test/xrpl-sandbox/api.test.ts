@@ -217,52 +217,6 @@ describe('ledger hashes', () => {
 })
 
 describe('API version 2', () => {
-  const v2 = (command: string, params: object = {}) => bench.ask(command, { ...params, api_version: 2 })
-
-  test('tx keeps the transaction apart in tx_json, with DeliverMax', async () => {
-    const result = await v2('tx', { transaction: payments[0] })
-    expect(result).toMatchObject({
-      hash: payments[0],
-      ledger_index: expect.any(Number),
-      ledger_hash: expect.stringMatching(/^[0-9A-F]{64}$/),
-      close_time_iso: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
-      tx_json: { TransactionType: 'Payment', DeliverMax: '1', date: expect.any(Number) },
-      meta: { delivered_amount: '1' },
-      validated: true
-    })
-    expect(result).not.toHaveProperty('Account')
-    expect(result.tx_json).not.toHaveProperty('Amount')
-    expect(result.tx_json).not.toHaveProperty('hash')
-    const binary = await v2('tx', { transaction: payments[0], binary: true })
-    expect(decode(binary.tx_blob)).toMatchObject({ Amount: '1' })
-    expect(decode(binary.meta_blob)).toMatchObject({ TransactionResult: 'tesSUCCESS' })
-  })
-
-  test('account_tx and ledger have the same shape', async () => {
-    const { transactions } = await v2('account_tx', { account: shop.address, limit: 1 })
-    const shape = {
-      hash: expect.any(String),
-      close_time_iso: expect.any(String),
-      ledger_hash: expect.any(String),
-      ledger_index: expect.any(Number),
-      tx_json: { TransactionType: 'EscrowCreate', Amount: '10' },
-      meta: { TransactionResult: 'tesSUCCESS' },
-      validated: true
-    }
-    expect(transactions[0]).toMatchObject(shape)
-    const { ledger } = await v2('ledger', { ledger_index: 'validated', transactions: true, expand: true })
-    expect(ledger.transactions[0]).toMatchObject(shape)
-    expect(ledger).toMatchObject({ ledger_index: expect.any(Number), close_time_iso: expect.any(String) })
-    expect(ledger).not.toHaveProperty('seqNum')
-    const blobs = await v2('ledger', {
-      ledger_index: 'validated',
-      transactions: true,
-      expand: true,
-      binary: true
-    })
-    expect(decode(blobs.ledger.transactions[0].meta_blob)).toMatchObject({ TransactionResult: 'tesSUCCESS' })
-  })
-
   test('the streams have the shape of the version that subscribed', async () => {
     const [one, two] = [
       await RawClient.connect(bench.sandbox.url),

@@ -2,13 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
-  AccountSetAsfFlags,
   type BaseRequest,
   Client,
   type EscrowCreate,
   type EscrowFinish,
   hashes,
-  type LedgerEntry,
   type SubmittableTransaction,
   Wallet
 } from 'xrpl'
@@ -100,68 +98,6 @@ describe('xrpl.js', () => {
     expect(result).toMatchObject({ engine_result: 'tesSUCCESS', tx_json: { Amount: '3', hash } })
     const { hash: _, ...sent } = result.tx_json as SubmittableTransaction & { hash: string }
     expect(hashes.hashSignedTx(sent)).toBe(hash)
-  })
-
-  test('sets tickets aside and pays with one out of order', async () => {
-    await client.submitAndWait(
-      { TransactionType: 'TicketCreate', Account: shop.address, TicketCount: 2 },
-      { wallet: shop }
-    )
-    const owned = { command: 'account_objects', account: shop.address, type: 'ticket' } as const
-    const [one, two] = (await client.request(owned)).result.account_objects as LedgerEntry.Ticket[]
-    const { result } = await client.submitAndWait(
-      {
-        TransactionType: 'Payment',
-        Account: shop.address,
-        Destination: customer.address,
-        Amount: '1',
-        Sequence: 0,
-        TicketSequence: two?.TicketSequence as number
-      },
-      { wallet: shop }
-    )
-    expect(result.meta).toMatchObject({ TransactionResult: 'tesSUCCESS' })
-    expect((await client.request(owned)).result.account_objects).toEqual([one])
-    const index = two?.index as string
-    await expect(client.request({ command: 'ledger_entry', index })).rejects.toThrow('Entry not found.')
-  })
-
-  test('sets a flag of an account and reads it back', async () => {
-    const { asfRequireDest } = AccountSetAsfFlags
-    const { wallet } = await client.fundWallet(Wallet.generate(), {
-      faucetHost: `localhost:${sandbox.port}`,
-      faucetProtocol: 'http'
-    })
-    await client.submitAndWait(
-      { TransactionType: 'AccountSet', Account: wallet.address, SetFlag: asfRequireDest },
-      { wallet }
-    )
-    const { result } = await client.request({ command: 'account_info', account: wallet.address })
-    expect(result.account_flags).toMatchObject({ requireDestinationTag: true, depositAuth: false })
-  })
-
-  test('hears of a transaction before it is validated, and again after', async () => {
-    const listener = new Client(sandbox.url)
-    await listener.connect()
-    await listener.request({ command: 'subscribe', streams: ['transactions_proposed'] })
-    const heard: boolean[] = []
-    const both = new Promise<void>(resolve =>
-      listener.on('transaction', ({ validated }) => {
-        if (heard.push(validated as boolean) === 2) resolve()
-      })
-    )
-    const { tx_blob } = customer.sign(
-      await client.autofill({
-        TransactionType: 'Payment',
-        Account: customer.address,
-        Destination: shop.address,
-        Amount: '4'
-      })
-    )
-    await client.submitAndWait(tx_blob)
-    await both
-    expect(heard).toEqual([false, true])
-    await listener.disconnect()
   })
 
   // What its own integration tests ask a server for.
@@ -257,9 +193,9 @@ describe('xrpl-client', () => {
   })
 })
 
-// ripple-lib comes with eighty packages of its age, so that only its conversation is kept: what it sent, what
-// it got, and what it understood of it, recorded with ripple-lib 1.10.1, ripple-keypairs 1.1.4 and
-// ripple-binary-codec 1.4.2 against this sandbox. As long as it gets all of that, it understands the same.
+// ripple-lib comes with eighty packages of its age, so that only its conversation is kept: what it sent and what it
+// got, recorded with ripple-lib 1.10.1, ripple-keypairs 1.1.4 and ripple-binary-codec 1.4.2 against this sandbox,
+// when it understood all of it. As long as it gets the same, it understands the same.
 describe('ripple-lib 1.10.1', () => {
   const recording: { startedAt: string; steps: Message[] } = JSON.parse(
     readFileSync(new URL('./fixtures/ripple-lib-1.10.1.json', import.meta.url), 'utf8')
@@ -289,22 +225,5 @@ describe('ripple-lib 1.10.1', () => {
     )
     client.close()
     await sandbox.close()
-  })
-
-  test('has understood them', () => {
-    const understood = recording.steps
-      .filter(({ what }) => what)
-      .map(({ what, understood }) => [what, understood])
-    expect(understood).toMatchObject([
-      ['getServerInfo', { completeLedgers: '2-4', validatedLedger: { baseFeeXRP: '0.00001' } }],
-      ['getAccountInfo', { sequence: 4, xrpBalance: '10000' }],
-      ['prepareEscrowCreation', { instructions: { sequence: 4 } }],
-      ['submit', { resultCode: 'tesSUCCESS' }],
-      ['getTransaction', { type: 'escrowCreation', outcome: { result: 'tesSUCCESS', ledgerVersion: 5 } }],
-      ['prepareEscrowExecution', { instructions: { sequence: 3 } }],
-      ['submit', { resultCode: 'tesSUCCESS' }],
-      ['getTransaction', { type: 'escrowExecution', outcome: { result: 'tesSUCCESS', ledgerVersion: 6 } }],
-      ['getTransactions', [{ type: 'escrowExecution' }, { type: 'escrowCreation' }]]
-    ])
   })
 })

@@ -18,6 +18,10 @@ export const deliberateDifferences: Difference[] = [
     recorded: /^account_(channels|nfts) of a malformed|^account_(channels|lines) with a marker/
   },
   {
+    what: 'account_tx finds and refuses the ledger in a request as all other commands do.',
+    why: 'rippled has words of its own for it there, and takes no number in a string.'
+  },
+  {
     what: 'ledger_entry does not name the index of an entry of a type that is not here.',
     why: 'How it is derived belongs to the type.',
     recorded: /^ledger_entry: (offer|deposit_preauth) that does not exist/

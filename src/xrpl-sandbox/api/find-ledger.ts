@@ -1,5 +1,4 @@
 import type { ClosedLedger } from '../ledger/history.ts'
-import type { Ledger } from '../ledger/ledger.ts'
 import type { State } from '../ledger/state.ts'
 import { expectedField, rpcError } from './errors.ts'
 import { parseHash } from './params.ts'
@@ -18,22 +17,12 @@ function found(closed: ClosedLedger | undefined): FoundLedger {
   return { closed, fields: { ledger_hash: hash, ledger_index: ledgerIndex, validated: true } }
 }
 
-/** Finds a ledger by its number or by a name for it. */
-export function ledgerByIndex({ history, openIndex }: Ledger, index: string | number): FoundLedger {
-  if (index === 'validated' || index === 'closed') return found(history.last)
-  if (index === 'current' || index === '' || index === openIndex)
-    return { closed: undefined, fields: { ledger_current_index: openIndex, validated: false } }
-  return found(history.ledger(Number(index)))
-}
-
-export const ledgerByHash = ({ history }: Ledger, hash: string) => found(history.ledgerByHash(hash))
-
 /**
  * Finds the ledger that a request names; without a name, the open one.
  *
  * Source: rippled 3.2.0, rpc/detail/RPCLedgerHelpers.cpp
  */
-export function findLedger({ params, ledger }: Request): FoundLedger {
+export function findLedger({ params, ledger: { history, openIndex } }: Request): FoundLedger {
   const names = ['ledger', 'ledger_hash', 'ledger_index'].filter(name => params[name] !== undefined)
   const [name = 'ledger_index'] = names
   if (names.length > 1) {
@@ -41,19 +30,20 @@ export function findLedger({ params, ledger }: Request): FoundLedger {
     throw rpcError('invalidParams', `Exactly one of ${choices}'ledger_index' can be specified.`)
   }
   const value = params[name] ?? (names.length > 0 ? null : 'current')
-  if (name === 'ledger_hash' || (name === 'ledger' && asHashText(value))) {
+  const isHash = typeof value === 'string' && value.length === 64
+  if (name === 'ledger_hash' || (name === 'ledger' && isHash)) {
     const hash = parseHash(value)
     if (!hash) throw expectedField(name, 'hex string')
-    return ledgerByHash(ledger, hash)
+    return found(history.ledgerByHash(hash))
   }
-  const index = typeof value === 'number' ? String(value) : value
-  if (typeof index !== 'string') throw expectedField(name, 'string or number')
-  if (['validated', 'closed', 'current', ''].includes(index)) return ledgerByIndex(ledger, index)
-  if (!/^\+?\d+$/.test(index) || Number(index) >= 2 ** 32) throw expectedField(name, 'string or number')
-  return ledgerByIndex(ledger, Number(index))
+  if (typeof value !== 'number' && typeof value !== 'string') throw expectedField(name, 'string or number')
+  if (value === 'validated' || value === 'closed') return found(history.last)
+  if (['current', '', String(openIndex)].includes(String(value)))
+    return { closed: undefined, fields: { ledger_current_index: openIndex, validated: false } }
+  if (!/^\+?\d+$/.test(String(value)) || Number(value) >= 2 ** 32)
+    throw expectedField(name, 'string or number')
+  return found(history.ledger(Number(value)))
 }
-
-const asHashText = (value: unknown) => typeof value === 'string' && value.length === 64
 
 /** Finds the ledger that a request names, with its state, unless that is too long ago. */
 export function findState(request: Request): FoundLedger & { state: State } {

@@ -1,4 +1,4 @@
-import { DEFAULT_DEFINITIONS } from 'ripple-binary-codec'
+import { definitions } from './definitions.ts'
 
 /** The results this ledger can give, with rippled's messages. Source: rippled 3.2.0, protocol/TER.cpp. */
 const messages = {
@@ -69,17 +69,11 @@ const messages = {
 
 export type EngineResult = keyof typeof messages
 
-export interface EngineResultFields {
-  engine_result: EngineResult
-  engine_result_code: number
-  engine_result_message: string
-}
-
 /** The three fields by which answers and streams name a result. */
-export function describeResult(result: EngineResult): EngineResultFields {
+export function describeResult(result: EngineResult) {
   return {
     engine_result: result,
-    engine_result_code: DEFAULT_DEFINITIONS.transactionResult.from(result).ordinal,
+    engine_result_code: definitions.TRANSACTION_RESULTS[result],
     engine_result_message: messages[result]
   }
 }

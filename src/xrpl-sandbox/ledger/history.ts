@@ -171,10 +171,9 @@ export class History {
   }
 
   /** What another Ledger needs to close the same ledgers once more. */
-  contents(first = 0, last = this.last.header.ledgerIndex): LedgerContents[] {
+  contents(): LedgerContents[] {
     const parse = ({ blob }: ValidatedTransaction) => parseTransaction(blob, { trusted: true })
-    const isWanted = ({ header }: ClosedLedger) => header.ledgerIndex >= first && header.ledgerIndex <= last
-    return this.#ledgers.filter(isWanted).map(({ header, transactions }) => ({
+    return this.#ledgers.map(({ header, transactions }) => ({
       closeTime: header.closeTime,
       transactions: transactions.map(parse)
     }))

@@ -1,14 +1,12 @@
 import { invalidField, rpcError } from '../errors.ts'
-import { type FoundLedger, ledgerByHash, ledgerByIndex } from '../find-ledger.ts'
+import { findLedger } from '../find-ledger.ts'
 import { accountTxItem } from '../formatters.ts'
 import {
   asFlag,
   asInt,
-  asText,
   asUint,
   isObject,
   parseAddress,
-  parseHash,
   readAccountText,
   readBoolean,
   readLimit
@@ -35,22 +33,6 @@ function readBounds({ params, apiVersion, ledger }: Request): Range {
   return range
 }
 
-function readOneLedger({ params, ledger }: Request): FoundLedger {
-  const { ledger_index, ledger_hash } = params
-  if (ledger_hash !== undefined) {
-    if (typeof ledger_hash !== 'string') throw rpcError('invalidParams', 'ledgerHashNotString')
-    const hash = parseHash(ledger_hash)
-    if (!hash) throw rpcError('invalidParams', 'ledgerHashMalformed')
-    return ledgerByHash(ledger, hash)
-  }
-  if (typeof ledger_index === 'number' || typeof ledger_index === 'boolean')
-    return ledgerByIndex(ledger, asUint(ledger_index))
-  const name = asText(ledger_index)
-  if (!['', 'current', 'closed', 'validated'].includes(name))
-    throw rpcError('invalidParams', 'ledger_index string malformed')
-  return ledgerByIndex(ledger, name)
-}
-
 /** The ledgers to search, from the bounds or the one ledger in a request; all, if it names none. */
 function readRange(request: Request): Range {
   const { params, apiVersion, ledger } = request
@@ -60,7 +42,7 @@ function readRange(request: Request): Range {
   if (hasBounds) return readBounds(request)
   if (!hasLedger)
     return { min: ledger.history.first.header.ledgerIndex, max: ledger.closedHeader.ledgerIndex }
-  const { closed } = readOneLedger(request)
+  const { closed } = findLedger(request)
   if (!closed) throw rpcError('lgrNotValidated')
   return { min: closed.header.ledgerIndex, max: closed.header.ledgerIndex }
 }

@@ -162,11 +162,6 @@ test('a shop names the port that another program uses, and ends with code 1', as
 
 test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
   {
-    what: 'PORT is not a port',
-    env: { PORT: 'eighty' },
-    sentence: /PORT="eighty" is not a port: choose/
-  },
-  {
     what: 'HOST is not this machine',
     env: { HOST: '192.0.2.1' },
     sentence: /HOST="192\.0\.2\.1" is not a local address: unset it, or choose/

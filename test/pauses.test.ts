@@ -118,7 +118,7 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
     test(`${client} has a letter for each payment at the end`, async () => {
       expect(await buyer.interrupt()).toBe(0)
       const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
-      expect(letters).toBe(payments)
+      expect(letters, buyer.output).toBe(payments)
       expect(buyer.output).not.toContain('Stopped')
       expect(await seller.interrupt()).toBe(0)
     })

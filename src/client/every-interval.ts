@@ -3,8 +3,8 @@ const maxLateMs = 20
 const maxLateIntervals = 3
 
 /**
- * Does something at an interval, as `setInterval` does, but on time: that one starts each interval when the callback
- * before it has run, so that every payment would come a little later than it should, and at short intervals many fewer.
+ * Calls back at an interval, as `setInterval` does, but keeps the pace: that of Node.js starts each interval after the
+ * callback has run, so every payment would come a little late, and short intervals would make far fewer payments.
  */
 export function everyInterval(callback: () => void, intervalMs: number): void {
   const maxLate = Math.min(maxLateMs, maxLateIntervals * intervalMs)

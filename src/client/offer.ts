@@ -91,7 +91,7 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
   }
 }
 
-/** Looks whether a shop that fulfills nothing is still there: one that has gone does not know this client later. */
+/** Checks that a shop that fulfills nothing still runs: one that was started again does not know this client. */
 export async function checkShop(shopUrl: string): Promise<void> {
   if (isGone) return
   try {

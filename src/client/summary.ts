@@ -41,7 +41,7 @@ export function refundNotice(inEscrow: Transfer[]): string {
   )
 }
 
-/** What was paid in an earlier run, and is back. */
+/** Says what has come back of an earlier run. */
 export function recoveredNotice(recovered: Transfer[]): string {
   return `Recovered ${sumOf(recovered)} of an earlier run that had expired`
 }

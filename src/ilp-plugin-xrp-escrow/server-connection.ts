@@ -20,7 +20,7 @@ import {
 
 // One unanswered request must not hold up the ones behind it for long; asking again does no harm.
 const requestTimeoutMs = 5_000
-// A server that was silent for so long is sent pings, and given up after as long again.
+// After so long without a message a server is sent pings, and after twice as long the connection is given up.
 const maxSilenceMs = 5_000
 const heartbeatMs = 500
 const closeTimeoutMs = 1_000
@@ -275,7 +275,7 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
     return isText(ledger_hash) ? ledger_hash : undefined
   }
 
-  /** Waits before something is tried again, the longer the more often it has failed before; or until the connection ends. */
+  /** Waits before a retry, longer after each failure, or until the connection ends. */
   pause(failures: number): Promise<void> {
     const ms = Math.min(firstPauseMs * 2 ** failures, maxPauseMs)
     return new Promise(resolve => {

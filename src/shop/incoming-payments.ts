@@ -197,7 +197,7 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
 
   /** Whether it makes no sense to fulfill a payment once more. */
   #isFinal({ name, code = '' }: Error & { code?: string }, { expiresAt = '' }: LedgerTransfer): boolean {
-    // What a gap in the history hides, the plugin finds out as long as the escrow has time.
+    // While the escrow has time, the plugin can still find out what a gap in the history hides.
     if (code === 'HISTORY_GAP') return this.#ledgerTime() >= new Date(expiresAt)
     return name === 'AlreadyRolledBackError' || name === 'TransferNotFoundError' || code === 'LEDGER_RESET'
   }

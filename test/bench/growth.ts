@@ -9,7 +9,7 @@ const intervalMs = 5
 const closeIntervalMs = 1000
 // What is under way comes and goes with every ledger: the heap is looked at so often within one.
 const looks = 4
-const historyBenchmark = fileURLToPath(new URL('../xrpl-sandbox/benchmark.ts', import.meta.url))
+const historyBenchmark = fileURLToPath(new URL('round-trips.ts', import.meta.url))
 
 /** What letters leave behind. */
 export async function growth(run: Run): Promise<Section> {

@@ -10,8 +10,8 @@ import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { serialize } from '../../src/xrpl-sandbox/ledger/codec.ts'
 import type { LedgerContents } from '../../src/xrpl-sandbox/ledger/history.ts'
 import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
-import { RawClient } from './client.ts'
-import { customer, lock, secp256k1Customer, shop } from './support.ts'
+import { RawClient } from '../xrpl-sandbox/client.ts'
+import { customer, lock, secp256k1Customer, shop } from '../xrpl-sandbox/support.ts'
 
 const roundTripsPerLedger = 100
 const roundTripsMeasured = 2000

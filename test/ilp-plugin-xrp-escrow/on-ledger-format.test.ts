@@ -66,7 +66,7 @@ describe.each(['ed25519', 'secp256k1'] as const)('wallet of a seed for %s', algo
       }),
       { numRuns }
     )
-  })
+  }, 3_600_000)
 })
 
 test('sendTransfer writes transfers as the plugin of 2017 did', () => {

@@ -53,7 +53,7 @@ describe('on a ledger that closes when it is told to', () => {
   })
 
   async function closeLedgerWith(transactions: number): Promise<void> {
-    while ((await ledger.openTransactions()) < transactions) await new Promise(setImmediate)
+    while ((await ledger.openTransactions()) < transactions) await delay(10)
     await ledger.closeLedger()
   }
 

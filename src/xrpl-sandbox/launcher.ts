@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
+import { connect } from 'node:net'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { WebSocket } from 'ws'
 
 const idleStopMs = 60_000
 const answerTimeoutMs = 10_000
@@ -30,10 +30,29 @@ export function isClosed(err: Error): boolean {
   return causes.every(({ code = '' }) => closedPortCodes.has(code))
 }
 
+/** Whether nobody listens at any address of a URL: found out before WebSockets are loaded to talk with. */
+function isPortClosed(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return new Promise(resolve => {
+    const socket = connect(Number(port), hostname, () => {
+      socket.resume().end().unref()
+      resolve(false)
+    })
+    socket.on('error', err => resolve(isClosed(err)))
+  })
+}
+
 /** Whether a message is a sandbox ledger's answer to `server_info`. */
 function isSandboxAnswer(text: string): boolean {
   try {
-    return JSON.parse(text).result.info.hostid === 'sandbox'
+    const { id, status, type, result } = JSON.parse(text)
+    const { build_version, complete_ledgers, hostid, server_state, validated_ledger } = result.info
+    return (
+      [id, status, type, hostid, server_state].join() === '1,success,response,sandbox,full' &&
+      /^\d+\.\d+\.\d+$/.test(build_version) &&
+      /^\d+-\d+$/.test(complete_ledgers) &&
+      /^[0-9A-F]{64}$/.test(validated_ledger.hash)
+    )
   } catch {
     return false
   }
@@ -44,6 +63,8 @@ export type Found = 'sandbox' | 'nothing' | 'other'
 
 /** Finds out what answers at a URL: a sandbox ledger, nothing at all, or something else. */
 export async function probe(url: string): Promise<Found> {
+  if (await isPortClosed(url)) return 'nothing'
+  const { WebSocket } = await import('ws')
   return new Promise(resolve => {
     const socket = new WebSocket(url, { handshakeTimeout: answerTimeoutMs })
     const timer = setTimeout(() => done('other'), answerTimeoutMs)
@@ -54,7 +75,7 @@ export async function probe(url: string): Promise<Found> {
     }
     socket.on('open', () => socket.send(JSON.stringify({ id: 1, command: 'server_info' })))
     socket.on('message', data => done(isSandboxAnswer(data.toString()) ? 'sandbox' : 'other'))
-    socket.on('error', err => done(isClosed(err) ? 'nothing' : 'other'))
+    socket.on('error', () => done('other'))
   })
 }
 

@@ -5,7 +5,7 @@ import type { Payment } from './incoming-transfer.ts'
 
 // How many clients without credit keep their address and secret, and how many payments are found by fulfillment.
 const maxIdleAccounts = 100_000
-const maxFulfillments = 10_000
+const maxFulfillments = 100_000
 // How long a letter can be repeated.
 const repeatableMs = 60_000
 
@@ -83,10 +83,12 @@ export class ClientAccounts {
     const purchase = { client, letter: '' }
     client.unspent.add(purchase)
     this.#purchases.set(fulfillment, purchase)
-    const [oldest] = this.#purchases
-    if (!oldest || this.#purchases.size <= maxFulfillments) return
-    this.#purchases.delete(oldest[0])
-    oldest[1].client.unspent.delete(oldest[1])
+    for (const [oldest, purchase] of this.#purchases) {
+      const isOver = purchase.soldAt !== undefined && performance.now() - purchase.soldAt >= repeatableMs
+      if (!isOver && this.#purchases.size <= maxFulfillments) return
+      this.#purchases.delete(oldest)
+      purchase.client.unspent.delete(purchase)
+    }
   }
 
   /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */

@@ -235,7 +235,7 @@ export class Submitter {
     while (this.#needsPump && this.#follower.isConnected && this.#unanswered < maxUnanswered) {
       this.#needsPump = false
       const repeat = this.#repeats.shift()
-      if (repeat?.attempt && this.#isInFlight(repeat)) this.#send(repeat)
+      if (repeat && this.#isInFlight(repeat)) this.#send(repeat)
       // If the server does not say which sequence is next, the next ledger is another chance.
       const isProgress = repeat || (await this.#signNext().catch(() => false))
       if (isProgress) this.#needsPump = true

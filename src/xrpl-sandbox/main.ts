@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { accounts } from './accounts.ts'
 import { command, probe } from './launcher.ts'
-import type { LedgerClosed } from './ledger/ledger.ts'
+import type { ClosedLedger } from './ledger/history.ts'
 import { startSandboxLedger } from './server.ts'
 
 // The heap may grow by half of what is kept before garbage is collected: V8 alone would let it grow more.
@@ -84,11 +84,11 @@ console.log(
   `Sandbox ledger at ${sandbox.url} (play money, ${closing}; shop ${accounts.shop.address}, ` +
     `customer ${accounts.customer.address}); Ctrl-C stops it`
 )
-sandbox.ledger.on('close', ({ ledger, applied }: LedgerClosed) => {
-  if (applied.length === 0) return
+sandbox.ledger.on('close', ({ header, transactions }: ClosedLedger) => {
+  if (transactions.length === 0) return
   const results = new Map<string, number>()
-  for (const { meta } of applied)
+  for (const { meta } of transactions)
     results.set(meta.TransactionResult, (results.get(meta.TransactionResult) ?? 0) + 1)
   const summary = [...results].map(([result, count]) => `${count} ${result}`).join(', ')
-  console.log(`Ledger ${ledger.header.ledgerIndex}: ${summary}`)
+  console.log(`Ledger ${header.ledgerIndex}: ${summary}`)
 })

@@ -4,7 +4,6 @@ import PluginXrpEscrow, { type Transfer } from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/xrpl-sandbox/connection.ts'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
-import { fieldsOf, metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import * as distort from '../support/distorting-server.ts'
 import type { Message } from '../xrpl-sandbox/client.ts'
 import { hex, prefix, reason, record, someTransfer, type Told } from './support.ts'
@@ -376,9 +375,9 @@ function check(
   let messages = 0
   for (const transaction of transactions) {
     const { ledgerIndex } = transaction.header
-    const fields: Message = fieldsOf(transaction)
+    const fields: Message = transaction.fields
     const { TransactionType, Account, Sequence, OfferSequence, Memos } = fields
-    const { TransactionResult } = metaOf(transaction)
+    const { TransactionResult } = transaction.meta
     if (Account === accounts.genesis.address) continue
     types.push(`${ledgerIndex} ${TransactionType} ${TransactionResult}`)
     if (TransactionResult !== 'tesSUCCESS') continue

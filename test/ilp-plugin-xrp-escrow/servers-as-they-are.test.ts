@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import type { Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SandboxLedger, SandboxOptions } from '../../src/xrpl-sandbox/index.ts'
-import { fieldsOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import {
   DistortingServer,
   type Distortion,
@@ -57,7 +56,7 @@ function validated({ ledger }: SandboxLedger, address = customer.address): Json[
   const range = { min: 0, max: 2 ** 31, forward: true, limit: 10_000 }
   return ledger.history
     .accountTransactions(address, range)
-    .transactions.map(transaction => fieldsOf(transaction) as unknown as Json)
+    .transactions.map(transaction => transaction.fields as unknown as Json)
     .filter(({ Account }) => Account === address)
 }
 

@@ -123,13 +123,13 @@ test('whatever is submitted, no drop is made or lost, and the same transactions 
       rounds => {
         const ledger = newLedger()
         let burnt = 0n
-        ledger.on('close', ({ applied }) => {
-          for (const { transaction, meta } of applied) {
+        ledger.on('close', ({ transactions }) => {
+          for (const { fields, meta } of transactions) {
             const { TransactionResult, AffectedNodes } = meta
             seen.set(TransactionResult, (seen.get(TransactionResult) ?? 0) + 1)
             // Who cannot pay the fee any more pays what is left.
             const left = AffectedNodes[0]?.ModifiedNode?.PreviousFields?.Balance
-            burnt += BigInt(TransactionResult === 'tecINSUFF_FEE' ? (left as string) : transaction.fields.Fee)
+            burnt += BigInt(TransactionResult === 'tecINSUFF_FEE' ? (left as string) : fields.Fee)
           }
         })
         for (const { address } of wallets.slice(0, 3))

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import type { ClosedLedger } from '../../src/xrpl-sandbox/ledger/history.ts'
-import { metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import type { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { Bench, customer, lock, NEVER, shop } from './support.ts'
 
@@ -16,14 +15,11 @@ async function past(ledgers: number, historyLimit: number) {
   const { ledger } = bench.sandbox
   const snapshots = new Map<number, object>()
   const told: { hash: string; ledgerIndex: number; meta: object }[] = []
-  ledger.on('close', ({ ledger: closed, applied }) => {
-    snapshots.set(closed.header.ledgerIndex, structuredClone(stateAfter(ledger, closed) as object))
-    for (const { transaction, meta } of applied)
-      told.push({
-        hash: transaction.hash,
-        ledgerIndex: closed.header.ledgerIndex,
-        meta: structuredClone(meta)
-      })
+  ledger.on('close', closed => {
+    const { ledgerIndex } = closed.header
+    snapshots.set(ledgerIndex, structuredClone(stateAfter(ledger, closed) as object))
+    for (const { hash, meta } of closed.transactions)
+      told.push({ hash, ledgerIndex, meta: structuredClone(meta) })
   })
   const { Condition, Fulfillment } = lock('past')
   for (let count = 0; count < ledgers; count++) {
@@ -49,7 +45,7 @@ test('the history tells every state, transaction and account as it was when its 
   for (const { hash, ledgerIndex, meta } of kept) {
     const found = history.transaction(hash)
     expect(found).toMatchObject({ hash, header: { ledgerIndex } })
-    expect(metaOf(found as NonNullable<typeof found>)).toEqual(meta)
+    expect(found?.meta).toEqual(meta)
   }
   for (const { hash } of told.filter(({ ledgerIndex }) => ledgerIndex < first))
     expect(history.transaction(hash)).toBeUndefined()

@@ -1,6 +1,6 @@
 import { serialize } from '../ledger/codec.ts'
 import { toHex } from '../ledger/hashes.ts'
-import { type ClosedLedger, fieldsOf, metaOf, type ValidatedTransaction } from '../ledger/history.ts'
+import { type ClosedLedger, ValidatedTransaction } from '../ledger/history.ts'
 import {
   closeTimeResolution,
   headerBytes,
@@ -84,7 +84,7 @@ export function placeInFields(
 
 /** The fields of a validated transaction, with its place among them. */
 function placedFields(transaction: ValidatedTransaction, shape: Shape): Json {
-  const fields = versionedFields(fieldsOf(transaction), shape.apiVersion)
+  const fields = versionedFields(transaction.fields, shape.apiVersion)
   return { ...fields, date: transaction.header.closeTime, ...placeInFields(transaction, shape) }
 }
 
@@ -103,10 +103,10 @@ export function txResult(transaction: ValidatedTransaction, shape: Shape): Json 
     return { tx: tx_blob, ...meta, date: header.closeTime, ...place, validated: true }
   }
   if (apiVersion === 1)
-    return { ...placedFields(transaction, shape), meta: metaOf(transaction), validated: true }
+    return { ...placedFields(transaction, shape), meta: transaction.meta, validated: true }
   const content = binary
     ? inBinary(transaction, 2)
-    : { tx_json: placedFields(transaction, shape), meta: metaOf(transaction) }
+    : { tx_json: placedFields(transaction, shape), meta: transaction.meta }
   return { ...place(transaction), ...ctid(header.ledgerIndex, position, networkId), ...content }
 }
 
@@ -115,7 +115,7 @@ export function accountTxItem(transaction: ValidatedTransaction, shape: Shape): 
   const { apiVersion, binary } = shape
   const ledger_index = transaction.header.ledgerIndex
   if (binary) return { ...inBinary(transaction, apiVersion), ledger_index, validated: true }
-  const [fields, meta] = [placedFields(transaction, shape), metaOf(transaction)]
+  const [fields, meta] = [placedFields(transaction, shape), transaction.meta]
   return apiVersion === 1
     ? { tx: fields, meta, validated: true }
     : { ...place(transaction), tx_json: fields, meta }
@@ -125,16 +125,16 @@ export function accountTxItem(transaction: ValidatedTransaction, shape: Shape): 
 function ledgerItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   const { hash } = transaction
   if (binary) return { ...inBinary(transaction, apiVersion), ...(apiVersion > 1 && { hash }) }
-  const fields = versionedFields(fieldsOf(transaction), apiVersion)
+  const fields = versionedFields(transaction.fields, apiVersion)
   return apiVersion === 1
-    ? { ...fields, hash, metaData: metaOf(transaction) }
-    : { ...place(transaction), tx_json: fields, meta: metaOf(transaction) }
+    ? { ...fields, hash, metaData: transaction.meta }
+    : { ...place(transaction), tx_json: fields, meta: transaction.meta }
 }
 
 /** As `transaction_entry` answers: the metadata is the ledger's own, without the amount delivered. */
 export function transactionEntry(transaction: ValidatedTransaction, apiVersion: ApiVersion): Json {
-  const { delivered_amount: _, ...meta } = metaOf(transaction)
-  const tx_json = versionedFields(fieldsOf(transaction), apiVersion)
+  const { delivered_amount: _, ...meta } = transaction.meta
+  const tx_json = versionedFields(transaction.fields, apiVersion)
   return apiVersion === 1
     ? { tx_json: { ...tx_json, hash: transaction.hash }, metadata: meta }
     : { ...place(transaction), tx_json, meta }
@@ -176,7 +176,9 @@ function headerFields(ledger: Ledger, closed: ClosedLedger | undefined, options:
 function transactionList(ledger: Ledger, closed: ClosedLedger | undefined, options: HeaderOptions) {
   const list = [...(closed?.transactions ?? ledger.openTransactions.values())].sort(byHash)
   if (!options.expand) return list.map(({ hash }) => hash)
-  return list.map(one => ('fields' in one ? openItem(one, options) : ledgerItem(one, options)))
+  return list.map(one =>
+    one instanceof ValidatedTransaction ? ledgerItem(one, options) : openItem(one, options)
+  )
 }
 
 /** A ledger as `ledger` shows it; `closed` is undefined for the open one. */

@@ -1,7 +1,7 @@
 import { encodeNodePublic } from 'ripple-address-codec'
 import { describeResult, type EngineResult } from '../ledger/engine-results.ts'
-import type { Applied, LedgerHeader } from '../ledger/history.ts'
-import type { Ledger, LedgerClosed } from '../ledger/ledger.ts'
+import type { ClosedLedger, ValidatedTransaction } from '../ledger/history.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Transaction } from '../ledger/transaction.ts'
 import { ctid, isoTime, loadLevels, versionedFields } from './formatters.ts'
 import type { ApiVersion, Json, Subscriber } from './rpc.ts'
@@ -38,23 +38,21 @@ export function ledgerStatus(ledger: Ledger): Json {
 }
 
 function validatedMessage(
-  { transaction, meta }: Applied,
-  header: LedgerHeader,
+  { hash, fields, meta, header, position }: ValidatedTransaction,
   networkId: number,
   apiVersion: ApiVersion
 ): Json {
-  const { hash } = transaction
   const { closeTime, ledgerIndex } = header
-  const fields = { ...versionedFields(transaction.fields, apiVersion), date: closeTime }
+  const shown = { ...versionedFields(fields, apiVersion), date: closeTime }
   return {
     ...describeResult(meta.TransactionResult as EngineResult),
     close_time_iso: isoTime(closeTime),
-    ...ctid(ledgerIndex, meta.TransactionIndex, networkId),
+    ...ctid(ledgerIndex, position, networkId),
     ledger_hash: header.hash,
     ledger_index: ledgerIndex,
     meta,
     status: 'closed',
-    ...(apiVersion === 1 ? { transaction: { ...fields, hash } } : { tx_json: fields, hash }),
+    ...(apiVersion === 1 ? { transaction: { ...shown, hash } } : { tx_json: shown, hash }),
     type: 'transaction',
     validated: true
   }
@@ -92,25 +90,19 @@ const listeners = (subscribers: Iterable<Subscriber>, stream: string) =>
   [...subscribers].filter(({ streams }) => streams.has(stream))
 
 /** Tells the subscribers what a closed ledger brought: first the ledger, then its transactions in order. */
-export function publishClosed(
-  subscribers: Set<Subscriber>,
-  ledger: Ledger,
-  { ledger: { header }, applied }: LedgerClosed
-) {
-  const message = { ...ledgerStatus(ledger), txn_count: applied.length, type: 'ledgerClosed' }
+export function publishClosed(subscribers: Set<Subscriber>, ledger: Ledger, { transactions }: ClosedLedger) {
+  const message = { ...ledgerStatus(ledger), txn_count: transactions.length, type: 'ledgerClosed' }
   publish(listeners(subscribers, 'ledger'), () => message)
   const toAll = ['transactions', 'transactions_proposed'].flatMap(name => listeners(subscribers, name))
   const toAccounts = [...subscribers].filter(
     ({ accounts, accountsProposed }) => accounts.size + accountsProposed.size > 0
   )
-  for (const one of applied) {
+  for (const one of transactions) {
     // As from rippled, whoever listens to a stream and to an account hears of it twice.
     const concerned = toAccounts.filter(({ accounts, accountsProposed }) =>
       one.accounts.some(account => accounts.has(account) || accountsProposed.has(account))
     )
-    publish([...toAll, ...concerned], apiVersion =>
-      validatedMessage(one, header, ledger.networkId, apiVersion)
-    )
+    publish([...toAll, ...concerned], apiVersion => validatedMessage(one, ledger.networkId, apiVersion))
   }
   publishServerStatus(subscribers, ledger)
 }

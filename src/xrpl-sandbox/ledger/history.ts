@@ -1,7 +1,8 @@
 import { deserialize } from './codec.ts'
-import type { Metadata } from './metadata.ts'
+import { memoize } from './hashes.ts'
+import { affectedAccounts, type Metadata } from './metadata.ts'
 import type { LedgerEntry, State } from './state.ts'
-import { parseTransaction, type Transaction, type TransactionFields } from './transaction.ts'
+import type { Transaction, TransactionFields } from './transaction.ts'
 
 /** How many ledgers questions about the state reach back, as a real server's do by default. */
 export const maxStateLedgers = 256
@@ -22,13 +23,12 @@ export interface LedgerHeader {
   totalDrops: bigint
 }
 
-/** A transaction and what it did in the ledger that applied it. */
+/** A transaction that a ledger applies, and what it did. */
 export interface Applied {
   transaction: Transaction
+  /** With the amount delivered, which is no part of the serialized metadata. */
   meta: Metadata
   metaBlob: Buffer
-  /** The accounts it affected. */
-  accounts: string[]
 }
 
 /** What each index that a ledger changed held before it. */
@@ -45,54 +45,71 @@ export function deliveredAmount({ TransactionType, Amount }: TransactionFields, 
   return TransactionType === 'Payment' && result === 'tesSUCCESS' ? { delivered_amount: Amount } : {}
 }
 
+/** The same list for the same accounts: most transactions are of a few. */
+const sharedList = memoize(accounts => accounts.split(' '))
+
 /** A transaction of a closed ledger. Its bytes are kept, and parsed when somebody asks for them. */
-export interface ValidatedTransaction {
-  hash: string
-  header: LedgerHeader
+export class ValidatedTransaction implements Transaction {
+  readonly hash: string
+  readonly header: LedgerHeader
   /** Its position in the ledger, in the order of application. */
-  position: number
-  blob: Buffer
-  metaBlob: Buffer
+  readonly position: number
   /** The accounts it affected. */
-  accounts: string[]
-  /** What was applied, while it is still in memory; it must not be changed. */
-  parsed: Applied | undefined
-}
+  readonly accounts: string[]
+  /** The bytes of the whole ledger: many small pieces, or views of them, take much more memory. */
+  readonly #bytes: Buffer
+  readonly #start: number
+  readonly #metaStart: number
+  readonly #end: number
+  /** What was applied, while it is still in memory. */
+  #applied: Applied | undefined
 
-/** The transactions of a ledger, with their bytes in one piece: many small pieces take much more memory. */
-function validatedTransactions(header: LedgerHeader, applied: Applied[]): ValidatedTransaction[] {
-  const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
-  const bytes = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
-  let end = 0
-  const keep = (part: Buffer) => {
-    const start = end
-    end += part.copy(bytes, start)
-    return bytes.subarray(start, end)
+  constructor(header: LedgerHeader, position: number, applied: Applied, bytes: Buffer, start: number) {
+    this.hash = applied.transaction.hash
+    this.header = header
+    this.position = position
+    this.accounts = sharedList(affectedAccounts(applied.meta).join(' '))
+    this.#bytes = bytes
+    this.#start = start
+    this.#metaStart = start + applied.transaction.blob.length
+    this.#end = this.#metaStart + applied.metaBlob.length
+    this.#applied = applied
   }
-  return applied.map((parsed, position) => {
-    const { transaction, accounts } = parsed
-    const [blob, metaBlob] = [keep(transaction.blob), keep(parsed.metaBlob)]
-    return { hash: transaction.hash, header, position, blob, metaBlob, accounts, parsed }
-  })
-}
 
-const bytesOf = ({ blob, metaBlob }: ValidatedTransaction) => blob.length + metaBlob.length
+  get blob(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#metaStart)
+  }
 
-export function fieldsOf(transaction: ValidatedTransaction): TransactionFields {
-  const { parsed } = transaction
-  return parsed?.transaction.fields ?? (deserialize(transaction.blob).fields as unknown as TransactionFields)
-}
+  get metaBlob(): Buffer {
+    return this.#bytes.subarray(this.#metaStart, this.#end)
+  }
 
-export function metaOf(transaction: ValidatedTransaction): Metadata {
-  if (transaction.parsed) return transaction.parsed.meta
-  const meta = deserialize(transaction.metaBlob).fields as unknown as Metadata
-  return { ...meta, ...deliveredAmount(fieldsOf(transaction), meta.TransactionResult) }
+  /** They must not be changed. */
+  get fields(): TransactionFields {
+    return (
+      this.#applied?.transaction.fields ?? (deserialize(this.blob).fields as unknown as TransactionFields)
+    )
+  }
+
+  /** With the amount delivered; it must not be changed. */
+  get meta(): Metadata {
+    if (this.#applied) return this.#applied.meta
+    const meta = deserialize(this.metaBlob).fields as unknown as Metadata
+    return { ...meta, ...deliveredAmount(this.fields, meta.TransactionResult) }
+  }
+
+  /** Keeps the bytes alone. */
+  forgetParsed() {
+    this.#applied = undefined
+  }
 }
 
 export interface ClosedLedger {
   header: LedgerHeader
   /** In the order of application. */
   transactions: ValidatedTransaction[]
+  /** How long its transactions and their metadata are. */
+  byteLength: number
   /** Undefined once the ledger is too old for questions about the state before it. */
   undo: Undo | undefined
 }
@@ -111,9 +128,7 @@ export interface Search {
 /** The closed ledgers with their transactions, oldest first. */
 export class History {
   readonly #ledgers: ClosedLedger[] = []
-  readonly #ledgersByHash = new Map<string, ClosedLedger>()
   readonly #transactions = new Map<string, ValidatedTransaction>()
-  readonly #byAccount = new Map<string, ValidatedTransaction[]>()
   #bytes = 0
   readonly #limit: number
 
@@ -137,21 +152,21 @@ export class History {
 
   /** Adds a ledger at the end, and forgets the oldest if there are too many. */
   add(header: LedgerHeader, applied: Applied[], undo: Undo): ClosedLedger {
-    const transactions = validatedTransactions(header, applied)
-    const ledger: ClosedLedger = { header, transactions, undo }
-    this.#ledgers.push(ledger)
-    this.#ledgersByHash.set(header.hash, ledger)
-    for (const transaction of transactions) {
+    // A copy, for what Buffer.concat returns may be a part of something longer.
+    const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
+    const bytes = Buffer.from(new Uint8Array(Buffer.concat(parts)).buffer)
+    let start = 0
+    const transactions = applied.map((one, position) => {
+      const transaction = new ValidatedTransaction(header, position, one, bytes, start)
+      start += one.transaction.blob.length + one.metaBlob.length
       this.#transactions.set(transaction.hash, transaction)
-      this.#bytes += bytesOf(transaction)
-      for (const account of transaction.accounts) {
-        const list = this.#byAccount.get(account)
-        if (list) list.push(transaction)
-        else this.#byAccount.set(account, [transaction])
-      }
-    }
+      return transaction
+    })
+    const ledger: ClosedLedger = { header, transactions, byteLength: bytes.length, undo }
+    this.#ledgers.push(ledger)
+    this.#bytes += bytes.length
     for (const transaction of this.#ledgers.at(-1 - maxParsedLedgers)?.transactions ?? [])
-      transaction.parsed = undefined
+      transaction.forgetParsed()
     const tooOld = this.#ledgers.at(-1 - maxStateLedgers)
     if (tooOld) tooOld.undo = undefined
     while (this.#ledgers.length > 1 && this.#isTooLong()) this.#forgetFirst()
@@ -163,7 +178,7 @@ export class History {
   }
 
   ledgerByHash(hash: string): ClosedLedger | undefined {
-    return this.#ledgersByHash.get(hash)
+    return this.#ledgers.findLast(({ header }) => header.hash === hash)
   }
 
   transaction(hash: string): ValidatedTransaction | undefined {
@@ -172,11 +187,7 @@ export class History {
 
   /** What another Ledger needs to close the same ledgers once more. */
   contents(): LedgerContents[] {
-    const parse = ({ blob }: ValidatedTransaction) => parseTransaction(blob, { trusted: true })
-    return this.#ledgers.map(({ header, transactions }) => ({
-      closeTime: header.closeTime,
-      transactions: transactions.map(parse)
-    }))
+    return this.#ledgers.map(({ header, transactions }) => ({ closeTime: header.closeTime, transactions }))
   }
 
   /**
@@ -185,8 +196,8 @@ export class History {
    * @param latest - the state after the newest ledger
    * @returns undefined if that is too long ago
    */
-  stateAfter(closed: ClosedLedger, latest: State): State | undefined {
-    const later = this.#ledgersAfter(closed)
+  stateAfter({ header }: ClosedLedger, latest: State): State | undefined {
+    const later = this.#between(header.ledgerIndex + 1)
     if (later.some(({ undo }) => !undo)) return undefined
     return {
       read(index) {
@@ -197,14 +208,15 @@ export class History {
   }
 
   /** Where the ledgers after an older one have changed something. */
-  changedSince(closed: ClosedLedger): string[] {
-    return this.#ledgersAfter(closed).flatMap(({ undo }) => [...(undo?.keys() ?? [])])
+  changedSince({ header }: ClosedLedger): string[] {
+    return this.#between(header.ledgerIndex + 1).flatMap(({ undo }) => [...(undo?.keys() ?? [])])
   }
 
   /** Finds an account's transactions, and the next one, if there are more. */
   accountTransactions(account: string, { min, max, forward, limit, from }: Search) {
-    const all = this.#byAccount.get(account) ?? []
-    const found = all.filter(({ header }) => header.ledgerIndex >= min && header.ledgerIndex <= max)
+    const found = this.#between(min, max).flatMap(({ transactions }) =>
+      transactions.filter(({ accounts }) => accounts.includes(account))
+    )
     if (!forward) found.reverse()
     const start = from
       ? found.findIndex(one => one.header.ledgerIndex === from.ledgerIndex && one.position === from.position)
@@ -213,8 +225,10 @@ export class History {
     return { transactions: found.slice(start, start + limit), next: found[start + limit] }
   }
 
-  #ledgersAfter({ header }: ClosedLedger): ClosedLedger[] {
-    return this.#ledgers.slice(header.ledgerIndex - this.first.header.ledgerIndex + 1)
+  /** The ledgers from one index to another, as far as they are here. */
+  #between(min: number, max = Number.POSITIVE_INFINITY): ClosedLedger[] {
+    const first = this.first.header.ledgerIndex
+    return this.#ledgers.slice(Math.max(0, min - first), Math.max(0, max - first + 1))
   }
 
   #isTooLong(): boolean {
@@ -223,17 +237,8 @@ export class History {
   }
 
   #forgetFirst() {
-    const { header, transactions } = this.#ledgers.shift() as ClosedLedger
-    this.#ledgersByHash.delete(header.hash)
-    for (const transaction of transactions) {
-      this.#transactions.delete(transaction.hash)
-      this.#bytes -= bytesOf(transaction)
-    }
-    for (const account of new Set(transactions.flatMap(({ accounts }) => accounts))) {
-      const list = this.#byAccount.get(account) as ValidatedTransaction[]
-      const kept = list.findIndex(transaction => transaction.header !== header)
-      if (kept < 0) this.#byAccount.delete(account)
-      else list.splice(0, kept)
-    }
+    const { transactions, byteLength } = this.#ledgers.shift() as ClosedLedger
+    this.#bytes -= byteLength
+    for (const { hash } of transactions) this.#transactions.delete(hash)
   }
 }

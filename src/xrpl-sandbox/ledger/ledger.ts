@@ -15,7 +15,7 @@ import {
   type LedgerHeader,
   type Undo
 } from './history.ts'
-import { affectedAccounts, buildMetadata } from './metadata.ts'
+import { buildMetadata } from './metadata.ts'
 import { ShaMap } from './sha-map.ts'
 import { accountOf, type LedgerEntry, newAccount, type State, View } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
@@ -64,14 +64,8 @@ export interface SubmitOutcome {
   kept: boolean
 }
 
-/** A closed ledger, and what was applied in it, in order. */
-export interface LedgerClosed {
-  ledger: ClosedLedger
-  applied: Applied[]
-}
-
 interface LedgerEvents {
-  close: [LedgerClosed]
+  close: [ClosedLedger]
   /** A transaction was applied to the open ledger. */
   proposed: [Transaction, EngineResult]
 }
@@ -333,7 +327,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       burntDrops += outcome.burntDrops
       const metaBlob = serialize(meta)
       Object.assign(meta, deliveredAmount(transaction.fields, outcome.result))
-      applied.push({ transaction, meta, metaBlob, accounts: affectedAccounts(meta) })
+      applied.push({ transaction, meta, metaBlob })
       return outcome
     }
 
@@ -343,7 +337,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     const totals = { ...parent, totalDrops: parent.totalDrops - burntDrops }
     const ledger = this.#accept(view, totals, closeTime, applied)
     this.#reopen()
-    this.emit('close', { ledger, applied })
+    this.emit('close', ledger)
     return ledger
   }
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { classicAddressToXAddress, encodeSeed } from 'ripple-address-codec'
-import { deriveAddress, deriveKeypair, sign } from 'ripple-keypairs'
 import type { Json } from './api/rpc.ts'
 import { serialize } from './ledger/codec.ts'
 import { genesis } from './ledger/genesis.ts'
-import { hashPrefix, isAddress, toHex } from './ledger/hashes.ts'
+import { addressOf, hashPrefix, isAddress } from './ledger/hashes.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import { signPublicly } from './ledger/signatures.ts'
 import { accountOf } from './ledger/state.ts'
 import { parseTransaction, type Transaction } from './ledger/transaction.ts'
 
@@ -28,7 +28,7 @@ export function genesisPayment(ledger: Ledger, destination: string, drops: numbe
     SigningPubKey: publicKey
   }
   const message = Buffer.concat([hashPrefix.signedTransaction, serialize(fields, { forSigning: true })])
-  const TxnSignature = sign(toHex(message), privateKey)
+  const TxnSignature = signPublicly(message, privateKey)
   return parseTransaction(serialize({ ...fields, TxnSignature }), { trusted: true })
 }
 
@@ -54,6 +54,13 @@ export function fund(ledger: Ledger, address: unknown, xrp: number): Transaction
   return payment
 }
 
+/** Makes up an account. What derives its keys is loaded now: it takes much memory, and most sandboxes do without. */
+async function newAccount() {
+  const { deriveKeypair } = await import('ripple-keypairs')
+  const seed = encodeSeed(randomBytes(16), 'ed25519')
+  return { seed, address: addressOf(deriveKeypair(seed).publicKey) }
+}
+
 /**
  * Answers a request to the faucet, as the one of the test network does.
  *
@@ -61,13 +68,13 @@ export function fund(ledger: Ledger, address: unknown, xrp: number): Transaction
  * @throws FaucetError
  * Source: xrpl.js, Wallet/fundWallet.ts
  */
-export function fundFromFaucet(ledger: Ledger, body: unknown) {
+export async function fundFromFaucet(ledger: Ledger, body: unknown) {
   const { destination, xrpAmount = standardXrp } = Object(body) as Json
   const amount = typeof xrpAmount === 'string' || typeof xrpAmount === 'number' ? Number(xrpAmount) : 0
   if (!(amount > 0 && amount <= maxFaucetXrp))
     throw new FaucetError(`Invalid amount ${quoted(xrpAmount)}: ask for up to ${maxFaucetXrp} XRP`)
-  const seed = destination === undefined ? encodeSeed(randomBytes(16), 'ed25519') : undefined
-  const address = seed ? deriveAddress(deriveKeypair(seed).publicKey) : (destination as string)
+  const { seed, address } =
+    destination === undefined ? await newAccount() : { address: destination as string }
   const { hash } = fund(ledger, address, amount)
   const xAddress = classicAddressToXAddress(address, false, true)
   return {

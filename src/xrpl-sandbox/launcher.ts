@@ -6,8 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const idleStopMs = 60_000
 const answerTimeoutMs = 10_000
 
-/** How much V8 keeps for new objects: half as much as it would alone. It can be set at the start only. */
-const memoryOption = '--max-semi-space-size=8'
+/** How much V8 keeps for new objects: a quarter of what it would alone. It can be set at the start only. */
+const memoryOption = '--max-semi-space-size=4'
 
 /** Whether this is the source, and not the packed package. */
 const isSource = import.meta.url.endsWith('.ts')

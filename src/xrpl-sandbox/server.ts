@@ -112,7 +112,7 @@ async function respond(request: IncomingMessage, response: ServerResponse, ledge
   if (method === 'OPTIONS') return response.writeHead(204, corsHeaders(headers)).end()
   if (method !== 'POST') return reply(405, { error: 'The faucet takes POST requests' })
   try {
-    reply(200, fundFromFaucet(ledger, await readJson(request)))
+    reply(200, await fundFromFaucet(ledger, await readJson(request)))
   } catch (err) {
     if (!(err instanceof FaucetError)) throw err
     reply(400, { error: err.message })

@@ -3,12 +3,13 @@ import fc from 'fast-check'
 import { encode, encodeForSigning } from 'ripple-binary-codec'
 import { sign, verify } from 'ripple-keypairs'
 import { describe, expect, test } from 'vitest'
+import { accounts } from '../../src/xrpl-sandbox/accounts.ts'
 import { serialize } from '../../src/xrpl-sandbox/ledger/codec.ts'
 import { fulfills, parseCondition } from '../../src/xrpl-sandbox/ledger/crypto-conditions.ts'
 import { describeResult } from '../../src/xrpl-sandbox/ledger/engine-results.ts'
 import { toHex } from '../../src/xrpl-sandbox/ledger/hashes.ts'
 import { ShaMap } from '../../src/xrpl-sandbox/ledger/sha-map.ts'
-import { verifySignature } from '../../src/xrpl-sandbox/ledger/signatures.ts'
+import { signPublicly, verifySignature } from '../../src/xrpl-sandbox/ledger/signatures.ts'
 import type { Message } from './client.ts'
 import { genesis, lock, sha256, shop } from './support.ts'
 
@@ -106,6 +107,15 @@ describe('a signature', () => {
     const lengthR = Number.parseInt(signature.slice(6, 8), 16) * 2
     return [signature.slice(8, 8 + lengthR), signature.slice(8 + lengthR + 4)]
   }
+
+  test("made here under the genesis account's key is good, here and in the library", () => {
+    for (let count = 0; count < 300; count++) {
+      const message = Buffer.from(`pay ${count} letters`)
+      const signature = signPublicly(message, accounts.genesis.privateKey)
+      expect(verifySignature(message, signature, genesis.publicKey)).toBe(true)
+      expect(verify(toHex(message), signature, genesis.publicKey)).toBe(true)
+    }
+  })
 
   test('with the other S is refused, though it is a signature', () => {
     const signature = sign(toHex(message), genesis.privateKey)

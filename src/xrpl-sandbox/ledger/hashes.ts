@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
-import { decodeAccountID, isValidClassicAddress } from 'ripple-address-codec'
-import { deriveAddress } from 'ripple-keypairs'
+import { decodeAccountID, encodeAccountID, isValidClassicAddress } from 'ripple-address-codec'
 
 /** The first half of SHA-512: the hash of everything on the XRP Ledger. Source: xrpl.org "Basic Data Types", Hashes. */
 export function sha512Half(...parts: Uint8Array[]): Buffer {
@@ -49,7 +48,10 @@ export function isAddress(text: unknown): text is string {
 export const accountId = memoize(address => Buffer.from(decodeAccountID(address)))
 
 /** The address of a public key (hex). Source: xrpl.org "Addresses", Address Encoding. */
-export const addressOf = memoize(deriveAddress)
+export const addressOf = memoize(publicKey => {
+  const sha256 = hash('sha256', Buffer.from(publicKey, 'hex'), 'buffer')
+  return encodeAccountID(hash('ripemd160', sha256, 'buffer'))
+})
 
 const uint32 = (value: number) => {
   const bytes = Buffer.allocUnsafe(4)

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto'
-import { memoize } from './hashes.ts'
+import { memoize, sha512Half } from './hashes.ts'
 
 // DER headers that turn a raw public key into the SubjectPublicKeyInfo that node:crypto reads.
 const ed25519Spki = Buffer.from('302a300506032b6570032100', 'hex')
@@ -40,4 +40,28 @@ export function verifySignature(message: Uint8Array, signature: string, publicKe
   } catch {
     return false // the key is no point of the curve
   }
+}
+
+/** The x of the curve's generator. */
+const generatorX = 0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798n
+
+/** An integer below 2^255 in DER. */
+function derInteger(value: bigint): string {
+  const digits = value.toString(16)
+  const hex = digits.padStart(digits.length + (digits.length % 2), '0')
+  const positive = hex < '8' ? hex : `00${hex}`
+  return `02${(positive.length / 2).toString(16).padStart(2, '0')}${positive}`
+}
+
+/**
+ * Signs `message` with a secp256k1 key that everybody knows (hex): with the nonce 1, which gives the key away. That
+ * takes no library, and the same message gets the same signature each time.
+ *
+ * Source: SEC 1, 4.1.3
+ */
+export function signPublicly(message: Uint8Array, privateKey: string): string {
+  const digest = BigInt(`0x${sha512Half(message).toString('hex')}`)
+  const s = (digest + generatorX * BigInt(`0x${privateKey}`)) % secp256k1Order
+  const integers = derInteger(generatorX) + derInteger(s > secp256k1Order / 2n ? secp256k1Order - s : s)
+  return `30${(integers.length / 2).toString(16)}${integers}`.toUpperCase()
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { commands } from '../../src/xrpl-sandbox/api/commands/index.ts'
+import { commands } from '../../src/xrpl-sandbox/api/requests.ts'
 import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
 const readme = readFileSync(new URL('../../src/xrpl-sandbox/README.md', import.meta.url), 'utf8')

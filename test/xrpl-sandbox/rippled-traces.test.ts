@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { fund } from '../../src/xrpl-sandbox/faucet.ts'
 import { rippleEpoch } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 import { type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/server.ts'
 import { type Message, RawClient } from './client.ts'
 import { comparable, values } from './comparable.ts'
 import { deliberateDifferences } from './deliberate-differences.ts'
+import { genesis } from './support.ts'
 
 // The order in which they were recorded, on one ledger.
 const scenarios = [
@@ -80,8 +81,22 @@ describe.each([1, 2])('every answer of rippled 3.2.0 in API version %i comes aga
     }
     sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, funding: [], now })
     const { shop, customer, poor }: Trace['accounts'] = read('payment').accounts
-    for (const [address, xrp] of Object.entries({ [shop]: 1000, [customer]: 1000, [poor]: 30 })) {
-      fund(sandbox.ledger, address, xrp)
+    // Signed as they were recorded, so that they have the same hashes: the faucet signs in its own way.
+    for (const [Destination, xrp] of [
+      [shop, 1000],
+      [customer, 1000],
+      [poor, 30]
+    ] as const) {
+      const { tx_blob } = genesis.sign({
+        TransactionType: 'Payment',
+        Account: genesis.address,
+        Destination,
+        Amount: String(xrp * 1_000_000),
+        Fee: '10',
+        Flags: 0,
+        Sequence: sandbox.ledger.openIndex - 2
+      })
+      sandbox.ledger.submit(parseTransaction(Buffer.from(tx_blob, 'hex')))
       sandbox.closeLedger()
     }
   })

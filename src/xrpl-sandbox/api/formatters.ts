@@ -35,7 +35,6 @@ export function versionedFields(fields: TransactionFields, apiVersion: ApiVersio
 interface Shape {
   apiVersion: ApiVersion
   binary: boolean
-  networkId: number
 }
 
 /** A transaction that no ledger has yet, as in the list of `ledger`. */
@@ -54,7 +53,8 @@ export function pendingResult(transaction: Transaction, shape: Shape): Json {
 }
 
 /** Ledger, position and network in one identifier. Source: XLS-37, "Concise Transaction Identifier". */
-export function ctid(ledgerIndex: number, position: number, networkId: number): Json {
+export function ctid({ header, position }: ValidatedTransaction): Json {
+  const { ledgerIndex, networkId } = header
   if (ledgerIndex >= 0x0fffffff || position > 0xffff || networkId >= 0xffff) return {}
   const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0')
   return { ctid: `C${hex(ledgerIndex, 7)}${hex(position, 4)}${hex(networkId, 4)}` }
@@ -70,22 +70,20 @@ const place = ({ hash, header }: ValidatedTransaction) => ({
 })
 
 /** What is said of a validated transaction among its fields. */
-export function placeInFields(
-  { hash, header, position }: ValidatedTransaction,
-  { apiVersion, networkId }: Omit<Shape, 'binary'>
-): Json {
+export function placeInFields(transaction: ValidatedTransaction, apiVersion: ApiVersion): Json {
+  const { hash, header } = transaction
   const { ledgerIndex } = header
   return {
     ...(apiVersion === 1 && { hash, inLedger: ledgerIndex }),
     ledger_index: ledgerIndex,
-    ...ctid(ledgerIndex, position, networkId)
+    ...ctid(transaction)
   }
 }
 
 /** The fields of a validated transaction, with its place among them. */
-function placedFields(transaction: ValidatedTransaction, shape: Shape): Json {
-  const fields = versionedFields(transaction.fields, shape.apiVersion)
-  return { ...fields, date: transaction.header.closeTime, ...placeInFields(transaction, shape) }
+function placedFields(transaction: ValidatedTransaction, apiVersion: ApiVersion): Json {
+  const fields = versionedFields(transaction.fields, apiVersion)
+  return { ...fields, date: transaction.header.closeTime, ...placeInFields(transaction, apiVersion) }
 }
 
 const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersion) => ({
@@ -94,28 +92,25 @@ const inBinary = ({ blob, metaBlob }: ValidatedTransaction, apiVersion: ApiVersi
 })
 
 /** As `tx` answers. */
-export function txResult(transaction: ValidatedTransaction, shape: Shape): Json {
-  const { apiVersion, binary, networkId } = shape
-  const { header, position } = transaction
+export function txResult(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   if (apiVersion === 1 && binary) {
     const { tx_blob, ...meta } = inBinary(transaction, 1)
-    const place = placeInFields(transaction, shape)
-    return { tx: tx_blob, ...meta, date: header.closeTime, ...place, validated: true }
+    const { closeTime } = transaction.header
+    const place = placeInFields(transaction, 1)
+    return { tx: tx_blob, ...meta, date: closeTime, ...place, validated: true }
   }
-  if (apiVersion === 1)
-    return { ...placedFields(transaction, shape), meta: transaction.meta, validated: true }
+  if (apiVersion === 1) return { ...placedFields(transaction, 1), meta: transaction.meta, validated: true }
   const content = binary
     ? inBinary(transaction, 2)
-    : { tx_json: placedFields(transaction, shape), meta: transaction.meta }
-  return { ...place(transaction), ...ctid(header.ledgerIndex, position, networkId), ...content }
+    : { tx_json: placedFields(transaction, 2), meta: transaction.meta }
+  return { ...place(transaction), ...ctid(transaction), ...content }
 }
 
 /** As in the list of `account_tx`. */
-export function accountTxItem(transaction: ValidatedTransaction, shape: Shape): Json {
-  const { apiVersion, binary } = shape
+export function accountTxItem(transaction: ValidatedTransaction, { apiVersion, binary }: Shape): Json {
   const ledger_index = transaction.header.ledgerIndex
   if (binary) return { ...inBinary(transaction, apiVersion), ledger_index, validated: true }
-  const [fields, meta] = [placedFields(transaction, shape), transaction.meta]
+  const [fields, meta] = [placedFields(transaction, apiVersion), transaction.meta]
   return apiVersion === 1
     ? { tx: fields, meta, validated: true }
     : { ...place(transaction), tx_json: fields, meta }
@@ -187,8 +182,7 @@ export function ledgerJson(
   closed: ClosedLedger | undefined,
   options: Partial<HeaderOptions> & { apiVersion: ApiVersion }
 ): Json {
-  const { networkId } = ledger
-  const given = { binary: false, expand: false, transactions: false, networkId, ...options }
+  const given = { binary: false, expand: false, transactions: false, ...options }
   const json = headerFields(ledger, closed, given)
   if (given.transactions) json.transactions = transactionList(ledger, closed, given)
   return json

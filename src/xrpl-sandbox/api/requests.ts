@@ -1,7 +1,26 @@
-import { commands } from './commands/index.ts'
+import { accountCommands } from './commands/account.ts'
+import { accountTx } from './commands/account-tx.ts'
+import { ledgerCommands } from './commands/ledger.ts'
+import { ledgerEntry } from './commands/ledger-entry.ts'
+import { serverCommands } from './commands/server.ts'
+import { subscriptionCommands } from './commands/subscriptions.ts'
+import { transactionCommands } from './commands/transactions.ts'
 import { RpcError, rpcError } from './errors.ts'
 import { parseRequest } from './parse-request.ts'
-import type { Json, Request } from './rpc.ts'
+import type { Command, Json, Request } from './rpc.ts'
+
+/** All commands that there are, by name. */
+export const commands = new Map<string, Command>(
+  Object.entries({
+    ...accountCommands,
+    account_tx: accountTx,
+    ledger_entry: ledgerEntry,
+    ...ledgerCommands,
+    ...serverCommands,
+    ...subscriptionCommands,
+    ...transactionCommands
+  })
+)
 
 /** Commands of an administrator: every program of this machine is one here, but no web page. */
 const adminCommands = new Set(['ledger_accept', 'stop'])

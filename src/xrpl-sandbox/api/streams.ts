@@ -37,19 +37,16 @@ export function ledgerStatus(ledger: Ledger): Json {
   }
 }
 
-function validatedMessage(
-  { hash, fields, meta, header, position }: ValidatedTransaction,
-  networkId: number,
-  apiVersion: ApiVersion
-): Json {
-  const { closeTime, ledgerIndex } = header
+function validatedMessage(transaction: ValidatedTransaction, apiVersion: ApiVersion): Json {
+  const { hash, fields, meta, header } = transaction
+  const { closeTime } = header
   const shown = { ...versionedFields(fields, apiVersion), date: closeTime }
   return {
     ...describeResult(meta.TransactionResult as EngineResult),
     close_time_iso: isoTime(closeTime),
-    ...ctid(ledgerIndex, position, networkId),
+    ...ctid(transaction),
     ledger_hash: header.hash,
-    ledger_index: ledgerIndex,
+    ledger_index: header.ledgerIndex,
     meta,
     status: 'closed',
     ...(apiVersion === 1 ? { transaction: { ...shown, hash } } : { tx_json: shown, hash }),
@@ -102,7 +99,7 @@ export function publishClosed(subscribers: Set<Subscriber>, ledger: Ledger, { tr
     const concerned = toAccounts.filter(({ accounts, accountsProposed }) =>
       one.accounts.some(account => accounts.has(account) || accountsProposed.has(account))
     )
-    publish([...toAll, ...concerned], apiVersion => validatedMessage(one, ledger.networkId, apiVersion))
+    publish([...toAll, ...concerned], apiVersion => validatedMessage(one, apiVersion))
   }
   publishServerStatus(subscribers, ledger)
 }

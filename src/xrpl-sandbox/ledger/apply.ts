@@ -59,7 +59,7 @@ function preflight(fields: TransactionFields, context: LedgerContext): EngineRes
   if (!transactor || fields.Delegate !== undefined || fields.DomainID !== undefined) return 'temDISABLED'
   const network = checkNetwork(fields, context.networkId)
   if (!isSuccess(network)) return network
-  if (((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | transactor.flags)) !== 0) return 'temINVALID_FLAG'
+  if (((fields.Flags ?? 0) & ~(tfFullyCanonicalSig | (transactor.flags ?? 0))) !== 0) return 'temINVALID_FLAG'
   if (fields.Account === zeroAccount) return 'temBAD_SRC_ACCOUNT'
   if (!isXrp(fields.Fee) || drops(fields.Fee) < 0n || drops(fields.Fee) > maxDrops) return 'temBAD_FEE'
   const usesTicket = fields.Sequence === 0 && fields.TicketSequence !== undefined

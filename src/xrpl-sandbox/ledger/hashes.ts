@@ -65,18 +65,17 @@ const uint64 = (value: number) => {
   return bytes
 }
 
-const single = (space: string) => toHex(sha512Half(Buffer.from(`\0${space}`)))
+const index = (space: string, ...parts: Uint8Array[]) =>
+  toHex(sha512Half(Buffer.from(`\0${space}`), ...parts))
 
 /** Where an entry stands in the ledger's state (64 upper-case hex digits). Source: xrpl.org "Ledger Object IDs". */
 export const indexOf = {
-  amendments: single('f'),
-  feeSettings: single('e'),
-  account: memoize(address => toHex(sha512Half(Buffer.from('\0a'), accountId(address)))),
-  escrow: (owner: string, sequence: number) =>
-    toHex(sha512Half(Buffer.from('\0u'), accountId(owner), uint32(sequence))),
-  ticket: (owner: string, sequence: number) =>
-    toHex(sha512Half(Buffer.from('\0T'), accountId(owner), uint32(sequence))),
-  ownerDirectory: memoize(owner => toHex(sha512Half(Buffer.from('\0O'), accountId(owner)))),
+  amendments: index('f'),
+  feeSettings: index('e'),
+  account: memoize(address => index('a', accountId(address))),
+  escrow: (owner: string, sequence: number) => index('u', accountId(owner), uint32(sequence)),
+  ticket: (owner: string, sequence: number) => index('T', accountId(owner), uint32(sequence)),
+  ownerDirectory: memoize(owner => index('O', accountId(owner))),
   directoryPage: (root: string, page: number) =>
-    page === 0 ? root : toHex(sha512Half(Buffer.from('\0d'), Buffer.from(root, 'hex'), uint64(page)))
+    page === 0 ? root : index('d', Buffer.from(root, 'hex'), uint64(page))
 }

@@ -12,6 +12,7 @@ const maxParsedLedgers = 4
 const maxHistoryBytes = 128 * 1024 * 1024
 
 export interface LedgerHeader {
+  networkId: number
   ledgerIndex: number
   /** Hashes are 64 upper-case hex digits, times are seconds since 2000. */
   hash: string
@@ -26,7 +27,6 @@ export interface LedgerHeader {
 /** A transaction that a ledger applies, and what it did. */
 export interface Applied {
   transaction: Transaction
-  /** With the amount delivered, which is no part of the serialized metadata. */
   meta: Metadata
   metaBlob: Buffer
 }
@@ -38,11 +38,6 @@ export type Undo = Map<string, LedgerEntry | undefined>
 export interface LedgerContents {
   closeTime: number
   transactions: Transaction[]
-}
-
-/** What a transaction delivered: payments of XRP deliver all or nothing. */
-export function deliveredAmount({ TransactionType, Amount }: TransactionFields, result: string): object {
-  return TransactionType === 'Payment' && result === 'tesSUCCESS' ? { delivered_amount: Amount } : {}
 }
 
 /** The same list for the same accounts: most transactions are of a few. */
@@ -93,9 +88,11 @@ export class ValidatedTransaction implements Transaction {
 
   /** With the amount delivered; it must not be changed. */
   get meta(): Metadata {
-    if (this.#applied) return this.#applied.meta
-    const meta = deserialize(this.metaBlob).fields as unknown as Metadata
-    return { ...meta, ...deliveredAmount(this.fields, meta.TransactionResult) }
+    const meta = this.#applied?.meta ?? (deserialize(this.metaBlob).fields as unknown as Metadata)
+    const { TransactionType, Amount } = this.fields
+    // Payments of XRP deliver all or nothing.
+    const hasDelivered = TransactionType === 'Payment' && meta.TransactionResult === 'tesSUCCESS'
+    return hasDelivered ? { ...meta, delivered_amount: Amount as string } : meta
   }
 
   /** Keeps the bytes alone. */

@@ -9,7 +9,6 @@ import { hashPrefix, indexOf, sha512Half, toHex, zeroHash } from './hashes.ts'
 import {
   type Applied,
   type ClosedLedger,
-  deliveredAmount,
   History,
   type LedgerContents,
   type LedgerHeader,
@@ -325,9 +324,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       )
       outcome.view.commitTo(view)
       burntDrops += outcome.burntDrops
-      const metaBlob = serialize(meta)
-      Object.assign(meta, deliveredAmount(transaction.fields, outcome.result))
-      applied.push({ transaction, meta, metaBlob })
+      applied.push({ transaction, meta, metaBlob: serialize(meta) })
       return outcome
     }
 
@@ -367,7 +364,6 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   ): ClosedLedger {
     const undo: Undo = new Map()
     for (const [index, { before, after }] of view.changes()) {
-      if (before === after) continue
       undo.set(index, before)
       if (after) {
         this.#entries.set(index, after)
@@ -386,6 +382,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
       this.cache.delete(hash)
     }
     const header = {
+      networkId: this.networkId,
       ledgerIndex: parent.ledgerIndex + 1,
       parentHash: parent.hash,
       transactionHash: toHex(transactionMap.rootHash()),

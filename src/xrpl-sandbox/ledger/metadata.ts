@@ -53,9 +53,9 @@ function owners(entry: LedgerEntry): string[] {
  * Threads the transaction: every account root that it changed, and those of the owners of what it created or
  * deleted, now name this transaction as the last one, and the metadata names the one before it.
  */
-function thread(view: View, changes: Map<string, Change>, place: Place) {
+function thread(view: View, { hash: PreviousTxnID, ledgerIndex: PreviousTxnLgrSeq }: Place) {
   const threaded = new Set<string>()
-  for (const [index, { before, after }] of changes) {
+  for (const [index, { before, after }] of view.changes()) {
     if (after) threaded.add(index)
     if (!before || !after) {
       for (const owner of owners((before ?? after) as LedgerEntry)) threaded.add(indexOf.account(owner))
@@ -63,12 +63,7 @@ function thread(view: View, changes: Map<string, Change>, place: Place) {
   }
   for (const index of threaded) {
     const entry = view.read(index)
-    if (!entry) continue
-    const { hash: PreviousTxnID, ledgerIndex: PreviousTxnLgrSeq } = place
-    const after = { ...entry, PreviousTxnID, PreviousTxnLgrSeq }
-    view.write(index, after)
-    const change = changes.get(index)
-    changes.set(index, { before: change ? change.before : entry, after })
+    if (entry) view.write(index, { ...(entry as AccountRoot), PreviousTxnID, PreviousTxnLgrSeq })
   }
 }
 
@@ -110,12 +105,8 @@ export function buildMetadata(
   place: Place,
   outcome: { TransactionIndex: number; TransactionResult: string }
 ): Metadata {
-  const changes = new Map<string, Change>()
-  for (const [index, change] of view.changes()) {
-    if (change.before !== change.after) changes.set(index, change)
-  }
-  thread(view, changes, place)
-  const AffectedNodes = [...changes]
+  thread(view, place)
+  const AffectedNodes = [...view.changes()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([index, change]) => affectedNode(index, change))
   return { AffectedNodes, ...outcome }

@@ -122,9 +122,12 @@ export class View implements State {
     this.#written.set(index, undefined)
   }
 
-  /** Every index written to, with what its parent holds there. */
+  /** What this layer changes, by index. */
   *changes(): Generator<[string, Change]> {
-    for (const [index, after] of this.#written) yield [index, { before: this.#parent.read(index), after }]
+    for (const [index, after] of this.#written) {
+      const before = this.#parent.read(index)
+      if (before !== after) yield [index, { before, after }]
+    }
   }
 
   /** Moves the changes into a layer below. */

@@ -64,7 +64,6 @@ function readMarker(marker: unknown) {
 // Source: rippled 3.2.0, rpc/handlers/account/AccountTx.cpp.
 export const accountTx: Command = request => {
   const { params, ledger, apiVersion } = request
-  const { networkId } = ledger
   const flag = (name: string) =>
     apiVersion === 1 ? asFlag(params[name]) : readBoolean(params, name, () => invalidField(name))
   const [binary, forward] = [flag('binary'), flag('forward')]
@@ -84,9 +83,7 @@ export const accountTx: Command = request => {
     ledger_index_max: range.max,
     limit,
     ...(next && { marker: { ledger: next.header.ledgerIndex, seq: next.position } }),
-    transactions: transactions.map(transaction =>
-      accountTxItem(transaction, { apiVersion, binary, networkId })
-    ),
+    transactions: transactions.map(transaction => accountTxItem(transaction, { apiVersion, binary })),
     validated: true
   }
 }

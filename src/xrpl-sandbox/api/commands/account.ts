@@ -95,7 +95,31 @@ const accountObjects: Command = request => {
   return { account, account_objects, ...fields }
 }
 
+/** Commands that list what an account never has here, and the names of their lists. */
+const lists: Record<string, string[]> = {
+  account_channels: ['channels'],
+  account_currencies: ['receive_currencies', 'send_currencies'],
+  account_lines: ['lines'],
+  account_nfts: ['account_nfts'],
+  account_offers: ['offers']
+}
+
+function emptyLists(names: string[]): Command {
+  return request => {
+    const { params } = request
+    const text = readAccountText(params, 'account')
+    const { state, fields } = findState(request)
+    const account = parseAddress(text, fields)
+    if (!accountOf(state, account)) throw rpcError('actNotFound')
+    const isPaged = names.length === 1
+    if (isPaged) readLimit(params, 200)
+    if (isPaged && params.marker !== undefined) throw invalidField('marker')
+    return { ...(isPaged && { account }), ...Object.fromEntries(names.map(name => [name, []])), ...fields }
+  }
+}
+
 export const accountCommands: Record<string, Command> = {
   account_info: accountInfo,
-  account_objects: accountObjects
+  account_objects: accountObjects,
+  ...Object.fromEntries(Object.entries(lists).map(([command, names]) => [command, emptyLists(names)]))
 }

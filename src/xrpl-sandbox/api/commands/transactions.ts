@@ -54,7 +54,7 @@ const submit: Command = request => {
     // What was sent, not what the ledger makes of it: in every version.
     tx_json: {
       ...fields,
-      ...(validated ? placeInFields(validated, { apiVersion: 1, networkId: ledger.networkId }) : { hash })
+      ...(validated ? placeInFields(validated, 1) : { hash })
     }
   }
   if (result === 'temBAD_SIGNATURE') return answer
@@ -111,7 +111,7 @@ function readRange({ min_ledger, max_ledger }: Json): { min: number; max: number
 const tx: Command = request => {
   const { params, ledger, apiVersion } = request
   const hash = readHash(request)
-  const shape = { apiVersion, binary: asFlag(params.binary), networkId: ledger.networkId }
+  const shape = { apiVersion, binary: asFlag(params.binary) }
   const range = readRange(params)
   if (!hash) throw rpcError('txnNotFound')
   const validated = ledger.history.transaction(hash)

@@ -119,8 +119,6 @@ export const accountSet: Transactor = {
 
 // Source: rippled 3.2.0, tx/transactors/account/SetRegularKey.cpp.
 export const setRegularKey: Transactor = {
-  flags: 0,
-
   preflight({ Account, RegularKey }) {
     return Account === RegularKey ? 'temBAD_REGKEY' : 'tesSUCCESS'
   },

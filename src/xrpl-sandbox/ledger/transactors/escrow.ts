@@ -16,8 +16,6 @@ import {
 
 // Source: rippled 3.2.0, tx/transactors/escrow.
 export const escrowCreate: Transactor = {
-  flags: 0,
-
   preflight({ Amount, CancelAfter, FinishAfter, Condition }) {
     if (!isXrp(Amount) || drops(Amount) <= 0n) return 'temBAD_AMOUNT'
     if (CancelAfter === undefined && FinishAfter === undefined) return 'temBAD_EXPIRATION'
@@ -83,8 +81,6 @@ function closeEscrow(view: View, index: string, escrow: Escrow, receiver: string
 }
 
 export const escrowFinish: Transactor = {
-  flags: 0,
-
   preflight({ Condition, Fulfillment }) {
     return (Condition === undefined) === (Fulfillment === undefined) ? 'tesSUCCESS' : 'temMALFORMED'
   },
@@ -112,8 +108,6 @@ export const escrowFinish: Transactor = {
 }
 
 export const escrowCancel: Transactor = {
-  flags: 0,
-
   apply({ Owner, OfferSequence }, view, { parentCloseTime: now }) {
     const index = indexOf.escrow(Owner as string, OfferSequence as number)
     const escrow = readEntry(view, 'Escrow', index)

@@ -8,8 +8,6 @@ const maxTickets = 250
 
 // Source: rippled 3.2.0, tx/transactors/system/TicketCreate.cpp.
 export const ticketCreate: Transactor = {
-  flags: 0,
-
   preflight({ TicketCount = 0 }) {
     return TicketCount < 1 || TicketCount > maxTickets ? 'temINVALID_COUNT' : 'tesSUCCESS'
   },

@@ -25,7 +25,7 @@ export interface LedgerContext {
 /** What a type of transaction does. */
 export interface Transactor {
   /** Flags the type knows, besides the universal one. */
-  flags: number
+  flags?: number
   /** Checks that need no ledger. */
   preflight?(fields: TransactionFields): EngineResult
   /** Checks against the ledger before the fee is taken. */

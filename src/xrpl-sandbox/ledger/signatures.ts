@@ -45,13 +45,17 @@ export function verifySignature(message: Uint8Array, signature: string, publicKe
 /** The x of the curve's generator. */
 const generatorX = 0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798n
 
-/** An integer below 2^255 in DER. */
-function derInteger(value: bigint): string {
-  const digits = value.toString(16)
-  const hex = digits.padStart(digits.length + (digits.length % 2), '0')
-  const positive = hex < '8' ? hex : `00${hex}`
-  return `02${(positive.length / 2).toString(16).padStart(2, '0')}${positive}`
-}
+const der = (tag: string, hex: string) => `${tag}${(hex.length / 2).toString(16).padStart(2, '0')}${hex}`
+
+/** A positive integer of up to 32 bytes in DER: as short as it can be, and the first bit is its sign. */
+const derInteger = (value: bigint) =>
+  der(
+    '02',
+    value
+      .toString(16)
+      .padStart(66, '0')
+      .replace(/^(00)+(?=[0-7])/, '')
+  )
 
 /**
  * Signs `message` with a secp256k1 key that everybody knows (hex): with the nonce 1, which gives the key away. That
@@ -62,6 +66,6 @@ function derInteger(value: bigint): string {
 export function signPublicly(message: Uint8Array, privateKey: string): string {
   const digest = BigInt(`0x${sha512Half(message).toString('hex')}`)
   const s = (digest + generatorX * BigInt(`0x${privateKey}`)) % secp256k1Order
-  const integers = derInteger(generatorX) + derInteger(s > secp256k1Order / 2n ? secp256k1Order - s : s)
-  return `30${(integers.length / 2).toString(16)}${integers}`.toUpperCase()
+  const smallS = s > secp256k1Order / 2n ? secp256k1Order - s : s
+  return der('30', derInteger(generatorX) + derInteger(smallS)).toUpperCase()
 }

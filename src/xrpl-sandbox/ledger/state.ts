@@ -14,11 +14,11 @@ export interface AccountSettings {
 
 /** What an escrow is about; times are seconds since 2000-01-01T00:00Z, like every time on the ledger. */
 export interface EscrowTerms {
-  Condition?: string
-  CancelAfter?: number
-  FinishAfter?: number
-  SourceTag?: number
-  DestinationTag?: number
+  Condition?: string | undefined
+  CancelAfter?: number | undefined
+  FinishAfter?: number | undefined
+  SourceTag?: number | undefined
+  DestinationTag?: number | undefined
 }
 
 /** What entries have that transactions change. */

@@ -40,21 +40,6 @@ describe('tickets', () => {
     expect(await bench.account(by)).toMatchObject({ OwnerCount: 1, TicketCount: 1, Sequence: first + 3 })
   })
 
-  test('name the escrows that are made with them', async () => {
-    const by = await someone('ticket payer')
-    const { Condition, Fulfillment } = lock('with a ticket')
-    const TicketSequence = (await bench.account(by)).Sequence + 1
-    await bench.submit(by, { TransactionType: 'TicketCreate', TicketCount: 1 })
-    const ticket = { Sequence: 0, TicketSequence }
-    await bench.createEscrow(by, shop, { Condition, CancelAfter: NEVER, ...ticket })
-    await bench.close()
-    expect((await bench.account(by)).TicketCount).toBeUndefined()
-    const finish = await bench.finishEscrow(shop, by, TicketSequence, { Condition, Fulfillment })
-    expect(finish.engine_result).toBe('tesSUCCESS')
-    await bench.close()
-    expect(await bench.account(by)).toMatchObject({ OwnerCount: 0 })
-  })
-
   test('that a transaction waits for are used as soon as they are there', async () => {
     const by = await someone('ticket waiter')
     const { Sequence } = await bench.account(by)

@@ -1,8 +1,10 @@
 import { decode, encode, XrplDefinitions } from 'ripple-binary-codec'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashes } from 'xrpl'
+import type { ClosedLedger } from '../../src/xrpl-sandbox/ledger/history.ts'
+import type { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { type Message, RawClient } from './client.ts'
-import { Bench, customer, genesis, lock, NEVER, shop, wallet } from './support.ts'
+import { Bench, customer, genesis, lock, NEVER, shop } from './support.ts'
 
 let bench: Bench
 const payments: string[] = []
@@ -36,6 +38,8 @@ describe('ledger_index', () => {
     for (const named of ['validated', 'closed', ledgerIndex, String(ledgerIndex)])
       expect(await info({ ledger_index: named })).toMatchObject(closed)
     expect(await info({ ledger_hash: hash })).toMatchObject(closed)
+    const oldest = { account: shop.address, ledger_index: 1 }
+    expect(await bench.askInVain('account_info', oldest)).toBe('lgrNotFound')
   })
 
   test('of an older ledger shows the state of that time', async () => {
@@ -45,19 +49,6 @@ describe('ledger_index', () => {
     expect(Number(after.Balance) - Number(before.Balance)).toBe(4 + 5 + 6)
     const then = { account: shop.address, ledger_index }
     expect((await bench.ask('account_objects', then)).account_objects).toEqual([])
-  })
-
-  test('that is malformed or unknown is refused', async () => {
-    const info = (params: object) =>
-      bench.client.ask({ command: 'account_info', account: shop.address, ...params })
-    expect(await info({ ledger_index: 'soon' })).toMatchObject({
-      error_message: "Invalid field 'ledger_index', not string or number."
-    })
-    expect(await info({ ledger_hash: 'abc' })).toMatchObject({
-      error_message: "Invalid field 'ledger_hash', not hex string."
-    })
-    expect(await info({ ledger_hash: 'AB'.repeat(32) })).toMatchObject({ error: 'lgrNotFound' })
-    expect(await info({ ledger_index: 1 })).toMatchObject({ error: 'lgrNotFound' })
   })
 })
 
@@ -93,22 +84,6 @@ describe('account_tx', () => {
     expect(found.toSorted()).toEqual(payments.slice(3, 9).toSorted())
     expect((await list({ ...range, limit: 4 })).flat()).toEqual(found)
     expect((await list({ ledger_index: first })).flat().toSorted()).toEqual(payments.slice(3, 6).toSorted())
-  })
-
-  test('of an account that nobody has heard of is empty', async () => {
-    expect((await bench.ask('account_tx', { account: 'rrrrrrrrrrrrrrrrrrrrBZbvji' })).transactions).toEqual(
-      []
-    )
-  })
-
-  test('with binary carries what ripple-binary-codec encodes the same', async () => {
-    const params = { account: shop.address, limit: 1 }
-    const [json] = (await bench.ask('account_tx', params)).transactions
-    const [binary] = (await bench.ask('account_tx', { ...params, binary: true })).transactions
-    const { date, hash, inLedger, ledger_index, ...fields } = json.tx
-    expect(binary.tx_blob).toBe(encode(fields))
-    expect(binary.meta).toBe(encode(json.meta))
-    expect(binary.ledger_index).toBe(ledger_index)
   })
 })
 
@@ -241,28 +216,6 @@ describe('API version 2', () => {
     one.close()
     two.close()
   })
-
-  test.each([0, 3, '2', null, 1.5])('%j is no version', async api_version => {
-    expect(await bench.askInVain('ping', { api_version })).toBe('invalid_API_version')
-  })
-})
-
-test('transactions_proposed tells of a transaction before it is validated, and again after', async () => {
-  const client = await RawClient.connect(bench.sandbox.url)
-  await client.ask({ command: 'subscribe', streams: ['transactions_proposed'] })
-  await bench.pay(customer, shop, 6)
-  await bench.close()
-  await client.ask({ command: 'ping' })
-  expect(client.stream.map(({ status, validated }) => [status, validated])).toEqual([
-    ['proposed', false],
-    ['closed', true]
-  ])
-  await client.ask({ command: 'unsubscribe', streams: ['transactions_proposed'] })
-  await bench.pay(customer, shop, 6)
-  await bench.close()
-  await client.ask({ command: 'ping' })
-  expect(client.stream).toHaveLength(2)
-  client.close()
 })
 
 test('the open ledger shows what it holds', async () => {
@@ -271,17 +224,6 @@ test('the open ledger shows what it holds', async () => {
   expect(ledger).toMatchObject({ closed: false, transactions: [hash] })
   expect(await bench.ask('fee')).toMatchObject({ current_ledger_size: '1' })
   await bench.close()
-})
-
-test('tx says whether it has found transactions in all ledgers asked for', async () => {
-  const transaction = 'AB'.repeat(32)
-  const ask = (range: object) => bench.client.ask({ command: 'tx', transaction, ...range })
-  expect(await ask({ min_ledger: 3, max_ledger: 4 })).toMatchObject({
-    error: 'txnNotFound',
-    searched_all: true
-  })
-  expect(await ask({ min_ledger: 2, max_ledger: 4 })).toMatchObject({ searched_all: false })
-  expect(await ask({ min_ledger: 5, max_ledger: 2 })).toMatchObject({ error: 'invalidLgrRange' })
 })
 
 test('history is cut to its limit, and complete_ledgers says what is left', async () => {
@@ -303,32 +245,6 @@ test('history is cut to its limit, and complete_ledgers says what is left', asyn
   expect(ledger_index_min).toBe(last - 9)
   expect((await own.ask('ledger_closed')).ledger_index).toBe(last)
   await own.stop()
-})
-
-test('a transaction that was malformed is known by its hash', async () => {
-  const payment = await bench.sign(customer, {
-    TransactionType: 'Payment',
-    Destination: customer.address,
-    Amount: '1'
-  })
-  expect(await bench.ask('submit', { tx_blob: payment.tx_blob })).toMatchObject({
-    engine_result: 'temREDUNDANT'
-  })
-  expect(await bench.ask('submit', { tx_blob: payment.tx_blob })).toMatchObject({
-    engine_result: 'temBAD_SIGNATURE',
-    kept: false
-  })
-})
-
-test.each([
-  ['account_lines', { lines: [] }],
-  ['account_channels', { channels: [] }],
-  ['account_offers', { offers: [] }],
-  ['account_nfts', { account_nfts: [] }],
-  ['account_currencies', { send_currencies: [], receive_currencies: [] }]
-])('%s of a known account is empty, of another one actNotFound', async (command, lists) => {
-  expect(await bench.ask(command, { account: shop.address })).toMatchObject(lists)
-  expect(await bench.askInVain(command, { account: wallet('nobody').address })).toBe('actNotFound')
 })
 
 test.each(['book_offers', 'gateway_balances', 'sign', 'amm_info', 'tx_history', 'version'])(
@@ -371,4 +287,58 @@ test('the entries of the amendments and the fees are there, and feature names th
     ...{ LedgerEntryType: 'FeeSettings', BaseFeeDrops: '10' },
     ...{ ReserveBaseDrops: '1000000', ReserveIncrementDrops: '200000' }
   })
+})
+
+/** The whole state as it was after a ledger of the history. */
+function stateAfter(ledger: Ledger, closed: ClosedLedger) {
+  const state = ledger.history.stateAfter(closed, ledger.validated)
+  return state && Object.fromEntries(ledger.indexes(closed).map(index => [index, state.read(index)]))
+}
+
+/** A history of payments, and of escrows made and finished, with all that was told of it. */
+async function past(ledgers: number, historyLimit: number) {
+  const bench = await Bench.start({ historyLimit })
+  const { ledger } = bench.sandbox
+  const snapshots = new Map<number, object>()
+  const told: { hash: string; ledgerIndex: number; meta: object }[] = []
+  ledger.on('close', closed => {
+    const { ledgerIndex } = closed.header
+    snapshots.set(ledgerIndex, structuredClone(stateAfter(ledger, closed) as object))
+    for (const { hash, meta } of closed.transactions)
+      told.push({ hash, ledgerIndex, meta: structuredClone(meta) })
+  })
+  const { Condition, Fulfillment } = lock('past')
+  for (let count = 0; count < ledgers; count++) {
+    const { tx_json } = await bench.createEscrow(customer, shop, { Condition, CancelAfter: NEVER })
+    for (let more = 0; more < 3; more++) await bench.pay(customer, shop, 1 + more)
+    await bench.close()
+    await bench.finishEscrow(shop, customer, tx_json.Sequence, { Condition, Fulfillment })
+    await bench.close()
+  }
+  return { bench, ledger, snapshots, told }
+}
+
+test('the history tells every state, transaction and account as it was when its ledger closed', async () => {
+  const { bench, ledger, snapshots, told } = await past(12, 30)
+  const { history } = ledger
+  const first = history.first.header.ledgerIndex
+  expect(first).toBeGreaterThan(5)
+  for (let index = first; index < ledger.openIndex; index++) {
+    const closed = history.ledger(index) as NonNullable<ReturnType<typeof history.ledger>>
+    expect(stateAfter(ledger, closed)).toEqual(snapshots.get(index))
+  }
+  const kept = told.filter(({ ledgerIndex }) => ledgerIndex >= first)
+  for (const { hash, ledgerIndex, meta } of kept) {
+    const found = history.transaction(hash)
+    expect(found).toMatchObject({ hash, header: { ledgerIndex } })
+    expect(found?.meta).toEqual(meta)
+  }
+  for (const { hash } of told.filter(({ ledgerIndex }) => ledgerIndex < first))
+    expect(history.transaction(hash)).toBeUndefined()
+  for (const forward of [true, false]) {
+    const all = history.accountTransactions(shop.address, { min: 0, max: 2 ** 31, forward, limit: 1_000 })
+    const hashes = kept.map(({ hash }) => hash)
+    expect(all.transactions.map(({ hash }) => hash)).toEqual(forward ? hashes : hashes.reverse())
+  }
+  await bench.stop()
 })

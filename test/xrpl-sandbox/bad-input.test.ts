@@ -28,11 +28,7 @@ const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}
 
 test.each([
   ['half an object', '{"command": "ping"'],
-  ['nothing', ''],
-  ['a number', '42'],
-  ['null', 'null'],
   ['an array', '[{"command":"ping"}]'],
-  ['a string', '"ping"'],
   ['no text', '\u0000\u0001\ufffe'],
   ['deep nesting', nested(26)],
   ['very deep nesting', nested(100_000)],
@@ -100,26 +96,14 @@ test('what is no WebSocket is sent away', async () => {
 })
 
 test.each([
-  [{ command: 7 }, 'missingCommand'],
   [{ command: 'ping', method: 'fee' }, 'missingCommand'],
-  [{ command: '__proto__' }, 'unknownCmd'],
-  [{ command: 'constructor' }, 'unknownCmd'],
-  [{ command: 'submit', tx_blob: '' }, 'invalidParams'],
   [{ command: 'submit', tx_blob: 'ABC' }, 'invalidTransaction'],
   [{ command: 'submit', tx_blob: 'AB'.repeat(100) }, 'invalidTransaction'],
   [{ command: 'submit', tx_blob: '00'.repeat(400_000) }, 'invalidTransaction'],
   [{ command: 'submit', secret: 's', tx_json: {} }, 'notSupported'],
-  [{ command: 'account_tx', account: shop.address, marker: { ledger: 'a' } }, 'invalidParams'],
-  [
-    { command: 'account_tx', account: shop.address, ledger_index_min: 9, ledger_index_max: 3 },
-    'lgrIdxsInvalid'
-  ],
   [{ command: 'account_objects', account: shop.address, marker: '0,1' }, 'invalidParams'],
-  [{ command: 'account_objects', account: shop.address, type: 'gold' }, 'invalidParams'],
-  [{ command: 'ledger_entry' }, 'unknownOption'],
   [{ command: 'ledger_entry', escrow: { owner: shop.address, seq: -1 } }, 'malformedSeq'],
-  [{ command: 'ledger_entry', index: 'AB'.repeat(32) }, 'entryNotFound'],
-  [{ command: 'subscribe', accounts: [] }, 'actMalformed']
+  [{ command: 'ledger_entry', index: 'AB'.repeat(32) }, 'entryNotFound']
 ])('%j gives %s', async (request, error) => {
   expect(await bench.client.ask(request)).toMatchObject({ status: 'error', error })
 })

@@ -342,7 +342,8 @@ async function run(plan: Plan): Promise<void> {
 }
 
 function openEscrows({ ledger }: SandboxLedger): number {
-  return [...ledger.entries()].filter(({ LedgerEntryType }) => LedgerEntryType === 'Escrow').length
+  const { validated } = ledger
+  return validated.indexes().filter(index => validated.read(index)?.LedgerEntryType === 'Escrow').length
 }
 
 /** What became of a transfer on the ledger. */

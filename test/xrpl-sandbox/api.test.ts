@@ -2,7 +2,6 @@ import { decode, encode, XrplDefinitions } from 'ripple-binary-codec'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashes } from 'xrpl'
 import type { ClosedLedger } from '../../src/xrpl-sandbox/ledger/history.ts'
-import type { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
 import { type Message, RawClient } from './client.ts'
 import { Bench, customer, genesis, lock, NEVER, shop } from './support.ts'
 
@@ -290,10 +289,7 @@ test('the entries of the amendments and the fees are there, and feature names th
 })
 
 /** The whole state as it was after a ledger of the history. */
-function stateAfter(ledger: Ledger, closed: ClosedLedger) {
-  const state = ledger.history.stateAfter(closed, ledger.validated)
-  return state && Object.fromEntries(ledger.indexes(closed).map(index => [index, state.read(index)]))
-}
+const stateAfter = ({ state }: ClosedLedger) => state?.indexes().map(index => [index, state.read(index)])
 
 /** A history of payments, and of escrows made and finished, with all that was told of it. */
 async function past(ledgers: number, historyLimit: number) {
@@ -303,7 +299,7 @@ async function past(ledgers: number, historyLimit: number) {
   const told: { hash: string; ledgerIndex: number; meta: object }[] = []
   ledger.on('close', closed => {
     const { ledgerIndex } = closed.header
-    snapshots.set(ledgerIndex, structuredClone(stateAfter(ledger, closed) as object))
+    snapshots.set(ledgerIndex, structuredClone(stateAfter(closed) as object))
     for (const { hash, meta } of closed.transactions)
       told.push({ hash, ledgerIndex, meta: structuredClone(meta) })
   })
@@ -325,7 +321,7 @@ test('the history tells every state, transaction and account as it was when its 
   expect(first).toBeGreaterThan(5)
   for (let index = first; index < ledger.openIndex; index++) {
     const closed = history.ledger(index) as NonNullable<ReturnType<typeof history.ledger>>
-    expect(stateAfter(ledger, closed)).toEqual(snapshots.get(index))
+    expect(stateAfter(closed)).toEqual(snapshots.get(index))
   }
   const kept = told.filter(({ ledgerIndex }) => ledgerIndex >= first)
   for (const { hash, ledgerIndex, meta } of kept) {

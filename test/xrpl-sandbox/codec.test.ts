@@ -240,20 +240,24 @@ describe('a crypto-condition', () => {
 })
 
 test('a ShaMap depends on what it holds, not on how it came to hold it', () => {
-  const leaves = Array.from({ length: 200 }, (_, at) => sha256(`leaf ${at % 100}`))
-  const [forward, backward] = [new ShaMap(), new ShaMap()]
-  for (const leaf of leaves) forward.set(toHex(leaf), leaf)
-  for (const leaf of leaves.slice(100).reverse()) backward.set(toHex(leaf), leaf)
-  expect(forward.rootHash()).toEqual(backward.rootHash())
+  const leaves = Array.from({ length: 200 }, (_, at) => toHex(sha256(`leaf ${at % 100}`)))
+  const [forward, backward] = [new ShaMap<number>(), new ShaMap<number>()]
+  for (const [at, leaf] of leaves.entries()) forward.set(leaf, leaf, at)
+  for (const leaf of leaves.slice(100).reverse()) backward.set(leaf, leaf, 0)
+  expect(forward.rootHash()).toBe(backward.rootHash())
+  expect(forward.indexes()).toEqual(leaves.slice(100).sort())
+  const whole = forward.copy()
   for (const leaf of leaves.slice(50, 100)) {
-    forward.delete(toHex(leaf))
-    expect(forward.rootHash()).not.toEqual(backward.rootHash())
+    forward.delete(leaf)
+    expect(forward.rootHash()).not.toBe(backward.rootHash())
   }
-  const half = new ShaMap()
-  for (const leaf of leaves.slice(0, 50)) half.set(toHex(leaf), leaf)
-  expect(forward.rootHash()).toEqual(half.rootHash())
-  for (const leaf of leaves.slice(0, 50)) forward.delete(toHex(leaf))
-  expect(forward.rootHash()).toEqual(Buffer.alloc(32))
+  const half = new ShaMap<number>()
+  for (const leaf of leaves.slice(0, 50)) half.set(leaf, leaf, 0)
+  expect(forward.rootHash()).toBe(half.rootHash())
+  expect(forward.read(leaves[50] as string)).toBeUndefined()
+  for (const leaf of leaves.slice(0, 50)) forward.delete(leaf)
+  expect(forward.rootHash()).toBe('0'.repeat(64))
+  expect([whole.rootHash(), whole.read(leaves[50] as string)]).toEqual([backward.rootHash(), 150])
 })
 
 test('every recorded engine result has the same code and message here', () => {

@@ -6,6 +6,7 @@ import { genesisPayment } from '../../src/xrpl-sandbox/faucet.ts'
 import { serialize } from '../../src/xrpl-sandbox/ledger/codec.ts'
 import type { LedgerContents } from '../../src/xrpl-sandbox/ledger/history.ts'
 import { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { accountOf, type LedgerEntry } from '../../src/xrpl-sandbox/ledger/state.ts'
 import { InvalidTransaction, parseTransaction } from '../../src/xrpl-sandbox/ledger/transaction.ts'
 import { lock, wallet } from './support.ts'
 
@@ -88,7 +89,8 @@ function accountsAndEscrows(ledger: Ledger) {
     owned: new Map<string, number>(),
     counts: new Map<string, number>()
   }
-  for (const entry of ledger.entries()) {
+  for (const index of ledger.validated.indexes()) {
+    const entry = ledger.validated.read(index) as LedgerEntry
     if (entry.LedgerEntryType === 'AccountRoot') {
       sum.balances += BigInt(entry.Balance)
       if (BigInt(entry.Balance) < 0n) sum.negative++
@@ -109,11 +111,7 @@ function checkLedger(ledger: Ledger, burnt: bigint) {
   expect(counts).toEqual(owned)
 }
 
-const nextSequence = (ledger: Ledger, address: string) => {
-  for (const entry of ledger.entries())
-    if (entry.LedgerEntryType === 'AccountRoot' && entry.Account === address) return entry.Sequence
-  return 1
-}
+const nextSequence = (ledger: Ledger, address: string) => accountOf(ledger.validated, address)?.Sequence ?? 1
 
 test('whatever is submitted, no drop is made or lost, and the same transactions give the same state', () => {
   const seen = new Map<string, number>()

@@ -47,10 +47,8 @@ export function findLedger({ params, ledger: { history, openIndex } }: Request):
 
 /** Finds the ledger that a request names, with its state, unless that is too long ago. */
 export function findState(request: Request): FoundLedger & { state: State } {
-  const { history, open, validated } = request.ledger
   const { closed, fields } = findLedger(request)
-  if (!closed) return { state: open, closed, fields }
-  const state = closed === history.last ? validated : history.stateAfter(closed, validated)
+  const { state } = closed ?? { state: request.ledger.open }
   if (!state) throw rpcError('lgrNotFound')
   return { state, closed, fields }
 }

@@ -1,10 +1,11 @@
 import { deserialize } from './codec.ts'
 import { memoize } from './hashes.ts'
 import { affectedAccounts, type Metadata } from './metadata.ts'
-import type { LedgerEntry, State } from './state.ts'
+import type { ShaMap } from './sha-map.ts'
+import type { LedgerEntry } from './state.ts'
 import type { Transaction, TransactionFields } from './transaction.ts'
 
-/** How many ledgers questions about the state reach back, as a real server's do by default. */
+/** How many ledgers before the newest questions about the state reach, as a real server's do by default. */
 export const maxStateLedgers = 256
 /** Of how many ledgers the parsed transactions stay in memory: most questions are about the newest. */
 const maxParsedLedgers = 4
@@ -30,9 +31,6 @@ export interface Applied {
   meta: Metadata
   metaBlob: Buffer
 }
-
-/** What each index that a ledger changed held before it. */
-export type Undo = Map<string, LedgerEntry | undefined>
 
 /** All that is needed to close a ledger once more as it was closed before. */
 export interface LedgerContents {
@@ -107,8 +105,8 @@ export interface ClosedLedger {
   transactions: ValidatedTransaction[]
   /** How long its transactions and their metadata are. */
   byteLength: number
-  /** Undefined once the ledger is too old for questions about the state before it. */
-  undo: Undo | undefined
+  /** Undefined once the ledger is too old for questions about its state. */
+  state: ShaMap<LedgerEntry> | undefined
 }
 
 /** Which of an account's transactions are wanted: those of ledgers `min` to `max`. */
@@ -148,7 +146,7 @@ export class History {
   }
 
   /** Adds a ledger at the end, and forgets the oldest if there are too many. */
-  add(header: LedgerHeader, applied: Applied[], undo: Undo): ClosedLedger {
+  add(header: LedgerHeader, applied: Applied[], state: ShaMap<LedgerEntry>): ClosedLedger {
     // A copy, for what Buffer.concat returns may be a part of something longer.
     const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
     const bytes = Buffer.from(new Uint8Array(Buffer.concat(parts)).buffer)
@@ -159,13 +157,13 @@ export class History {
       this.#transactions.set(transaction.hash, transaction)
       return transaction
     })
-    const ledger: ClosedLedger = { header, transactions, byteLength: bytes.length, undo }
+    const ledger: ClosedLedger = { header, transactions, byteLength: bytes.length, state }
     this.#ledgers.push(ledger)
     this.#bytes += bytes.length
     for (const transaction of this.#ledgers.at(-1 - maxParsedLedgers)?.transactions ?? [])
       transaction.forgetParsed()
-    const tooOld = this.#ledgers.at(-1 - maxStateLedgers)
-    if (tooOld) tooOld.undo = undefined
+    const tooOld = this.#ledgers.at(-2 - maxStateLedgers)
+    if (tooOld) tooOld.state = undefined
     while (this.#ledgers.length > 1 && this.#isTooLong()) this.#forgetFirst()
     return ledger
   }
@@ -187,31 +185,11 @@ export class History {
     return this.#ledgers.map(({ header, transactions }) => ({ closeTime: header.closeTime, transactions }))
   }
 
-  /**
-   * The state as it was after an older ledger: what the ledgers since then have changed is taken back.
-   *
-   * @param latest - the state after the newest ledger
-   * @returns undefined if that is too long ago
-   */
-  stateAfter({ header }: ClosedLedger, latest: State): State | undefined {
-    const later = this.#between(header.ledgerIndex + 1)
-    if (later.some(({ undo }) => !undo)) return undefined
-    return {
-      read(index) {
-        const changed = later.find(({ undo }) => undo?.has(index))
-        return changed ? changed.undo?.get(index) : latest.read(index)
-      }
-    }
-  }
-
-  /** Where the ledgers after an older one have changed something. */
-  changedSince({ header }: ClosedLedger): string[] {
-    return this.#between(header.ledgerIndex + 1).flatMap(({ undo }) => [...(undo?.keys() ?? [])])
-  }
-
   /** Finds an account's transactions, and the next one, if there are more. */
   accountTransactions(account: string, { min, max, forward, limit, from }: Search) {
-    const found = this.#between(min, max).flatMap(({ transactions }) =>
+    const first = this.first.header.ledgerIndex
+    const ledgers = this.#ledgers.slice(Math.max(0, min - first), Math.max(0, max - first + 1))
+    const found = ledgers.flatMap(({ transactions }) =>
       transactions.filter(({ accounts }) => accounts.includes(account))
     )
     if (!forward) found.reverse()
@@ -220,12 +198,6 @@ export class History {
       : 0
     if (start < 0) return { transactions: [], next: undefined }
     return { transactions: found.slice(start, start + limit), next: found[start + limit] }
-  }
-
-  /** The ledgers from one index to another, as far as they are here. */
-  #between(min: number, max = Number.POSITIVE_INFINITY): ClosedLedger[] {
-    const first = this.first.header.ledgerIndex
-    return this.#ledgers.slice(Math.max(0, min - first), Math.max(0, max - first + 1))
   }
 
   #isTooLong(): boolean {

@@ -11,8 +11,7 @@ import {
   type ClosedLedger,
   History,
   type LedgerContents,
-  type LedgerHeader,
-  type Undo
+  type LedgerHeader
 } from './history.ts'
 import { buildMetadata } from './metadata.ts'
 import { ShaMap } from './sha-map.ts'
@@ -110,9 +109,7 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   readonly cache = new TransactionCache()
   /** The wall clock, in milliseconds of Unix time. */
   readonly now: () => number
-  readonly #entries = new Map<string, LedgerEntry>()
-  readonly #stateMap = new ShaMap()
-  #openView = new View(this.validated)
+  #openView = new View(new ShaMap<LedgerEntry>())
   /** By hash, in order of arrival. */
   #open = new Map<string, Pending>()
   readonly #held = new Map<string, Held>()
@@ -131,21 +128,8 @@ export class Ledger extends EventEmitter<LedgerEvents> {
   }
 
   /** The state of the last closed ledger. */
-  get validated(): State {
-    return { read: index => this.#entries.get(index) }
-  }
-
-  /** All entries of the last closed ledger. */
-  entries(): Iterable<LedgerEntry> {
-    return this.#entries.values()
-  }
-
-  /** Where the state of the open ledger, or of a closed one, may hold something, in order. */
-  indexes(closed?: ClosedLedger): string[] {
-    const changed = closed
-      ? this.history.changedSince(closed)
-      : [...this.#openView.changes()].map(([index]) => index)
-    return [...new Set([...this.#entries.keys(), ...changed])].sort()
+  get validated(): ShaMap<LedgerEntry> {
+    return this.history.last.state as ShaMap<LedgerEntry>
   }
 
   /** The state of the open ledger. */
@@ -167,12 +151,13 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** Ledger 2, with all XRP in the genesis account: the oldest that a fresh stand-alone rippled has. */
   #start(closeTime: number) {
-    const view = new View(this.validated)
+    const state = new ShaMap<LedgerEntry>()
+    const view = new View(state)
     view.write(indexOf.account(genesis.address), newAccount(genesis.address, String(maxDrops), 1))
     view.write(indexOf.amendments, amendmentsEntry)
     view.write(indexOf.feeSettings, feeSettingsEntry(this.fees))
     const parent = { ledgerIndex: 1, hash: zeroHash, closeTime: 0, totalDrops: maxDrops }
-    this.#accept(view, parent, closeTime, [])
+    this.#accept(state, view, parent, closeTime, [])
     this.#openView = new View(this.validated)
   }
 
@@ -332,16 +317,16 @@ export class Ledger extends EventEmitter<LedgerEvents> {
     else this.#applyInPasses(apply)
     const closeTime = replay?.closeTime ?? this.#nextCloseTime()
     const totals = { ...parent, totalDrops: parent.totalDrops - burntDrops }
-    const ledger = this.#accept(view, totals, closeTime, applied)
+    const ledger = this.#accept(this.validated.copy(), view, totals, closeTime, applied)
     this.#reopen()
     this.emit('close', ledger)
     return ledger
   }
 
   #applyInPasses(apply: (transaction: Transaction, retry: boolean) => Outcome) {
-    const set = new ShaMap()
-    for (const hash of this.#open.keys()) set.set(hash, Buffer.from(hash, 'hex'))
-    let left = canonicalOrder(this.#open.values(), set.rootHash())
+    const set = new ShaMap<Transaction>()
+    for (const [hash, transaction] of this.#open) set.set(hash, hash, transaction)
+    let left = canonicalOrder(this.#open.values(), Buffer.from(set.rootHash(), 'hex'))
     let retry = true
     for (let pass = 0; pass < maxPasses && left.length > 0; pass++) {
       let changes = 0
@@ -357,42 +342,37 @@ export class Ledger extends EventEmitter<LedgerEvents> {
 
   /** Makes the changes permanent and the ledger a part of history. */
   #accept(
+    state: ShaMap<LedgerEntry>,
     view: View,
     parent: Pick<LedgerHeader, 'ledgerIndex' | 'hash' | 'closeTime' | 'totalDrops'>,
     closeTime: number,
     applied: Applied[]
   ): ClosedLedger {
-    const undo: Undo = new Map()
-    for (const [index, { before, after }] of view.changes()) {
-      undo.set(index, before)
-      if (after) {
-        this.#entries.set(index, after)
-        const key = Buffer.from(index, 'hex')
-        this.#stateMap.set(index, sha512Half(hashPrefix.stateNode, serialize(after), key))
-      } else {
-        this.#entries.delete(index)
-        this.#stateMap.delete(index)
-      }
+    for (const [index, { after }] of [...view.changes()]) {
+      const key = Buffer.from(index, 'hex')
+      if (after) state.set(index, toHex(sha512Half(hashPrefix.stateNode, serialize(after), key)), after)
+      else state.delete(index)
     }
-    const transactionMap = new ShaMap()
+    const transactionMap = new ShaMap<Transaction>()
     for (const { transaction, metaBlob } of applied) {
       const { hash, blob } = transaction
       const leaf = [lengthPrefix(blob.length), blob, lengthPrefix(metaBlob.length), metaBlob]
-      transactionMap.set(hash, sha512Half(hashPrefix.transactionNode, ...leaf, Buffer.from(hash, 'hex')))
+      const leafHash = sha512Half(hashPrefix.transactionNode, ...leaf, Buffer.from(hash, 'hex'))
+      transactionMap.set(hash, toHex(leafHash), transaction)
       this.cache.delete(hash)
     }
     const header = {
       networkId: this.networkId,
       ledgerIndex: parent.ledgerIndex + 1,
       parentHash: parent.hash,
-      transactionHash: toHex(transactionMap.rootHash()),
-      accountHash: toHex(this.#stateMap.rootHash()),
+      transactionHash: transactionMap.rootHash(),
+      accountHash: state.rootHash(),
       closeTime,
       parentCloseTime: parent.closeTime,
       totalDrops: parent.totalDrops
     }
     const hash = toHex(sha512Half(hashPrefix.ledgerHeader, headerBytes(header)))
-    return this.history.add({ ...header, hash }, applied, undo)
+    return this.history.add({ ...header, hash }, applied, state)
   }
 
   /** Whether a transaction can still be validated: what it uses up is there, or may come. */

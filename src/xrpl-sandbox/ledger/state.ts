@@ -93,6 +93,8 @@ export type LedgerEntry = AccountRoot | Escrow | Ticket | DirectoryNode | Amendm
 export interface State {
   /** The entry at an index (64 upper-case hex digits), if there is one. */
   read(index: string): LedgerEntry | undefined
+  /** Where there are entries, in order. */
+  indexes(): string[]
 }
 
 /** What an index held before a change, and what it holds after it. */
@@ -112,6 +114,11 @@ export class View implements State {
 
   read(index: string): LedgerEntry | undefined {
     return this.#written.has(index) ? this.#written.get(index) : this.#parent.read(index)
+  }
+
+  indexes(): string[] {
+    const all = new Set([...this.#parent.indexes(), ...this.#written.keys()])
+    return [...all].filter(index => this.read(index)).sort()
   }
 
   write(index: string, entry: LedgerEntry) {

@@ -37,7 +37,7 @@ const ledgerData: Command = request => {
   const wanted = limit === undefined ? -1 : asInt(limit)
   const length = wanted < 0 ? (binary ? pageLength.binary : pageLength.json) : wanted
   const type = readEntryType(params)
-  const indexes = ledger.indexes(closed).filter(index => state.read(index) && (!after || index > after))
+  const indexes = state.indexes().filter(index => !after || index > after)
   const next = indexes[length]
   return {
     ledger_hash: ledger.closedHeader.hash,

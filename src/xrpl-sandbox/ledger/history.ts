@@ -7,8 +7,6 @@ import type { Transaction, TransactionFields } from './transaction.ts'
 
 /** How many ledgers before the newest questions about the state reach, as a real server's do by default. */
 export const maxStateLedgers = 256
-/** Of how many ledgers the parsed transactions stay in memory: most questions are about the newest. */
-const maxParsedLedgers = 4
 /** What blobs and metadata take at most, since transactions can be long. */
 const maxHistoryBytes = 128 * 1024 * 1024
 
@@ -147,9 +145,9 @@ export class History {
 
   /** Adds a ledger at the end, and forgets the oldest if there are too many. */
   add(header: LedgerHeader, applied: Applied[], state: ShaMap<LedgerEntry>): ClosedLedger {
-    // A copy, for what Buffer.concat returns may be a part of something longer.
     const parts = applied.flatMap(({ transaction, metaBlob }) => [transaction.blob, metaBlob])
-    const bytes = Buffer.from(new Uint8Array(Buffer.concat(parts)).buffer)
+    const bytes = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
+    parts.reduce((end, part) => end + part.copy(bytes, end), 0)
     let start = 0
     const transactions = applied.map((one, position) => {
       const transaction = new ValidatedTransaction(header, position, one, bytes, start)
@@ -158,10 +156,10 @@ export class History {
       return transaction
     })
     const ledger: ClosedLedger = { header, transactions, byteLength: bytes.length, state }
+    // Most questions are about the newest ledger.
+    for (const transaction of this.#ledgers.at(-1)?.transactions ?? []) transaction.forgetParsed()
     this.#ledgers.push(ledger)
     this.#bytes += bytes.length
-    for (const transaction of this.#ledgers.at(-1 - maxParsedLedgers)?.transactions ?? [])
-      transaction.forgetParsed()
     const tooOld = this.#ledgers.at(-2 - maxStateLedgers)
     if (tooOld) tooOld.state = undefined
     while (this.#ledgers.length > 1 && this.#isTooLong()) this.#forgetFirst()

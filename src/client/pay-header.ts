@@ -1,11 +1,9 @@
 import type { Response } from 'node-fetch'
 import { printable } from '../terminal/text.ts'
 
-const sharedSecretPattern = /^[A-Za-z0-9_-]{43}$/
-const amountPattern = /^[1-9]\d{0,18}$/
-// <ledger prefix><account>.<clientId>, with room for a paymentId in the 1023 characters of an ILP address.
-const addressPattern = /^[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)+$/
-const maxAddressLength = 1_000
+// Drops, <ledger prefix><account>.<clientId> with room for a paymentId in the 1023 characters of an ILP address, and
+// 32 bytes in base64url.
+const payPattern = /^interledger-psk ([1-9]\d{0,18}) (?=\S{1,1000} )([\w~-]+(?:\.[\w~-]+)+) ([\w-]{43})$/
 // Which client a shop is for, by the status of its first answer.
 const clients: Record<number, { does: string; client: string }> = {
   200: { does: 'streams its letters', client: 'streaming-client2' },
@@ -43,15 +41,8 @@ export function parsePayHeader(
         : `The shop answered ${res.status} instead of ${status}: it is not a letter shop`
     )
   }
-  const [scheme = '', amount = '', address = '', sharedSecret = '', ...rest] = pay.split(' ')
-  const isPsk =
-    scheme === 'interledger-psk' &&
-    amountPattern.test(amount) &&
-    addressPattern.test(address) &&
-    address.length <= maxAddressLength &&
-    sharedSecretPattern.test(sharedSecret) &&
-    rest.length === 0
-  if (!isPsk)
+  const [, amount, address, sharedSecret] = payPattern.exec(pay) ?? []
+  if (!amount || !address || !sharedSecret)
     throw new Error(
       `The shop's Pay header is not "interledger-psk <amount> <address> <shared secret>": ${printable(pay)}`
     )
@@ -63,5 +54,5 @@ export function parsePayHeader(
     throw new Error(
       `The shop asks ${amount} drops for a letter, and maxPrice at the top of the script allows ${maxPrice}`
     )
-  return [scheme, amount, address, sharedSecret]
+  return ['interledger-psk', amount, address, sharedSecret]
 }

@@ -117,7 +117,12 @@ plugin.on('incoming_prepare', async function (transfer) {
     await payments.collect(payment)
     console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   } catch (err) {
-    if ((err as Error).name === 'AlreadyRolledBackError') accounts.revoke(payment)
     console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
+    if ((err as Error).name !== 'AlreadyRolledBackError') return
+    const revoked = accounts.revoke(payment)
+    // The money can come after all
+    await payments.comesLate(payment)
+    accounts.credit(revoked)
+    console.log(`    - Payment complete: ${shortCondition(transfer)}`)
   }
 })

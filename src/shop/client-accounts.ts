@@ -80,6 +80,8 @@ export class ClientAccounts {
   /** Credits a payment that is accepted. */
   credit({ client, drops, fulfillment }: Payment<ClientAccount>): void {
     this.#add(client, drops)
+    // The rest of one that was revoked
+    if (drops < this.#cost) return
     const purchase = { client, letter: '' }
     client.unspent.add(purchase)
     this.#purchases.set(fulfillment, purchase)
@@ -91,11 +93,19 @@ export class ClientAccounts {
     }
   }
 
-  /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
-  revoke({ client, drops, fulfillment }: Payment<ClientAccount>): void {
-    this.#add(client, drops > client.balance ? -client.balance : -drops)
+  /**
+   * Takes the credit of a payment back that cannot come any more, as far as it is unspent.
+   *
+   * @returns what to credit should it come after all
+   */
+  revoke(payment: Payment<ClientAccount>): Payment<ClientAccount> {
+    const { client, fulfillment } = payment
+    const isSpent = payment.drops > client.balance
+    const drops = isSpent ? client.balance : payment.drops
+    this.#add(client, -drops)
     const purchase = this.#purchases.get(fulfillment)
     if (purchase && client.unspent.delete(purchase)) this.#purchases.delete(fulfillment)
+    return { ...payment, drops }
   }
 
   /** Takes the price of a letter off a client's balance; undefined if there is not enough. */

@@ -10,6 +10,7 @@ import { shortCondition } from './log-account.ts'
 
 const maxWaiting = 10_000
 const maxRejectionLines = 20
+const maxGivenUp = 10_000
 // When to try again what could not be done.
 const retryMs = 1_000
 // How long the end of the shop waits while the ledger decides nothing, and then for clients to fetch their letters.
@@ -31,6 +32,8 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   // Drops of the payments that are accepted and not final, by transfer id.
   readonly #unpaid = new Map<string, bigint>()
   #unpaidDrops = 0n
+  // What to do when the money of a payment that was given up comes after all, by transfer id, the oldest first.
+  readonly #givenUp = new Map<string, () => void>()
   #rejected = 0
   #sharesAccount = false
   #lettersSold = 0
@@ -87,13 +90,20 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
       try {
         return await this.#plugin.fulfillCondition(id, fulfillment)
       } catch (err) {
-        if (this.#isFinal(err as Error, transfer)) {
-          this.#release(id)
+        if (!this.#isFinal(err as Error, transfer)) await delay(retryMs)
+        else if (this.#release(id)) {
+          this.#givenUp.set(id, () => {})
+          const [oldest = ''] = this.#givenUp.keys()
+          if (this.#givenUp.size > maxGivenUp) this.#givenUp.delete(oldest)
           throw err
         }
-        await delay(retryMs)
       }
     }
+  }
+
+  /** Waits for the money of a payment that `collect` has given up: it can come after all. */
+  comesLate({ transfer }: Payment<Client>): Promise<void> {
+    return new Promise(resolve => this.#givenUp.set(transfer.id, resolve))
   }
 
   /**
@@ -161,7 +171,10 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   }
 
   #onPaid({ id, amount, feeDrops }: LedgerTransfer): void {
-    if (this.#release(id)) {
+    const comesLate = this.#givenUp.get(id)
+    if (this.#release(id) || comesLate) {
+      this.#givenUp.delete(id)
+      comesLate?.()
       this.#earnedDrops += BigInt(amount)
       this.#addFee(feeDrops)
     } else if (feeDrops !== undefined && !this.#sharesAccount) {

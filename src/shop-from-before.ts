@@ -2,15 +2,14 @@ import { randomInt } from 'node:crypto'
 import http from 'node:http'
 import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
-import { ClientAccounts, type Purchase } from './shop/client-accounts.ts'
+import { ClientAccounts } from './shop/client-accounts.ts'
 import { IncomingPayments } from './shop/incoming-payments.ts'
-import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
-  closeServer,
   isClientConnected,
   listen,
+  requestLog,
   serverOptions,
   serviceUnavailable,
   toPort
@@ -25,7 +24,6 @@ const maxUnpaid = 10_000 // drops in payments that are accepted and not final on
 
 // What our clients have to their credit
 const accounts = new ClientAccounts(cost)
-const requestLog = new LimitedLog(1_000)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -42,16 +40,6 @@ await payments.liquidity.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
-function sellLetter(res: http.ServerResponse, purchase: Purchase) {
-  if (purchase.letter === '') {
-    // Get the letter that we are selling
-    purchase.letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
-    console.log(` 5. Providing paid letter: ${purchase.letter}`)
-    payments.addLetter()
-  }
-  res.end(`Your letter: ${purchase.letter}`)
-}
-
 // Handle incoming web requests
 const server = http.createServer(serverOptions, async function (req, res) {
   const path = acceptGet(req, res)
@@ -65,17 +53,22 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // A letter is sold once, so only to a client that still waits for it
   if ((path !== '/' || payToken !== undefined) && !(await isClientConnected(res))) return
 
-  if (path !== '/') {
-    // Request for a letter with the fulfillment of its payment attached
-    const purchase = accounts.buyWithFulfillment(path.slice(1), accounts.ofToken(payToken ?? ''))
-    return purchase ? sellLetter(res, purchase) : res.writeHead(404).end('Unrecognized fulfillment.\n')
-  }
-  if (payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
+  if (path === '/' && payToken !== undefined && !/^[\w-]{42}[AEIMQUYcgkosw048]$/.test(payToken))
     return res.writeHead(400).end('The Pay-Token is not 32 bytes in base64url\n')
   const client = accounts.ofToken(payToken ?? '') ?? accounts.newClient()
-  const purchase = accounts.buy(client)
-  res.setHeader('Pay-Balance', `${client.balance}`)
-  if (purchase) return sellLetter(res, purchase)
+  // A request for a letter may have the fulfillment of its payment attached
+  const purchase = accounts.buy(client, path === '/' ? undefined : path.slice(1))
+  if (path === '/') res.setHeader('Pay-Balance', `${client.balance}`)
+  if (purchase) {
+    if (purchase.letter === '') {
+      // Get the letter that we are selling
+      purchase.letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
+      console.log(` 5. Providing paid letter: ${purchase.letter}`)
+      payments.addLetter(purchase.letter)
+    }
+    return res.end(`Your letter: ${purchase.letter}`)
+  }
+  if (path !== '/') return res.writeHead(404).end('Unrecognized fulfillment.\n')
   const refusal = await payments.refusal()
   if (refusal) return serviceUnavailable(res, refusal, 10)
 
@@ -88,8 +81,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   res.writeHead(402, { Pay: `interledger-psk ${cost} ${address} ${sharedSecret}` })
   if (isBrowser(req)) res.write(browserPage('streaming-client1', shopUrl, price))
   res.end(
-    `Please send an Interledger-PSK payment of ${price} to ${address}` +
-      ` using the shared secret ${sharedSecret}\n`
+    `Please send an Interledger-PSK payment of ${price} to ${address} using the shared secret ${sharedSecret}\n`
   )
 })
 
@@ -98,7 +90,8 @@ console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy a letter`)
 onShutdown(async function () {
   await payments.close(() => accounts.lettersOwed())
-  await closeServer(server)
+  server.close()
+  server.closeAllConnections()
 })
 
 // Handle incoming payments
@@ -120,7 +113,6 @@ plugin.on('incoming_prepare', async function (transfer) {
     console.log(`    - Error fulfilling the transfer: ${shortCondition(transfer)}: ${describe(err)}`)
     if ((err as Error).name !== 'AlreadyRolledBackError') return
     const revoked = accounts.revoke(payment)
-    // The money can come after all
     await payments.comesLate(payment)
     accounts.credit(revoked)
     console.log(`    - Payment complete: ${shortCondition(transfer)}`)

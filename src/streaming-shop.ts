@@ -4,12 +4,11 @@ import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
 import { IncomingPayments } from './shop/incoming-payments.ts'
-import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
-  closeServer,
   listen,
+  requestLog,
   serverOptions,
   serviceUnavailable,
   toPort
@@ -25,7 +24,6 @@ const maxWaitMs = 10 * 60 * 1000 // for a client's next payment
 
 // Who is connected, by clientId
 const clients = new ConnectedClients(maxClients, maxWaitMs)
-const requestLog = new LimitedLog(1_000)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
@@ -80,7 +78,7 @@ console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
 onShutdown(async function () {
   clients.disconnectAll()
-  await closeServer(server)
+  server.close()
   await payments.close()
 })
 
@@ -93,7 +91,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   client.res.write(letter)
   clients.touch(client)
-  payments.addLetter({ id: transfer.id, letter })
+  payments.addLetter(letter, transfer.id)
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 

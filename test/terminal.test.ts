@@ -67,7 +67,7 @@ test("a client prints a ledger server's engine_result_message as plain text on o
 
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
   const own = await copyProject()
-  await own.edit('src/shop-from-before.ts', 'new LimitedLog(1_000)', 'new LimitedLog(20)')
+  await own.edit('src/shop/web-server.ts', 'new LimitedLog(1_000)', 'new LimitedLog(20)')
   await own.edit('src/shop/limited-log.ts', 'periodMs = 10_000', 'periodMs = 3_600_000')
   const script = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
   const url = await urlOf(script)

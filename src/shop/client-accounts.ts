@@ -108,35 +108,26 @@ export class ClientAccounts {
     return { ...payment, drops }
   }
 
-  /** Takes the price of a letter off a client's balance; undefined if there is not enough. */
-  buy(client: ClientAccount): Purchase | undefined {
-    if (client.balance < this.#cost) return undefined
-    client.usesToken = true
-    const [oldest = { client, letter: '' }] = client.unspent
-    return this.#sell(oldest)
-  }
-
   /**
-   * Takes the price of a letter off the balance of the client that made a payment, once for each payment. Anybody can
-   * see a fulfillment on the ledger: it buys nothing by itself once its client has used its Pay-Token.
+   * Takes the price of a letter off a client's balance: for its oldest payment that has bought none, or for the one with
+   * a fulfillment. Anybody can see a fulfillment on the ledger: it buys nothing by itself once its client has used its
+   * Pay-Token.
    *
-   * @param client - the client that shows its Pay-Token, if one does: only to the payer is the letter that the payment
-   *   has bought a moment ago given again, since that answer may have been lost on its way
+   * @param client - the client that asks: only to the payer is the letter that a payment has bought a moment ago given
+   *   again, since that answer may have been lost on its way
+   * @returns undefined if there is not enough
    */
-  buyWithFulfillment(fulfillment: string, client?: ClientAccount): Purchase | undefined {
-    const purchase = this.#purchases.get(fulfillment)
+  buy(client: ClientAccount, fulfillment?: string): Purchase | undefined {
+    const [oldest = { client, letter: '' }] = client.unspent
+    const purchase = fulfillment === undefined ? oldest : this.#purchases.get(fulfillment)
     if (!purchase) return undefined
     const { client: payer, soldAt } = purchase
     if (soldAt !== undefined)
       return client === payer && performance.now() - soldAt < repeatableMs ? purchase : undefined
     if (payer.balance < this.#cost || (payer.usesToken && client !== payer)) return undefined
-    return this.#sell(purchase)
-  }
-
-  #sell(purchase: Purchase): Purchase {
-    const { client } = purchase
-    this.#add(client, -this.#cost)
-    client.unspent.delete(purchase)
+    if (fulfillment === undefined) payer.usesToken = true
+    this.#add(payer, -this.#cost)
+    payer.unspent.delete(purchase)
     purchase.soldAt = performance.now()
     return purchase
   }

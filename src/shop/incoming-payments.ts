@@ -1,9 +1,10 @@
+import { EventEmitter, once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LedgerTransfer, PluginXrpEscrow, RejectionMessage } from 'ilp-plugin-xrp-escrow'
+import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
 import { notice, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, waitForPayments } from '../terminal/shutdown.ts'
 import { count, printable } from '../terminal/text.ts'
-import { checkIncomingTransfer, type Payment, type ShopTerms } from './incoming-transfer.ts'
+import { checkIncomingTransfer, type Payment, type Rejection, type ShopTerms } from './incoming-transfer.ts'
 import { LimitedLog } from './limited-log.ts'
 import { Liquidity } from './liquidity.ts'
 import { shortCondition } from './log-account.ts'
@@ -28,10 +29,14 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   readonly #terms: ShopTerms<Client>
   readonly #maxUnpaid: bigint
   readonly #rejectionLog = new LimitedLog(maxRejectionLines, notice)
-  readonly #waiting: { transfer: LedgerTransfer; decide(payment?: Payment<Client>): void }[] = []
+  // How many payments wait, each for the one before and then for its own turn.
+  #waiting = 0
+  #lastTurn: Promise<unknown> = Promise.resolve()
+  readonly #ledger = new EventEmitter<{ decided: [] }>()
   // Drops of the payments that are accepted and not final, by transfer id.
   readonly #unpaid = new Map<string, bigint>()
   #unpaidDrops = 0n
+  readonly #fees = { due: 0, paid: 0 }
   // What to do when the money of a payment that was given up comes after all, by transfer id, the oldest first.
   readonly #givenUp = new Map<string, () => void>()
   #rejected = 0
@@ -40,7 +45,6 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
   #earnedDrops = 0n
   // undefined if the plugin does not report fees
   #feeDrops: bigint | undefined
-  #isAdmitting = false
 
   /**
    * @param plugin - connected
@@ -50,12 +54,11 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     this.#plugin = plugin
     this.#terms = terms
     this.#maxUnpaid = BigInt(maxUnpaid)
-    this.liquidity = new Liquidity(plugin, terms.cost, () => this.#unpaid.size)
+    this.liquidity = new Liquidity(plugin, terms.cost, this.#fees)
     // A plugin that tells what a fulfillment costs reports no fee where there was none.
     this.#feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
     plugin.on('incoming_fulfill', transfer => this.#onPaid(transfer))
     plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
-    setInterval(() => this.#admit(), retryMs)
   }
 
   /** Why the shop can sell nothing just now, if so. */
@@ -69,12 +72,12 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
    * @returns undefined if it is not accepted
    */
   async accept(transfer: LedgerTransfer): Promise<Payment<Client> | undefined> {
-    const isTooMuch = isShuttingDown() || this.#waiting.length >= maxWaiting
+    const isTooMuch = isShuttingDown() || this.#waiting >= maxWaiting
     if (isTooMuch || !this.#check(transfer)) return undefined
-    return new Promise(decide => {
-      this.#waiting.push({ transfer, decide })
-      this.#admit()
-    })
+    this.#waiting++
+    const turn = this.#lastTurn.then(() => this.#admit(transfer)).finally(() => this.#waiting--)
+    this.#lastTurn = turn.catch(() => {})
+    return turn
   }
 
   /**
@@ -124,33 +127,28 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     notice(`\n${lines.join('\n')}`)
   }
 
-  /**
-   * Counts a letter that was handed over.
-   *
-   * @param streamed - the letter and the transfer that it came for, where the two belong together
-   */
-  addLetter(streamed?: { id: string; letter: string }): void {
+  /** Counts a letter that was handed over, and reports it with the id of its transfer, if the two belong together. */
+  addLetter(letter: string, id = ''): void {
     this.#lettersSold++
-    if (streamed) report({ event: 'letter', ...streamed })
+    report({ event: 'letter', id, letter })
   }
 
-  async #admit(): Promise<void> {
-    if (this.#isAdmitting) return
-    this.#isAdmitting = true
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+  /** Waits until the shop can collect a payment, and has room for it. */
+  async #admit(transfer: LedgerTransfer): Promise<Payment<Client> | undefined> {
+    for (;;) {
       const canCollect = this.#plugin.isConnected() && !(await this.liquidity.shortfall())
       // Meanwhile its client may have left, or its time have run short.
-      const payment = this.#check(next.transfer)
-      if (payment) {
-        const hasRoom = this.#unpaid.size === 0 || this.#unpaidDrops + payment.drops <= this.#maxUnpaid
-        if (!canCollect || !hasRoom || isShuttingDown()) break
-        this.#unpaid.set(payment.transfer.id, payment.drops)
+      const payment = this.#check(transfer)
+      if (!payment) return undefined
+      const hasRoom = this.#unpaid.size === 0 || this.#unpaidDrops + payment.drops <= this.#maxUnpaid
+      if (canCollect && hasRoom && !isShuttingDown()) {
+        this.#unpaid.set(transfer.id, payment.drops)
         this.#unpaidDrops += payment.drops
+        this.#fees.due++
+        return payment
       }
-      this.#waiting.shift()
-      next.decide(payment)
+      await once(this.#ledger, 'decided', { signal: AbortSignal.timeout(retryMs) }).catch(() => {})
     }
-    this.#isAdmitting = false
   }
 
   /** The payment that a transfer makes; undefined if it was rejected. */
@@ -161,11 +159,12 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     return undefined
   }
 
-  async #reject(transfer: LedgerTransfer, reason: RejectionMessage): Promise<void> {
+  async #reject(transfer: LedgerTransfer, { code, name, message }: Rejection): Promise<void> {
     this.#rejected++
-    const { code, name, message } = reason
     const line = `    - Payment rejected: ${code} ${name}. ${printable(message)} (${shortCondition(transfer)})`
     if (code !== 'F06' || !this.#sharesAccount) this.#rejectionLog.add(line)
+    const by = { triggered_by: this.#terms.account, triggered_at: new Date().toISOString() }
+    const reason = { code, name, message, ...by, forwarded_by: [], additional_info: {} }
     const rejecting = this.#plugin.rejectIncomingTransfer(transfer.id, reason)
     await rejecting.catch(err => console.log(`    - ${describe(err)}`))
   }
@@ -197,8 +196,8 @@ export class IncomingPayments<Client extends { sharedSecret: Buffer }> {
     if (drops === undefined) return false
     this.#unpaid.delete(id)
     this.#unpaidDrops -= drops
-    this.liquidity.addPaidFee()
-    this.#admit()
+    this.#fees.paid++
+    this.#ledger.emit('decided')
     return true
   }
 

@@ -25,6 +25,9 @@ export interface Payment<Client> {
   fulfillment: string
 }
 
+/** Why a shop must reject a transfer. */
+export type Rejection = Pick<RejectionMessage, 'code' | 'name' | 'message'>
+
 /**
  * Checks whether a shop can fulfill a transfer, before it gives anything away for it.
  *
@@ -36,20 +39,10 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   transfer: LedgerTransfer,
   { account, cost, clients }: ShopTerms<Client>,
   ledgerTime: Date
-): Payment<Client> | RejectionMessage {
-  const reject = (code: string, name: string, message: string): RejectionMessage => ({
-    code,
-    name,
-    message,
-    triggered_by: account,
-    triggered_at: new Date().toISOString(),
-    forwarded_by: [],
-    additional_info: {}
-  })
-
+): Payment<Client> | Rejection {
   const ilpPacket = Buffer.from(transfer.ilp, 'base64')
   const packet = parsePacket(ilpPacket)
-  if (!packet) return reject('F01', 'Invalid Packet', 'The transfer carries no ILP payment')
+  if (!packet) return { code: 'F01', name: 'Invalid Packet', message: 'The transfer carries no ILP payment' }
 
   // <account>.<clientId>.<paymentId>
   const isHere = packet.account.startsWith(`${account}.`)
@@ -57,26 +50,28 @@ export function checkIncomingTransfer<Client extends { sharedSecret: Buffer }>(
   const [clientId = '', paymentId, ...rest] = isHere ? local.split('.') : []
   const client = paymentId && rest.length === 0 ? clients.get(clientId) : undefined
   if (!client) {
-    return reject('F06', 'Unexpected Payment', `Nobody here is waiting for a payment to ${local}`)
+    const message = `Nobody here is waiting for a payment to ${local}`
+    return { code: 'F06', name: 'Unexpected Payment', message }
   }
 
   const drops = BigInt(transfer.amount)
   const price = BigInt(packet.amount) > BigInt(cost) ? packet.amount : cost
   if (drops < BigInt(price)) {
     const message = `Please send at least ${price} drops, you sent ${drops}`
-    return reject('F04', 'Insufficient Destination Amount', message)
+    return { code: 'F04', name: 'Insufficient Destination Amount', message }
   }
 
   const fulfillment = pskFulfillment(client.sharedSecret, ilpPacket)
   const { executionCondition = '' } = transfer
   if (base64url(sha256(fulfillment)) !== executionCondition) {
-    return reject('F05', 'Wrong Condition', `Unable to fulfill the condition: ${executionCondition}`)
+    const message = `Unable to fulfill the condition: ${executionCondition}`
+    return { code: 'F05', name: 'Wrong Condition', message }
   }
 
   const timeLeftMs = Date.parse(transfer.expiresAt ?? '') - ledgerTime.getTime()
   if (!(timeLeftMs >= minTimeLeftMs)) {
     const message = `Please give the shop at least ${minTimeLeftMs / 1000} seconds`
-    return reject('R02', 'Insufficient Timeout', message)
+    return { code: 'R02', name: 'Insufficient Timeout', message }
   }
   return { transfer, client, drops, fulfillment: base64url(fulfillment) }
 }

@@ -14,9 +14,9 @@ const minPauseMs = 500
 export class Liquidity {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
-  readonly #countUnpaid: () => number
+  readonly #fees: { due: number; paid: number }
   #balance = 0n
-  // How many fees were paid since the balance was asked for.
+  // How many fees this balance has paid.
   #feesPaid = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
@@ -26,12 +26,12 @@ export class Liquidity {
 
   /**
    * @param cost - of a letter, drops
-   * @param countUnpaid - how many payments are accepted and not final: their fees are to be paid
+   * @param fees - how many fulfillments are to be paid for since the shop's start, and how many of these are final
    */
-  constructor(plugin: PluginXrpEscrow, cost: number, countUnpaid: () => number) {
+  constructor(plugin: PluginXrpEscrow, cost: number, fees: { due: number; paid: number }) {
     this.#plugin = plugin
     this.#cost = BigInt(cost)
-    this.#countUnpaid = countUnpaid
+    this.#fees = fees
   }
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
@@ -48,19 +48,14 @@ export class Liquidity {
     this.#checking = undefined
   }
 
-  /** A payment is final. */
-  addPaidFee(): void {
-    this.#feesPaid++
-  }
-
   async #check(): Promise<void> {
     await delay(Math.max(0, this.#checkedAt + minPauseMs - performance.now()))
     this.#checkedAt = performance.now()
-    const feesPaid = this.#feesPaid
+    const { paid } = this.#fees
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
     this.#balance = BigInt(balance)
-    this.#feesPaid -= feesPaid
+    this.#feesPaid = paid
     this.#feeDrops = feeDrops
     this.#warn()
   }
@@ -86,7 +81,7 @@ export class Liquidity {
   #lettersLeft(): bigint | undefined {
     const feeDrops = this.#feeDrops
     if (feeDrops === undefined) return undefined
-    const feesDue = this.#countUnpaid() + this.#feesPaid + 1
+    const feesDue = this.#fees.due - this.#feesPaid + 1
     const spare = this.#balance - BigInt(feesDue) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }

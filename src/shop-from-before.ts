@@ -14,7 +14,7 @@ import {
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
-import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
+import { describe, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 import { printable } from './terminal/text.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
@@ -28,7 +28,7 @@ const accounts = new ClientAccounts(cost)
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
-const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
+const { xrp } = await import('../plugins.ts')
 const plugin = xrp.Shop()
 await plugin.connect()
 logConnectionState(plugin)

@@ -13,7 +13,7 @@ import {
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
-import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
+import { describe, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
@@ -28,7 +28,7 @@ const clients = new ConnectedClients(maxClients, maxWaitMs)
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
-const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
+const { xrp } = await import('../plugins.ts')
 const plugin = xrp.Shop()
 await plugin.connect()
 logConnectionState(plugin)

@@ -10,7 +10,7 @@ import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
 import { Customer, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { copyProject, fastLedger, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
 // What strangers, servers and machines can make a script print.
 
@@ -124,6 +124,22 @@ test.each([
     await own.close()
   }
 )
+
+test('a script whose shutdown hangs ends at a third Ctrl-C, with 1', async () => {
+  const own = await copyProject(`${testPlugins}
+import { onShutdown } from './src/terminal/shutdown.ts'
+onShutdown(() => new Promise(() => setInterval(() => {}, 1_000)))
+`)
+  const script = own.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  await urlOf(script)
+  // Those within half a second count once: npm passes each on.
+  let pressed = 0
+  const pressing = setInterval(() => script.process.kill('SIGINT') && pressed++, 600)
+  expect(await script.waitForEnd()).toBe(1)
+  clearInterval(pressing)
+  expect(pressed).toBeGreaterThanOrEqual(3)
+  await own.remove()
+})
 
 test.runIf(process.platform === 'linux')(
   'a script whose output finds a full disk says so and ends with 1',

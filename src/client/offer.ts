@@ -4,8 +4,6 @@ import { notice } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
 import { printable } from '../terminal/text.ts'
 
-export { parsePayHeader } from './pay-header.ts'
-
 const retryMs = 1_000
 const maxAnswerMs = 10_000
 const maxRetryAfterSeconds = 60
@@ -43,13 +41,9 @@ export function toShopUrl(text: string): string {
 
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function requestOffer(shopUrl: string): Promise<Response> {
-  try {
-    const res = await request(shopUrl, {}, maxAnswerMs)
-    isGone = false
-    return res
-  } catch (err) {
-    return requestFailed(shopUrl, err)
-  }
+  const res = await request(shopUrl, {}, maxAnswerMs).catch(err => requestFailed(shopUrl, err))
+  isGone = false
+  return res
 }
 
 /**
@@ -86,13 +80,9 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
 /** Checks that a shop that fulfills nothing still runs: one that was started again does not know this client. */
 export async function checkShop(shopUrl: string): Promise<void> {
   if (isGone || isUnavailable) return
-  try {
-    const { body } = await request(shopUrl)
-    body?.resume()
-    if (isGone) shutdown(1, restarted)
-  } catch {
-    // It is there.
-  }
+  const res = await request(shopUrl).catch(() => undefined)
+  res?.body?.resume()
+  if (res && isGone) shutdown(1, restarted)
 }
 
 /** Makes a request for a letter. */

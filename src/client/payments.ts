@@ -12,8 +12,6 @@ const patienceMs = 3 * maxSecondsAtRisk * 1000
 const maxUnfulfilledLedgers = 3
 // How long the end waits while the ledger decides nothing: a payment takes about two ledgers.
 const maxSettleMs = 15_000
-// Payments of an earlier run that come back with one ledger are reported together.
-const sameLedgerMs = 200
 
 /**
  * Reads the time between two payments.
@@ -47,7 +45,8 @@ export class Payments {
   readonly #count = { sent: 0, locked: 0, unknown: 0, fulfilled: 0, returned: 0, failed: 0 }
   #payments = 0
   #letters = 0
-  #lostLetters = 0
+  // How many letters are paid for and have neither come nor been lost on their way.
+  #lettersDue = 0
   #paidDrops = 0n
   // undefined if the plugin does not report fees
   #feeDrops: bigint | undefined
@@ -125,7 +124,12 @@ export class Payments {
       // If it is on the ledger after all, an event says so.
       if (name === 'UnreachableError') return void this.#move({ id }, 'unknown')
       if (this.#move({ id }, 'failed')) this.#payments--
-      if (code === 'NETWORK_BUSY') return this.#onBusy()
+      if (code === 'NETWORK_BUSY') {
+        if (this.#unfulfilledLedgers <= maxUnfulfilledLedgers)
+          notice("\nThe network's fees are too high just now: trying one payment at a time")
+        this.#unfulfilledLedgers = maxUnfulfilledLedgers + 1
+        return
+      }
       const isPoor = name === 'InsufficientBalanceError'
       const advice = isPoor ? '\nFund the account, or wait for unfulfilled escrows to expire' : ''
       shutdown(1, describe(err) + advice)
@@ -140,6 +144,7 @@ export class Payments {
   onFulfilled(transfer: LedgerTransfer): boolean {
     if (!this.#move(transfer, 'fulfilled')) return false
     this.#paidDrops += BigInt(transfer.amount)
+    this.#lettersDue++
     this.#unfulfilledLedgers = 0
     this.#firstOfNextLedger = this.#payments
     return true
@@ -154,8 +159,8 @@ export class Payments {
    */
   onLetters(letters: string): boolean {
     if (this.#isOver) return false
-    if (letters === '') this.#lostLetters++
     this.#letters += letters.length
+    this.#lettersDue -= letters.length || 1
     this.#pausedMs = 0
     if (this.#letters > this.#payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
@@ -173,16 +178,11 @@ export class Payments {
 
   #onReturned(transfer: LedgerTransfer): void {
     if (this.#move(transfer, 'returned') || this.#recovered.push(transfer) > 1) return
-    setTimeout(() => {
+    // With those that come back in the same ledger
+    setImmediate(() => {
       const recovered = sumOf(this.#recovered.splice(0))
       if (!this.#isOver) notice(`\nRecovered ${recovered} of an earlier run that had expired`)
-    }, sameLedgerMs)
-  }
-
-  #onBusy(): void {
-    if (this.#unfulfilledLedgers <= maxUnfulfilledLedgers)
-      notice("\nThe network's fees are too high just now: trying one payment at a time")
-    this.#unfulfilledLedgers = maxUnfulfilledLedgers + 1
+    })
   }
 
   /** Counts an open payment in another state, with what it has cost by then, and returns it. */
@@ -205,11 +205,11 @@ export class Payments {
 
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
-    const isStopped = this.#pausedMs > patienceMs
     const pending = () => {
+      const isStopped = this.#pausedMs > patienceMs
       if (isStopped || isShopGone() || !this.#plugin.isConnected()) return 0
       const { sent, locked } = this.#count
-      return sent + locked + (code === 0 ? this.#missingLetters() : 0)
+      return sent + locked + (code === 0 ? Math.max(0, this.#lettersDue) : 0)
     }
     await waitForPayments(pending, maxSettleMs)
     // Without the ledger nobody knows what has become of what it held.
@@ -218,11 +218,6 @@ export class Payments {
       if (state === 'sent' || !isConnected) this.#move({ id }, 'unknown')
     this.#isOver = true
     if (this.#payments > 0) notice(`\n${this.#summary().join('\n')}`)
-  }
-
-  /** How many letters are missing whose payments are fulfilled, those aside that were lost on their way. */
-  #missingLetters(): number {
-    return Math.max(0, this.#count.fulfilled - this.#letters - this.#lostLetters)
   }
 
   /** What became of the payments and what they cost, and what to do about those that are not complete. */
@@ -250,11 +245,10 @@ export class Payments {
       lines.push(
         `${sumOf(open('unknown'))} with unknown outcome, not counted above: paid, or back after they expire`
       )
-    const missing = this.#missingLetters()
-    if (missing > 0) {
+    if (this.#lettersDue > 0) {
       const { url, payToken } = (!isShopGone() && this.#shop) || {}
       const advice = url ? 'while the shop runs, each of these requests fetches one' : 'the shop has gone'
-      lines.push(`${count(missing, 'letter')} paid for and not received: ${advice}`)
+      lines.push(`${count(this.#lettersDue, 'letter')} paid for and not received: ${advice}`)
       if (url) lines.push(`curl -H "Pay-Token: ${payToken}" ${url}`)
     }
     return lines

@@ -9,7 +9,7 @@ import {
   acceptGet,
   isClientConnected,
   listen,
-  requestLog,
+  logRequest,
   serverOptions,
   serviceUnavailable,
   toPort
@@ -35,8 +35,8 @@ logConnectionState(plugin)
 
 // Where we are paid, and how much
 const { account, price } = logAccount(plugin, cost)
-const payments = new IncomingPayments(plugin, { account, cost, clients: accounts }, maxUnpaid)
-await payments.liquidity.check()
+const payments = new IncomingPayments(plugin, accounts, cost, maxUnpaid)
+await payments.finances.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
@@ -46,7 +46,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   if (path === undefined) return
   // Browsers are irritating and often probe for a favicon, just ignore
   if (path === '/favicon.ico') return res.writeHead(404).end()
-  requestLog.add(`    - Incoming request to: ${printable(path)}`)
+  logRequest(`    - Incoming request to: ${printable(path)}`)
 
   // Use the shared secret of an earlier request, if presented (the script of 2017 sells by fulfillment only):
   const payToken = req.headers['pay-token']?.toString()
@@ -64,7 +64,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
       // Get the letter that we are selling
       purchase.letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
       console.log(` 5. Providing paid letter: ${purchase.letter}`)
-      payments.addLetter(purchase.letter)
+      payments.finances.onLetter(purchase.letter)
     }
     return res.end(`Your letter: ${purchase.letter}`)
   }
@@ -72,7 +72,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   const refusal = await payments.refusal()
   if (refusal) return serviceUnavailable(res, refusal, 10)
 
-  requestLog.add('    - Waiting for payment...')
+  logRequest('    - Waiting for payment...')
 
   // Respond with a 402 HTTP Status Code (Payment Required)
   const address = `${account}.${client.clientId}`

@@ -8,7 +8,7 @@ import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
   listen,
-  requestLog,
+  logRequest,
   serverOptions,
   serviceUnavailable,
   toPort
@@ -35,8 +35,8 @@ logConnectionState(plugin)
 
 // Where we are paid, and how much
 const { account, price } = logAccount(plugin, cost)
-const payments = new IncomingPayments(plugin, { account, cost, clients }, maxUnpaid)
-await payments.liquidity.check()
+const payments = new IncomingPayments(plugin, clients, cost, maxUnpaid)
+await payments.finances.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
@@ -58,7 +58,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Store the shared secret and the http request context to use when we get paid
   clients.add(clientId, sharedSecret, res)
 
-  requestLog.add('    - Waiting for payments...')
+  logRequest('    - Waiting for payments...')
 
   // A proxy is to pass each letter on as it comes
   res.setHeader('Cache-Control', 'no-store, no-transform')
@@ -91,7 +91,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   client.res.write(letter)
   clients.touch(client)
-  payments.addLetter(letter, transfer.id)
+  payments.finances.onLetter(letter, transfer.id)
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 

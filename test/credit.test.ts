@@ -15,7 +15,7 @@ beforeAll(async () => {
   project = await copyProject()
   for (const shop of ['shop-from-before', 'streaming-shop'])
     await project.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
-  await project.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
+  await project.edit('src/shop/finances.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
 })
 afterAll(() => project.remove())
 
@@ -316,7 +316,7 @@ describe('on a network whose fees rise', () => {
 
   test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
     const own = await copyProject()
-    await own.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
+    await own.edit('src/shop/finances.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
     const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
     const url = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]

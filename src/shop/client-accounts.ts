@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import base64url from 'base64url'
 import { hmac } from '../crypto.ts'
-import type { Payment } from './incoming-transfer.ts'
+import type { Payment } from './incoming-payments.ts'
 
 // How many clients without credit keep their address and secret, and how many payments are found by fulfillment.
 const maxIdleAccounts = 100_000

@@ -4,15 +4,15 @@ import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { report } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
-import { LimitedLog } from './limited-log.ts'
+import { limitedLog } from './limited-log.ts'
 
 // Connections on which no request has come yet.
 const maxSilentConnections = 2_000
 // Addresses that are reached under the name localhost.
 const localHosts = new Set(['127.0.0.1', '0.0.0.0', '::'])
 
-/** Logs what anybody asks for. */
-export const requestLog = new LimitedLog(1_000)
+/** Logs what anybody may ask for. */
+export const logRequest = limitedLog(1_000)
 
 /** The headers of a request have to come soon: Node.js looks for late ones every 30 s unless it is told otherwise. */
 export const serverOptions: ServerOptions = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 }

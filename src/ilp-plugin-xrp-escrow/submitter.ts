@@ -47,8 +47,6 @@ export interface SubmitRequest {
   transferId?: string
   /** ledger time from which on it is not sent any more */
   notAfter?: number
-  /** whether it has become pointless */
-  isDone?(): boolean
 }
 
 /** A transaction that is not final yet. */
@@ -391,8 +389,8 @@ export class Submitter {
     })
   }
 
-  #isExpired({ notAfter = Number.POSITIVE_INFINITY, isDone }: SubmitRequest): boolean {
-    return notAfter <= this.#follower.validated.closeTime || isDone?.() === true
+  #isExpired({ notAfter = Number.POSITIVE_INFINITY }: SubmitRequest): boolean {
+    return notAfter <= this.#follower.validated.closeTime
   }
 
   #isInFlight(pending: PendingTransaction): boolean {

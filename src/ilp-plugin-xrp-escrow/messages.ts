@@ -35,6 +35,10 @@ export class Messages {
   readonly #waiting = new Map<string, Waiting>()
   // Requests, by account and id, that this account has sent or handled: no message to them is a request.
   readonly #finished = new Set<string>()
+  // Requests that have a response on the ledger, perhaps from an earlier run, of which a server that is behind tells
+  // only after the request.
+  readonly #answered = new Set<string>()
+
   readonly #requestHandler: () => RequestHandler | undefined
 
   /** @param requestHandler - what the host answers requests with now, if it does */
@@ -103,7 +107,7 @@ export class Messages {
     const { prefix, wallet } = this.#settings
     const { address } = wallet
     const { id, isResponse, ...content } = message
-    if (account === address && !isResponse) this.#finish(payee, id)
+    if (account === address) remember(isResponse ? this.#answered : this.#finished, nameOf(payee, id))
     if (payee !== address) return
     const incoming: Message = { id, from: prefix + account, to: prefix + payee, ledger: prefix, ...content }
     const waiting = this.#waiting.get(id)
@@ -112,15 +116,17 @@ export class Messages {
       waiting.resolve(copyOf(incoming))
       return
     }
-    if (isResponse || this.#finished.has(nameOf(account, id))) return
+    const name = nameOf(account, id)
+    if (isResponse || this.#finished.has(name)) return
     this.#emit('incoming_request', incoming)
     const handler = this.#requestHandler()
     if (!handler) return
-    this.#finish(account, id)
+    remember(this.#finished, name)
+    const isAnswered = () => this.#answered.has(name)
     try {
       const { ilp, custom } = (await handler(copyOf(incoming))) ?? {}
       const Memos = toMessageMemos({ id, ilp, custom, isResponse: true } as WireMessage)
-      await this.#send(account, Memos, `The response to request "${id}"`)
+      await this.#send(account, Memos, `The response to request "${id}"`, isAnswered)
       const outgoing = { id, from: prefix + payee, to: prefix + account, ledger: prefix }
       this.#emit('outgoing_response', {
         ...outgoing,
@@ -128,23 +134,24 @@ export class Messages {
         ...(custom !== undefined && { custom })
       })
     } catch (err) {
-      this.#emit('error', err as Error)
+      if (!isAnswered()) this.#emit('error', err as Error)
     }
   }
 
-  #send(Destination: string, Memos: Memos, what: string): Promise<void> {
-    return this.#submitter.submit({ tx: { TransactionType: 'Payment', Destination, Amount: '1', Memos }, what })
-  }
-
-  #finish(peer: string, id: string): void {
-    this.#finished.add(nameOf(peer, id))
-    const [oldest] = this.#finished
-    if (oldest !== undefined && this.#finished.size > maxFinished) this.#finished.delete(oldest)
+  async #send(destination: string, Memos: Memos, what: string, isDone?: () => boolean): Promise<void> {
+    const tx = { TransactionType: 'Payment', Destination: destination, Amount: '1', Memos }
+    await this.#submitter.submit({ tx, what, ...(isDone && { isDone }) })
   }
 }
 
 function nameOf(peer: string, id: string): string {
   return `${peer}:${id}`
+}
+
+function remember(names: Set<string>, name: string): void {
+  names.add(name)
+  const [oldest] = names
+  if (oldest !== undefined && names.size > maxFinished) names.delete(oldest)
 }
 
 /** @throws InvalidFieldsError, MaximumIlpDataSizeExceededError, MaximumCustomDataSizeExceededError */

@@ -9,9 +9,8 @@ const maxAnswerMs = 10_000
 const maxRetryAfterSeconds = 60
 // No redirect is followed: it would take the shared secret, and with it the client's credit, to another place.
 const options: RequestInit = { redirect: 'manual', size: 10_000 }
-// How a request fails when its connection is cut, and what a proxy then answers.
+// How a request fails when its connection is cut: a proxy answers 502 or 504 then.
 const cutConnection = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
-const cutBehindProxy = new Set([502, 504])
 // Nobody listens, at least at the first address that a name has: node-fetch reports no other.
 const closedPort = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH'])
 // How https:// fails on a port that does not speak TLS.
@@ -66,7 +65,7 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
     }
     if (isGone && (status === 402 || status === 404)) return shutdown(1, restarted)
     if (status === 402 && url === shopUrl) url = paidUrl
-    else if (cutBehindProxy.has(status)) {
+    else if (status === 502 || status === 504) {
       isLost = true
       url = paidUrl
       await delay(retryMs)

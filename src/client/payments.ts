@@ -236,8 +236,8 @@ export class Payments {
     const open = (state: PaymentState) => [...this.#open.values()].filter(payment => payment.state === state)
     if (locked > 0) {
       const last = new Date(open('locked').at(-1)?.expiresAt ?? '').toLocaleTimeString()
-      lines.push(`${sumOf(open('locked'))} not claimed by the shop so far: the last expires at ${last}`)
       lines.push(
+        `${sumOf(open('locked'))} not claimed by the shop so far: the last expires at ${last}`,
         'A client that runs after that gets back what is left; a sandbox that has stopped by then has lost it'
       )
     }

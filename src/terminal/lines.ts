@@ -14,8 +14,8 @@ let row = 0
 
 /** A text in the color of a script, where the terminal has colors. */
 export function color(name: string, text: string): string {
-  const color = colors[name]
-  return hasColor && color && text.trim() ? styleText(color, text) : text
+  const style = colors[name]
+  return hasColor && style && text.trim() ? styleText(style, text) : text
 }
 
 /** Prints what a script has to say. */

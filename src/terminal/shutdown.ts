@@ -94,9 +94,11 @@ function explain(err: Error & { code?: string }): string {
   if (err.code === 'ERR_MODULE_NOT_FOUND' && err.message.includes("plugins.ts' imported"))
     return 'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'
   if (err.name !== 'UnreachableError') return describe(err)
-  return /"wss?:\/\/(localhost|127\.|\[::1\])/.test(err.message)
-    ? `${describe(err)}: is it running? The server is named in plugins.ts`
-    : `${describe(err)}: check your internet connection, and the server in plugins.ts`
+  const isHere = /"wss?:\/\/(localhost|127\.|\[::1\])/.test(err.message)
+  const advice = isHere
+    ? 'is it running? The server is named'
+    : 'check your internet connection, and the server'
+  return `${describe(err)}: ${advice} in plugins.ts`
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

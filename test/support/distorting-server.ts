@@ -47,9 +47,11 @@ export class Line {
     this.#socket = socket
     this.#server = server
     this.#upstream = new WebSocket(server.upstream.url, { perMessageDeflate: false })
-    client.pause()
-    this.#upstream.on('open', () => client.resume())
-    client.on('message', data => this.#inTime(() => this.#onRequest(JSON.parse(String(data)))))
+    const opened = once(this.#upstream, 'open').catch(() => {})
+    client.on('message', async data => {
+      await opened
+      this.#inTime(() => this.#onRequest(JSON.parse(String(data))))
+    })
     this.#upstream.on('message', data => this.#onMessage(JSON.parse(String(data))))
     for (const end of [client, this.#upstream]) end.on('error', () => this.cut())
     client.on('close', () => this.#upstream.terminate())

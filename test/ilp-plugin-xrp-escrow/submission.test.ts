@@ -42,7 +42,7 @@ function blobsOf({ requests }: { requests: Json[] }): string[] {
 
 const isReal = process.env.RIPPLED_URL !== undefined
 // A stand-alone rippled has places for 1,000 in a ledger. "npm run soak" takes 1,500.
-const count = isReal || import.meta.env.MODE === 'soak' ? 1_500 : 300
+const count = isReal || import.meta.env.MODE === 'soak' ? 1_500 : 160
 
 /** A ledger that closes fast, so that twenty of them pass while one waits. */
 const fast = { closeIntervalMs: 20 }
@@ -381,7 +381,7 @@ class OpenLedger implements Distortion {
 // A ledger that closes when all is in it that can be: whoever waits for one transfer before the next never gets there.
 test('thirty transfers asked for during one ledger are all in it, and their fulfillments all in the next', async () => {
   const { ledger, payer, payee } = await usePair({ closeIntervalMs: 0 })
-  const [atOnce, rounds] = [30, 3]
+  const [atOnce, rounds] = [30, 2]
   const transfers = Array.from({ length: atOnce * rounds }, () => someTransfer())
   const fulfillments = new Map(transfers.map(({ id, fulfillment }) => [id, fulfillment]))
   payee.on('incoming_prepare', ({ id }) => payee.fulfillCondition(id, fulfillments.get(id) as string))

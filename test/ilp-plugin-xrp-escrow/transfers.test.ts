@@ -313,7 +313,7 @@ describe('a rejection', () => {
 
 describe('before anything is signed', () => {
   const { id, to, executionCondition, expiresAt } = someTransfer()
-  const rows: [string, Record<string, unknown>, string][] = [
+  const rows: [string, object, string][] = [
     ['an id that is no UUID', { id: 'letter-0' }, '"letter-0"'],
     ['no id', { id: undefined }, '"undefined"'],
     ['half a drop', { amount: '10.5' }, '"10.5"'],
@@ -328,12 +328,15 @@ describe('before anything is signed', () => {
     ['another sender', { from: prefix + shop.address }, `"${prefix}${shop.address}"`],
     ['another ledger', { ledger: 'g.crypto.' }, '"g.crypto."'],
     ['a condition of 31 bytes', { executionCondition: 'A'.repeat(42) }, `"${'A'.repeat(42)}"`],
+    ['a condition of 33 bytes', { executionCondition: 'A'.repeat(44) }, `"${'A'.repeat(44)}"`],
     [
       'a condition in plain base64',
       { executionCondition: `${executionCondition}=` },
       `"${executionCondition}="`
     ],
-    ['an expiry that is no time', { expiresAt: 'soon' }, '"soon"'],
+    ...['soon', '2017', '31.10.2117', '2117-13-31T12:00:00Z', '2136-02-07T06:28:16Z'].map(
+      (time): [string, object, string] => [`an expiry of ${time}`, { expiresAt: time }, `"${time}"`]
+    ),
     ['an expiry in the past', { expiresAt: '2017-10-31T12:00:00Z' }, '"2017-10-31T12:00:00Z"'],
     ['a condition without an expiry', { expiresAt: undefined }, id],
     ['a packet that is not base64url', { ilp: 'Ä' }, '"Ä"']

@@ -10,12 +10,14 @@ import {
   next,
   openTransactions,
   prefix,
+  prepare,
   shop,
   someTransfer,
   strangerOn,
   until,
   useLedger,
   usePair,
+  usePayer,
   usePlugin,
   useServer
 } from './support.ts'
@@ -23,9 +25,7 @@ import {
 describe('a transfer', () => {
   test('sendTransfer rejects an id that was received', async () => {
     const { payer, payee } = await usePair()
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const transfer = await prepare({ payer, payee })
     const back = { ...someTransfer({ to: prefix + customer.address }), id: transfer.id }
     await expect(payee.sendTransfer(back)).rejects.toThrow(named('DuplicateIdError'))
   })
@@ -124,9 +124,7 @@ describe('a transfer', () => {
 describe('what is left out or makes no sense', () => {
   test('methods reject missing and malformed arguments with errors of the interface', async () => {
     const { payer, payee } = await usePair()
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const transfer = await prepare({ payer, payee })
     const to = prefix + shop.address
     const calls: [string, () => unknown][] = [
       ['new', () => new (PluginXrpEscrow as unknown as new () => unknown)()],
@@ -166,8 +164,7 @@ describe('what is left out or makes no sense', () => {
   })
 
   test('errors of a server become errors of the interface', async () => {
-    const server = await useServer(await useLedger())
-    const plugin = await usePlugin(server.url)
+    const { server, payer: plugin } = await usePayer()
     const refusal = { error: 'noPermission', error_message: 'You may not' }
     server.distortions = [{ request: ({ command }) => (command === 'ping' ? undefined : refusal) }]
     const notAccepted = named('NotAcceptedError')

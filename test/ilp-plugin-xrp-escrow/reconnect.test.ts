@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import PluginXrpEscrow, { type PluginOptions } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Distortion } from '../support/distorting-server.ts'
-import type { TestLedgerOptions } from '../support/ledger.ts'
 import {
   customer,
   idsOf,
@@ -13,6 +12,7 @@ import {
   next,
   openTransactions,
   ownTransactions,
+  prepare,
   record,
   shop,
   someTransfer,
@@ -21,19 +21,15 @@ import {
   type TestPlugin,
   until,
   useLedger,
+  usePair,
+  usePayer,
   usePlugin,
   useSandbox,
   useServer
 } from './support.ts'
 
-/** A payer at the ledger itself, and a payee whose connection can be cut. */
-async function useBoth(options: TestLedgerOptions = {}) {
-  const ledger = await useLedger(options)
-  const server = await useServer(ledger)
-  const payer = await usePlugin(ledger.url)
-  const payee = await usePlugin(server.url, { secret: shop.secret })
-  return { ledger, server, payer, payee }
-}
+// The payee's connection can be cut.
+const atServer = 'payee'
 
 /** A plugin for one test that is not connected yet, and all that it tells. */
 function useUnconnected(server: string, options: Partial<PluginOptions> = {}) {
@@ -47,7 +43,7 @@ const silence: Distortion = { request: () => 'nothing', stream: () => 'nothing' 
 
 describe('a connection', () => {
   test('fulfillCondition works in a listener right after a reconnection', async () => {
-    const { server, payer, payee } = await useBoth()
+    const { server, payer, payee } = await usePair({ atServer })
     const transfer = someTransfer()
     const taken = new Promise<void>((resolve, reject) => {
       payee.on('incoming_prepare', ({ id }) =>
@@ -65,7 +61,7 @@ describe('a connection', () => {
   test.each(['a reset', 'a restart of the server', 'disconnect'])(
     'plugin emits everything once when the connection ends by %s',
     async how => {
-      const { server, payer, payee } = await useBoth()
+      const { server, payer, payee } = await usePair({ atServer })
       const transfers = Array.from({ length: 5 }, () => someTransfer())
       const [before, ...during] = transfers
       await payer.sendTransfer(before as (typeof transfers)[number])
@@ -84,13 +80,13 @@ describe('a connection', () => {
       await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
       for (const { id } of transfers)
         expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
-      const connections = payee.told.map(([event]) => event).filter(event => event.includes('connect'))
+      const connections = payee.told.map(([event]) => event).filter(event => /connect|error/.test(event))
       expect(connections).toEqual(['connect', 'disconnect', 'connect'])
     }
   )
 
   test('plugin reconnects when the server falls silent', async () => {
-    const { server, payee } = await useBoth()
+    const { server, payee } = await usePair({ atServer })
     server.distortions = [silence]
     // By its clock, all takes a twentieth of the time.
     const [now, since] = [performance.now.bind(performance), performance.now()]
@@ -102,7 +98,7 @@ describe('a connection', () => {
   })
 
   test('plugin fulfills once when the submit response is lost', async () => {
-    const { server, payer, payee } = await useBoth()
+    const { server, payer, payee } = await usePair({ atServer })
     for (let count = 1; count <= 2; count++) {
       const transfer = someTransfer()
       await expect.poll(() => payer.isConnected() && payee.isConnected()).toBe(true)
@@ -126,9 +122,7 @@ describe('a connection', () => {
   })
 
   test('plugin signs anew, once, after an outage longer than LastLedgerSequence', async () => {
-    const ledger = await useLedger({ closeIntervalMs: 20 })
-    const server = await useServer(ledger)
-    const payer = await usePlugin(server.url)
+    const { ledger, server, payer } = await usePayer({ closeIntervalMs: 20 })
     await payer.sendTransfer(someTransfer())
     server.distortions = [
       {
@@ -151,10 +145,8 @@ describe('a connection', () => {
   })
 
   test('incoming_cancel is emitted after an expiry during an outage', async () => {
-    const { ledger, server, payer, payee } = await useBoth({ closeIntervalMs: 20 })
-    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 15) })
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const { ledger, server, payer, payee } = await usePair({ closeIntervalMs: 20, atServer })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 15) })
     server.isOpen = false
     server.cut()
     await until(payer, 'outgoing_cancel')
@@ -164,51 +156,31 @@ describe('a connection', () => {
   })
 })
 
-describe('a ledger that is restarted', () => {
-  test('plugin goes on when a ledger server restarts with its state', async () => {
-    const before = await useSandbox()
-    const server = await useServer(before)
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
-    await before.close()
-    server.upstream = await useSandbox({ past: before.ledger.history.contents() })
-    await until(payee, 'connect', 2)
-    await until(payer, 'connect', 2)
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    await until(payer, 'outgoing_fulfill')
-    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
-    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
-  })
-
-  test('plugin emits error, rejects pending transfers and continues after a ledger reset', async () => {
-    const before = await useSandbox({ closeIntervalMs: 0 })
-    const server = await useServer(before)
-    const payer = await usePlugin(server.url)
-    const [held, lost] = [someTransfer(), someTransfer()]
-    const prepared = payer.sendTransfer(held)
-    await expect.poll(() => before.ledger.openTransactions.size).toBe(1)
-    before.closeLedger()
-    await prepared
-    const sent = expect(payer.sendTransfer(lost)).rejects.toThrow(
-      named('UnreachableError', { code: 'LEDGER_RESET' })
-    )
-    await expect.poll(() => before.ledger.openTransactions.size).toBe(1)
-    await before.close()
-    server.upstream = await useSandbox()
-    await sent
-    expect(await until(payer, 'error')).toEqual([
-      [expect.objectContaining({ code: 'LEDGER_RESET', transferIds: [lost.id, held.id] })]
-    ])
-    expect(storyOf(payer.told, held.id)).toEqual(['outgoing_prepare'])
-    if (!payer.isConnected()) await next(payer, 'connect')
-    const again = someTransfer()
-    await payer.sendTransfer(again)
-    expect(storyOf(payer.told, again.id)).toEqual(['outgoing_prepare'])
-    expect(payer.told.filter(([event]) => event === 'error')).toHaveLength(1)
-  })
+test('plugin emits error, rejects pending transfers and continues after a ledger reset', async () => {
+  const before = await useSandbox({ closeIntervalMs: 0 })
+  const server = await useServer(before)
+  const payer = await usePlugin(server.url)
+  const [held, lost] = [someTransfer(), someTransfer()]
+  const prepared = payer.sendTransfer(held)
+  await expect.poll(() => before.ledger.openTransactions.size).toBe(1)
+  before.closeLedger()
+  await prepared
+  const sent = expect(payer.sendTransfer(lost)).rejects.toThrow(
+    named('UnreachableError', { code: 'LEDGER_RESET' })
+  )
+  await expect.poll(() => before.ledger.openTransactions.size).toBe(1)
+  await before.close()
+  server.upstream = await useSandbox()
+  await sent
+  expect(await until(payer, 'error')).toEqual([
+    [expect.objectContaining({ code: 'LEDGER_RESET', transferIds: [lost.id, held.id] })]
+  ])
+  expect(storyOf(payer.told, held.id)).toEqual(['outgoing_prepare'])
+  if (!payer.isConnected()) await next(payer, 'connect')
+  const again = someTransfer()
+  await payer.sendTransfer(again)
+  expect(storyOf(payer.told, again.id)).toEqual(['outgoing_prepare'])
+  expect(payer.told.filter(([event]) => event === 'error')).toHaveLength(1)
 })
 
 describe('disconnect', () => {
@@ -231,12 +203,10 @@ describe('disconnect', () => {
   })
 
   test('disconnect discards unsent transfers, which can be sent again', async () => {
-    const ledger = await useLedger()
-    const server = await useServer(ledger, {
+    const { ledger, server, payer } = await usePayer(undefined, {
       request: ({ command, ledger_index }) =>
         command === 'account_info' && ledger_index === 'current' ? 'nothing' : undefined
     })
-    const payer = await usePlugin(server.url)
     const transfer = someTransfer()
     const sent = expect(payer.sendTransfer(transfer)).rejects.toThrow(disconnected)
     await payer.disconnect()
@@ -325,10 +295,7 @@ describe('a connection that breaks at random', () => {
   }
 
   test(`${transfers} transfers are settled once each, to the drop`, async () => {
-    const ledger = await useLedger({ closeIntervalMs: 100 })
-    const server = await useServer(ledger)
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { ledger, server, payer, payee } = await usePair({ closeIntervalMs: 100, atServer: 'both' })
     for (const plugin of [payer, payee]) plugin.setMaxListeners(0)
     const all = Array.from({ length: transfers }, () => someTransfer())
     const fulfillments = new Map(all.map(({ id, fulfillment }) => [id, fulfillment]))

@@ -11,7 +11,6 @@ import {
   submitTakesEffectUnsaid,
   talksNonsense
 } from '../support/distorting-server.ts'
-import type { TestLedgerOptions } from '../support/ledger.ts'
 import {
   customer,
   genesis,
@@ -21,12 +20,14 @@ import {
   named,
   openTransactions,
   ownTransactions,
+  prepare,
   shop,
   someTransfer,
   storyOf,
   strangerOn,
   until,
-  useLedger,
+  usePair,
+  usePayer,
   usePlugin,
   useSandbox,
   useServer
@@ -34,24 +35,11 @@ import {
 
 const always = () => true
 
-/** A ledger, and a server of it with distortions. */
-async function useDistorted(distortions: Distortion[] = [], options: TestLedgerOptions = {}) {
-  const ledger = await useLedger({ closeIntervalMs: 20, ...options })
-  return { ledger, server: await useServer(ledger, ...distortions) }
-}
-
-/** The same, and a payer and a payee of whom one is connected to the server, or both. */
-async function useDistortedPair(who: 'payer' | 'payee' | 'both', distortions: Distortion[] = []) {
-  const { ledger, server } = await useDistorted(distortions)
-  const payer = await usePlugin(who === 'payee' ? ledger.url : server.url)
-  const payee = await usePlugin(who === 'payer' ? ledger.url : server.url, { secret: shop.secret })
-  return { ledger, server, payer, payee }
-}
+const fast = { closeIntervalMs: 20 }
 
 describe('a submission', () => {
   test('a submission that is applied but answered with an error pays once', async () => {
-    const { ledger, server } = await useDistorted()
-    const payer = await usePlugin(server.url)
+    const { ledger, server, payer } = await usePayer(fast)
     for (const error of [...openErrors, undefined]) {
       server.distortions = [submitTakesEffectUnsaid(error, always)]
       const transfer = someTransfer()
@@ -62,7 +50,7 @@ describe('a submission', () => {
   })
 
   test('sendTransfer repeated after a missed validation pays once', async () => {
-    const { ledger, server, payer, payee } = await useDistortedPair('payer')
+    const { ledger, server, payer, payee } = await usePair({ ...fast, atServer: 'payer' })
     server.distortions = [
       {
         answer(_result, { command }) {
@@ -91,7 +79,7 @@ describe('a submission', () => {
 
 describe('a ledger', () => {
   test('a ledger that is published late is read late, and its transfers are emitted once', async () => {
-    const { payer, payee } = await useDistortedPair('both', [publishesLate(3)])
+    const { payer, payee } = await usePair({ ...fast, atServer: 'both' }, publishesLate(3))
     const transfers = Array.from({ length: 5 }, () => someTransfer())
     for (const transfer of transfers) await payer.sendTransfer(transfer)
     expect(idsOf(await until(payee, 'incoming_prepare', 5))).toEqual(transfers.map(({ id }) => id))
@@ -109,9 +97,7 @@ describe('a ledger', () => {
         return request.marker !== undefined && failures++ === 0 ? { error: 'slowDown' } : undefined
       }
     }
-    const { ledger, server } = await useDistorted([inPages], { closeIntervalMs: 0 })
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { ledger, payer, payee } = await usePair({ closeIntervalMs: 0, atServer: 'payee' }, inPages)
     const transfers = Array.from({ length: 10 }, () => someTransfer())
     const sent = Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
     await openTransactions(ledger, 10)
@@ -136,7 +122,7 @@ const changesElevenDrops = (fields: Json) =>
 
 describe('an escrow', () => {
   test('a made-up fulfillment emits an error and leaves the transfer open', async () => {
-    const { server, payer, payee } = await useDistortedPair('payer')
+    const { server, payer, payee } = await usePair({ ...fast, atServer: 'payer' })
     const transfer = someTransfer()
     await payer.sendTransfer(transfer)
     server.distortions = [
@@ -159,7 +145,7 @@ describe('an escrow', () => {
     ['a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
     ...tokens.map(([what, Amount]): [string, Json] => [what, { Amount }])
   ])('an escrow with %s is not announced', async (_what, fields) => {
-    const { payer, payee } = await useDistortedPair('payee', [changesElevenDrops(fields)])
+    const { payer, payee } = await usePair({ ...fast, atServer: 'payee' }, changesElevenDrops(fields))
     await payer.sendTransfer(someTransfer({ amount: '11' }))
     await payer.sendTransfer(someTransfer())
     await until(payee, 'incoming_prepare')
@@ -170,22 +156,22 @@ describe('an escrow', () => {
     ['delegated', { Delegate: genesis.address }],
     ['sponsored', { Sponsor: genesis.address, SponsorFlags: 1 }]
   ])('feeDrops leaves out the fee of a transaction that is %s', async (_how, fields) => {
-    const { server } = await useDistorted([changesTransactions(tx => Object.assign(tx, fields))])
-    const payer = await usePlugin(server.url)
+    const { payer } = await usePayer(
+      fast,
+      changesTransactions(tx => Object.assign(tx, fields))
+    )
     await payer.sendTransfer(someTransfer())
     const [[told] = []] = await until(payer, 'outgoing_prepare')
     expect(told).not.toHaveProperty('feeDrops')
   })
 
   test('a transfer by inner transactions of a Batch, without fee and key, is told to both sides', async () => {
-    const { payer, payee } = await useDistortedPair('both', [
-      changesTransactions(tx => {
-        if (String(tx.TransactionType).startsWith('Escrow'))
-          Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })
-      })
-    ])
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
+    const inBatch = changesTransactions(tx => {
+      if (String(tx.TransactionType).startsWith('Escrow'))
+        Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })
+    })
+    const { payer, payee } = await usePair({ ...fast, atServer: 'both' }, inBatch)
+    const transfer = await prepare({ payer, payee })
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
     const [[sent] = []] = await until(payer, 'outgoing_fulfill')
     const [[received] = []] = await until(payee, 'incoming_fulfill')
@@ -193,8 +179,7 @@ describe('an escrow', () => {
   })
 
   test.each(tokens)('an own escrow of an earlier run that holds %s is left alone', async (_what, Amount) => {
-    const { ledger, server } = await useDistorted()
-    const crashed = await usePlugin(server.url)
+    const { ledger, server, payer: crashed } = await usePayer(fast)
     const expiresAt = await ledgerTime(ledger, 10)
     const [token, transfer] = [someTransfer({ amount: '11', expiresAt }), someTransfer({ expiresAt })]
     for (const sent of [token, transfer]) await crashed.sendTransfer(sent)
@@ -211,8 +196,7 @@ describe('an escrow', () => {
   test.each(['validated after the start', 'changed by a sponsorship', 'not in the history'])(
     'an escrow of an earlier run, %s, is canceled when it has expired',
     async how => {
-      const { ledger, server } = await useDistorted([], { closeIntervalMs: 0 })
-      const crashed = await usePlugin(server.url)
+      const { ledger, server, payer: crashed } = await usePayer({ closeIntervalMs: 0 })
       const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 10) })
       const sent = crashed.sendTransfer(transfer).catch(() => {})
       await openTransactions(ledger, 1)
@@ -253,7 +237,7 @@ describe('an escrow', () => {
 
   /** Lets a payee miss the ledger in which another program of its account fulfills the first of some transfers. */
   async function missFulfillment(transfers: ReturnType<typeof someTransfer>[], missedLedgers: number) {
-    const { ledger, server, payer, payee } = await useDistortedPair('payee')
+    const { ledger, server, payer, payee } = await usePair({ ...fast, atServer: 'payee' })
     const second = await usePlugin(ledger.url, { secret: shop.secret })
     const [taken] = transfers as [ReturnType<typeof someTransfer>]
     for (const transfer of transfers) await payer.sendTransfer(transfer)
@@ -287,9 +271,8 @@ describe('an escrow', () => {
   })
 
   test('an escrow that was closed unseen emits HISTORY_GAP after one cancel at most', async () => {
-    const { ledger, server } = await useDistorted()
+    const { ledger, server, payer } = await usePayer(fast)
     const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 15) })
-    const payer = await usePlugin(server.url)
     await payer.sendTransfer(transfer)
     const [{ Sequence } = {}] = await ownTransactions(ledger)
     // What is sent once more is the same.
@@ -327,10 +310,8 @@ describe('an escrow', () => {
   })
 
   test('plugin compares its transfers with its open escrows after a history gap, behind 2,000 of strangers', async () => {
-    const { ledger, server } = await useDistorted()
+    const { ledger, server, payer, payee } = await usePair({ ...fast, atServer: 'payer' })
     const [kept, closed] = [someTransfer(), someTransfer()]
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(ledger.url, { secret: shop.secret })
     for (const transfer of [kept, closed]) await payer.sendTransfer(transfer)
     await payer.disconnect()
     await payee.fulfillCondition(closed.id, closed.fulfillment)
@@ -392,8 +373,7 @@ describe('a server', () => {
   })
 
   test('plugin backs off from a server without history, and emits connect once it has some', async () => {
-    const { server } = await useDistorted()
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { server, payer } = await usePayer(fast)
     const first = server.requests.length
     const asked = (command: string) =>
       server.requests.slice(first).filter(request => request.command === command).length
@@ -401,13 +381,13 @@ describe('a server', () => {
       { request: ({ command }) => (command === 'account_tx' ? { error: 'slowDown' } : undefined) }
     ]
     server.cut()
-    await until(payee, 'disconnect')
+    await until(payer, 'disconnect')
     await expect.poll(() => asked('account_tx')).toBeGreaterThan(3)
-    expect(payee.told.filter(([event]) => event === 'connect')).toHaveLength(1)
+    expect(payer.told.filter(([event]) => event === 'connect')).toHaveLength(1)
     expect(asked('server_info')).toBe(1)
     server.distortions = []
-    await until(payee, 'connect', 2)
-    expect(payee.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
+    await until(payer, 'connect', 2)
+    expect(payer.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
   })
 
   test.each([1, 3])(
@@ -420,8 +400,7 @@ describe('a server', () => {
           return { ledger_index, validated: true, account_objects: [], marker: `page ${asked++ % cycle}` }
         }
       }
-      const { server } = await useDistorted([endless], { closeIntervalMs: 0 })
-      const payer = await usePlugin(server.url)
+      const { payer } = await usePayer({ closeIntervalMs: 0 }, endless)
       await expect.poll(() => asked).toBeGreaterThan(cycle)
       // An answer comes after all that was asked before it.
       for (let count = 0; count < 50; count++) await payer.getBalance()
@@ -431,10 +410,9 @@ describe('a server', () => {
 
   test('deeply nested and oversized messages fill no memory', async () => {
     const deep = `{"type":"response","id":7,"status":"success","result":${'['.repeat(2e6)}${']'.repeat(2e6)}}`
-    const { server } = await useDistorted()
-    const payer = await usePlugin(server.url)
+    const { server, payer } = await usePayer(fast)
     const before = process.memoryUsage.rss()
-    for (let count = 0; count < 5; count++) for (const line of server.lines) line.send(deep)
+    for (let count = 0; count < 2; count++) for (const line of server.lines) line.send(deep)
     await payer.sendTransfer(someTransfer())
     expect(process.memoryUsage.rss() - before).toBeLessThan(300e6)
     for (const line of server.lines) line.send(`"${'x'.repeat(9e6)}"`)
@@ -443,18 +421,16 @@ describe('a server', () => {
   })
 
   test('connect and payments work on a server that does not list escrows', async () => {
-    const { payer, payee } = await useDistortedPair('payee', [
+    const { payer, payee } = await usePair(
+      { ...fast, atServer: 'payee' },
       { request: ({ command }) => (command === 'account_objects' ? 'nothing' : undefined) }
-    ])
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    )
+    const transfer = await prepare({ payer, payee })
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
   })
 
   test('plugin ignores malformed messages', async () => {
-    const { server } = await useDistorted([talksNonsense(always)])
-    const payer = await usePlugin(server.url)
+    const { payer } = await usePayer(fast, talksNonsense(always))
     await payer.sendTransfer(someTransfer())
     expect(payer.told.map(([event]) => event)).toEqual(['connect', 'outgoing_prepare'])
   })

@@ -9,6 +9,7 @@ import {
   named,
   openTransactions,
   ownTransactions,
+  prepare,
   shop,
   someTransfer,
   storyOf,
@@ -16,6 +17,7 @@ import {
   until,
   useLedger,
   usePair,
+  usePayer,
   usePlugin,
   useServer
 } from './support.ts'
@@ -62,9 +64,7 @@ describe('a transfer', () => {
   ])(
     'three transfers are sent once each when the first submission is answered with %s',
     async engineResult => {
-      const ledger = await useLedger(fast)
-      const server = await useServer(ledger, answering(engineResult))
-      const payer = await usePlugin(server.url)
+      const { ledger, payer } = await usePayer(fast, answering(engineResult))
       const transfers = [1, 2, 3].map(() => someTransfer())
       await Promise.all(transfers.map(transfer => payer.sendTransfer(transfer)))
       for (const { id } of transfers) expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare'])
@@ -73,9 +73,7 @@ describe('a transfer', () => {
   )
 
   test('a malformed transaction rejects at once and does not delay others', async () => {
-    const ledger = await useLedger()
-    const server = await useServer(ledger, answering('temMALFORMED'))
-    const payer = await usePlugin(server.url)
+    const { payer } = await usePayer({}, answering('temMALFORMED'))
     const [refused, taken] = [someTransfer(), someTransfer()]
     const [first] = await Promise.allSettled([payer.sendTransfer(refused), payer.sendTransfer(taken)])
     expect(first).toMatchObject({ status: 'rejected', reason: { name: 'NotAcceptedError' } })
@@ -94,9 +92,7 @@ describe('a transfer', () => {
   ])(
     'a transfer that is refused with %s for as long as it could be applied rejects with %s',
     async (result, name) => {
-      const ledger = await useLedger(fast)
-      const server = await useServer(ledger, answering(...Array(1000).fill(result)))
-      const payer = await usePlugin(server.url)
+      const { ledger, payer } = await usePayer(fast, answering(...Array(1000).fill(result)))
       const message = expect.stringContaining(`(${result}: Message of ${result})`)
       await expect(payer.sendTransfer(someTransfer())).rejects.toThrow(named(name, { message }))
       expect(await ownTransactions(ledger)).toHaveLength(0)
@@ -151,9 +147,7 @@ describe('a transfer', () => {
   })
 
   test('an expired transfer is not signed again', async () => {
-    const ledger = await useLedger(fast)
-    const server = await useServer(ledger, answering(...Array(1000).fill('terQUEUED')))
-    const payer = await usePlugin(server.url)
+    const { ledger, server, payer } = await usePayer(fast, answering(...Array(1000).fill('terQUEUED')))
     const expiresAt = await ledgerTime(ledger, 4)
     await expect(payer.sendTransfer(someTransfer({ expiresAt }))).rejects.toThrow('expired')
     expect(new Set(blobsOf(server)).size).toBe(1)
@@ -163,9 +157,10 @@ describe('a transfer', () => {
 test.each(['telCAN_NOT_QUEUE', 'tefBAD_AUTH', 'tefMASTER_DISABLED'])(
   'sendTransfer resolves when a server refuses with %s and applies the transaction three ledgers later',
   async engineResult => {
-    const ledger = await useLedger({ closeIntervalMs: 0 })
-    const server = await useServer(ledger, answering(...Array(1000).fill(engineResult)))
-    const payer = await usePlugin(server.url)
+    const { ledger, server, payer } = await usePayer(
+      { closeIntervalMs: 0 },
+      answering(...Array(1000).fill(engineResult))
+    )
     const transfer = someTransfer()
     const sent = payer.sendTransfer(transfer)
     await expect.poll(() => blobsOf(server).length > 0 && server.unanswered === 0).toBe(true)
@@ -196,9 +191,7 @@ describe('a busy network', () => {
   }
 
   test('a transfer waits on a busy network and pays at most twice the fee at rest', async () => {
-    const ledger = await useLedger(fast)
-    const server = await useServer(ledger, asking(500))
-    const payer = await usePlugin(server.url)
+    const { ledger, server, payer } = await usePayer(fast, asking(500))
     const sent = payer.sendTransfer(someTransfer())
     await moreLedgers(ledger, 6)
     expect(server.requests.some(({ command }) => command === 'submit')).toBe(false)
@@ -213,9 +206,7 @@ describe('a busy network', () => {
   ])(
     'a network that %s rejects a transfer with NETWORK_BUSY, and it can be sent again',
     async (_how, busy) => {
-      const ledger = await useLedger(fast)
-      const server = await useServer(ledger, busy)
-      const payer = await usePlugin(server.url)
+      const { ledger, server, payer } = await usePayer(fast, busy)
       const transfer = someTransfer()
       await expect(payer.sendTransfer(transfer)).rejects.toThrow(
         named('NotAcceptedError', { code: 'NETWORK_BUSY' })
@@ -240,13 +231,8 @@ describe('a busy network', () => {
   })
 
   test('a fulfillment waits until twenty ledgers are left and then pays up to maxFeeDrops', async () => {
-    const ledger = await useLedger(fast)
-    const server = await useServer(ledger, asking(20))
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
-    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 60) })
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const { ledger, payer, payee } = await usePair({ ...fast, atServer: 'payee' }, asking(20))
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 60) })
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
     const finishes = await ownTransactions(ledger, shop.address, 'EscrowFinish')
     expect(finishes.map(({ Fee }) => Number(Fee))).toEqual([7700])
@@ -263,9 +249,7 @@ describe('a busy network', () => {
     })
     const payer = await usePlugin(ledger.url)
     const payee = await usePlugin(server.url, { secret: shop.secret })
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const transfer = await prepare({ payer, payee })
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
     // It was signed anew more often than any other transaction is.
     expect(new Set(blobsOf(server)).size).toBeGreaterThan(10)
@@ -414,10 +398,7 @@ describe('a server', () => {
   })
 
   test('plugin emits transfers of ledgers that the stream skipped', async () => {
-    const ledger = await useLedger()
-    const server = await useServer(ledger)
-    const payer = await usePlugin(ledger.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const { server, payer, payee } = await usePair({ atServer: 'payee' })
     server.distortions = [{ stream: () => 'nothing' }]
     const transfers = [1, 2, 3].map(() => someTransfer())
     for (const transfer of transfers) await payer.sendTransfer(transfer)

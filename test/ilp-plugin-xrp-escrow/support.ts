@@ -65,12 +65,41 @@ export async function usePlugin(server: string, options: Partial<PluginOptions> 
 
 export type TestPlugin = Awaited<ReturnType<typeof usePlugin>>
 
-/** A ledger, and a plugin of the customer and one of the shop on it. */
-export async function usePair(options: TestLedgerOptions = {}, shopOptions: Partial<PluginOptions> = {}) {
+/** A ledger, a server before it, and a plugin of the customer there. */
+export async function usePayer(options: TestLedgerOptions = {}, ...distortions: Distortion[]) {
   const ledger = await useLedger(options)
-  const payer = await usePlugin(ledger.url)
-  const payee = await usePlugin(ledger.url, { secret: shop.secret, ...shopOptions })
-  return { ledger, payer, payee }
+  const server = await useServer(ledger, ...distortions)
+  return { ledger, server, payer: await usePlugin(server.url) }
+}
+
+/** Which of two plugins are at a server before their ledger, and how the shop's is made. */
+interface PairOptions extends TestLedgerOptions {
+  atServer?: 'payer' | 'payee' | 'both'
+  shopOptions?: Partial<PluginOptions>
+}
+
+/** A ledger, a server before it, and a plugin of the customer and one of the shop. */
+export async function usePair(
+  { atServer, shopOptions, ...options }: PairOptions = {},
+  ...distortions: Distortion[]
+) {
+  const ledger = await useLedger(options)
+  const server = await useServer(ledger, ...distortions)
+  const urlOf = (who: string) => (atServer === who || atServer === 'both' ? server : ledger).url
+  const payer = await usePlugin(urlOf('payer'))
+  const payee = await usePlugin(urlOf('payee'), { secret: shop.secret, ...shopOptions })
+  return { ledger, server, payer, payee }
+}
+
+/** Sends a transfer, and waits until its receiver has been told. */
+export async function prepare(
+  { payer, payee }: { payer: PluginXrpEscrow; payee: TestPlugin },
+  fields: Partial<Transfer> = {}
+) {
+  const transfer = someTransfer(fields)
+  await payer.sendTransfer(transfer)
+  if (storyOf(payee.told, transfer.id).length === 0) await next(payee, 'incoming_prepare')
+  return transfer
 }
 
 /** An error of the interface, or any of that name. */

@@ -14,32 +14,19 @@ import {
   next,
   ownTransactions,
   prefix,
+  prepare,
   reason,
   shop,
   someTransfer,
   storyOf,
   strangerOn,
-  type TestPlugin,
   until,
   useLedger,
   usePair,
-  usePlugin,
-  useServer
+  usePlugin
 } from './support.ts'
 
 const isReal = process.env.RIPPLED_URL !== undefined
-
-/** Sends a transfer, and waits until its receiver has been told. */
-async function prepare(
-  { payer, payee }: Record<'payer' | 'payee', TestPlugin>,
-  fields: Partial<Transfer> = {}
-) {
-  const transfer = someTransfer(fields)
-  const told = next(payee, 'incoming_prepare')
-  await payer.sendTransfer(transfer)
-  await told
-  return transfer
-}
 
 describe('a transfer', () => {
   test('prepare and fulfill emit one event each on both sides', async () => {
@@ -145,16 +132,11 @@ describe('a transfer', () => {
     ['in long-form DER', 'A081228020'],
     ['with lengths of eight bytes', 'A088000000000000002A80880000000000000020']
   ])('a fulfillment by a third party %s is emitted on both sides', async (_form, head) => {
-    const ledger = await useLedger()
     // The sandbox takes the canonical form only.
-    const server = await useServer(
-      ledger,
-      changesTransactions(tx => {
-        if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(-64)
-      })
-    )
-    const payer = await usePlugin(server.url)
-    const payee = await usePlugin(server.url, { secret: shop.secret })
+    const changed = changesTransactions(tx => {
+      if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(-64)
+    })
+    const { ledger, payer, payee } = await usePair({ atServer: 'both' }, changed)
     const transfer = await prepare({ payer, payee })
     const [{ Sequence, Condition } = {}] = await ownTransactions(ledger)
     const preimage = Buffer.from(transfer.fulfillment, 'base64url').toString('hex').toUpperCase()
@@ -262,7 +244,7 @@ describe('a rejection', () => {
     ['as the interface has it', {}],
     ['as ilp-compat-plugin gives it', { forwarded_by: '', triggered_at: new Date() }]
   ])('sendRejections sends the reason to the payer, %s', async (_how, fields) => {
-    const { payer, payee } = await usePair({}, { sendRejections: true })
+    const { payer, payee } = await usePair({ shopOptions: { sendRejections: true } })
     const transfer = await prepare({ payer, payee })
     await payee.rejectIncomingTransfer(transfer.id, { ...reason, ...(fields as object) })
     expect((await until(payer, 'outgoing_reject'))[0]).toEqual([

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import PluginXrpEscrow, { type PluginOptions } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Distortion } from '../support/distorting-server.ts'
 import {
@@ -13,7 +12,6 @@ import {
   openTransactions,
   ownTransactions,
   prepare,
-  record,
   shop,
   someTransfer,
   storiesOf,
@@ -25,18 +23,12 @@ import {
   usePayer,
   usePlugin,
   useSandbox,
-  useServer
+  useServer,
+  useUnconnected
 } from './support.ts'
 
 // The payee's connection can be cut.
 const atServer = 'payee'
-
-/** A plugin for one test that is not connected yet, and all that it tells. */
-function useUnconnected(server: string, options: Partial<PluginOptions> = {}) {
-  const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })
-  onTestFinished(() => plugin.disconnect())
-  return { plugin, told: record(plugin) }
-}
 
 /** A server that does not say a word. */
 const silence: Distortion = { request: () => 'nothing', stream: () => 'nothing' }

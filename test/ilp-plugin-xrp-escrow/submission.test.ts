@@ -51,16 +51,8 @@ const fast = { closeIntervalMs: 20 }
 
 describe('a transfer', () => {
   test.each([
-    ['tefPAST_SEQ'],
-    ['tefMAX_LEDGER'],
-    ['terPRE_SEQ'],
-    ['terQUEUED'],
-    ['telCAN_NOT_QUEUE'],
-    ['telINSUF_FEE_P'],
-    ['telFAILED_PROCESSING'],
-    ['tefALREADY'],
-    ['terINSUF_FEE_B'],
-    ['tooBusy']
+    ...['tefPAST_SEQ', 'tefMAX_LEDGER', 'tefALREADY', 'terPRE_SEQ', 'terQUEUED', 'terINSUF_FEE_B'],
+    ...['telCAN_NOT_QUEUE', 'telINSUF_FEE_P', 'telFAILED_PROCESSING', 'tooBusy']
   ])(
     'three transfers are sent once each when the first submission is answered with %s',
     async engineResult => {

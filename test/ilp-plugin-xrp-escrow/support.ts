@@ -54,11 +54,16 @@ export async function useServer(ledger: { url: string }, ...distortions: Distort
   return server
 }
 
-/** A connected plugin for one test, and all that it tells. */
-export async function usePlugin(server: string, options: Partial<PluginOptions> = {}) {
+/** A plugin for one test that is not connected yet, and all that it tells. */
+export function useUnconnected(server: string, options: Partial<PluginOptions> = {}) {
   const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })
   onTestFinished(() => plugin.disconnect())
-  const told = record(plugin)
+  return { plugin, told: record(plugin) }
+}
+
+/** A connected plugin for one test, and all that it tells. */
+export async function usePlugin(server: string, options: Partial<PluginOptions> = {}) {
+  const { plugin, told } = useUnconnected(server, options)
   await plugin.connect()
   return Object.assign(plugin, { told })
 }

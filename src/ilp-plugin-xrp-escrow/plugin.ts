@@ -26,7 +26,6 @@ import type {
   RequestHandler,
   Transfer
 } from './types.ts'
-import { ownId } from './validated-transaction.ts'
 
 const defaultTimeoutMs = 10_000
 // How long to wait for the next ledger, which may hold a transfer that is not known yet.
@@ -158,14 +157,10 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws TransferNotFoundError, TransferNotConditionalError, AlreadyRolledBackError, MissingFulfillmentError
    */
   async getFulfillment(id: string): Promise<string> {
-    const { settings, follower, transfers } = this.#connected()
-    const known = transfers.outgoing.get(id) ?? transfers.incoming.get(id)
-    let found = known
-    if (!known || known.state === 'unknown') {
-      found = await findInHistory(follower, settings.wallet.address, id).catch(err => {
-        throw requestFailed(`Transfer "${id}" cannot be looked for on the ledger`, err)
-      })
-    }
+    const parts = this.#connected()
+    const known = parts.transfers.outgoing.get(id) ?? parts.transfers.incoming.get(id)
+    const isKnown = known && known.state !== 'unknown'
+    const found = isKnown ? known : await findInHistory(parts, id)
     const record = conditional(id, found ?? known)
     if (record.fulfillment) return record.fulfillment
     if (isRolledBack(record) || record.isRejected) throw rolledBack(record)
@@ -241,7 +236,7 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
    * @throws NoSubscriptionsError if no response comes in time
    */
   async sendRequest(message: Message): Promise<Message> {
-    return this.#orDisconnected(this.#connected().messages.request(copyOf(message)))
+    return this.#connected().messages.request(copyOf(message))
   }
 
   /** @throws RequestHandlerAlreadyRegisteredError, InvalidFieldsError */
@@ -348,25 +343,22 @@ async function nextLedger(follower: AccountFollower): Promise<void> {
   }
 }
 
-/** A transfer as the account's history has it: the first of that id, and an own one before another's. */
-async function findInHistory(
-  follower: AccountFollower,
-  address: string,
-  id: string
-): Promise<TransferRecord | undefined> {
-  let found: TransferRecord | undefined
-  for await (const { account, hash, effect } of follower.history()) {
-    if (effect?.kind === 'transfer') {
-      const isNext = !found || (account === address && !found.transfer.from.endsWith(address))
-      if (isNext && (effect.transfer.id === id || ownId(hash) === id))
-        found = { ...effect, state: 'prepared', transfer: { ...effect.transfer, id } }
-    } else if (effect?.kind === 'cancel' && effect.index === found?.escrow?.index) found.state = 'canceled'
-    else if (effect?.kind === 'finish' && effect.index === found?.escrow?.index) {
-      if (!meetsCondition(effect.fulfillment, found.transfer.executionCondition)) continue
-      Object.assign(found, { state: 'fulfilled', fulfillment: effect.fulfillment })
+/** A transfer as the account's history has it. */
+async function findInHistory(parts: Parts, id: string): Promise<TransferRecord | undefined> {
+  const { follower, submitter, settings } = parts
+  const past = new Transfers(follower, submitter, settings, () => {})
+  let outgoing: TransferRecord | undefined
+  let incoming: TransferRecord | undefined
+  try {
+    for await (const transaction of follower.history()) {
+      past.onTransaction(transaction)
+      outgoing ??= past.outgoing.get(id)
+      incoming ??= past.incoming.get(id)
     }
+  } catch (err) {
+    throw requestFailed(`Transfer "${id}" cannot be looked for on the ledger`, err)
   }
-  return found
+  return outgoing ?? incoming
 }
 
 function conditional(id: string, record: TransferRecord | undefined): TransferRecord {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { EventEmitter } from 'node:events'
+import { EventEmitter, setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type ClientOptions, WebSocket } from 'ws'
 import {
   AccountNotFoundError,
@@ -94,14 +95,15 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
   readonly #heartbeat: NodeJS.Timeout
   #lastId = 0
   #receivedAt = performance.now()
-  #failure: Error | undefined
+  // Aborted when the connection ends, for a reason that is an Error.
+  readonly #ended = new AbortController()
 
   /** resolves when requests can be sent */
   readonly opened: Promise<void>
 
   constructor(settings: Settings) {
     super()
-    this.setMaxListeners(0)
+    setMaxListeners(0, this.#ended.signal)
     this.#settings = settings
     this.#webSocket = new WebSocket(settings.server, webSocketOptions)
     this.#webSocket.on('message', (data, isBinary) => {
@@ -115,14 +117,14 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
     this.#heartbeat = setInterval(() => this.#onHeartbeat(), heartbeatMs)
     this.opened = new Promise((resolve, reject) => {
       this.#webSocket.on('open', resolve)
-      this.on('close', () => reject(this.#failure))
+      this.on('close', () => reject(this.#ended.signal.reason))
     })
     // Nobody may be waiting for it any more.
     this.opened.catch(() => {})
   }
 
   get isOpen(): boolean {
-    return this.#webSocket.readyState === WebSocket.OPEN && !this.#failure
+    return this.#webSocket.readyState === WebSocket.OPEN && !this.#ended.signal.aborted
   }
 
   /**
@@ -133,7 +135,7 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
    */
   request(request: Request): Promise<Json> {
     return new Promise((resolve, reject) => {
-      if (!this.isOpen) throw this.#failure ?? new Error('The connection is not open')
+      if (!this.isOpen) throw this.#ended.signal.reason ?? new Error('The connection is not open')
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject, deadline: performance.now() + requestTimeoutMs })
       this.#cork()
@@ -276,17 +278,9 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
   }
 
   /** Waits before a retry, longer after each failure, or until the connection ends. */
-  pause(failures: number): Promise<void> {
+  async pause(failures: number): Promise<void> {
     const ms = Math.min(firstPauseMs * 2 ** failures, maxPauseMs)
-    return new Promise(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        this.off('close', done)
-        resolve()
-      }
-      const timer = setTimeout(done, this.#failure ? 0 : ms)
-      this.on('close', done)
-    })
+    await delay(ms, undefined, { signal: this.#ended.signal }).catch(() => {})
   }
 
   /** Ends the connection, and waits until it is closed. */
@@ -331,8 +325,8 @@ export class ServerConnection extends EventEmitter<{ ledgerClosed: [message: Jso
   }
 
   #end(reason: Error): void {
-    if (this.#failure) return
-    this.#failure = reason
+    if (this.#ended.signal.aborted) return
+    this.#ended.abort(reason)
     clearInterval(this.#heartbeat)
     if (this.#webSocket.readyState === WebSocket.CONNECTING) this.#webSocket.terminate()
     else this.#webSocket.close()

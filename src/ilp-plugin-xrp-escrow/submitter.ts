@@ -104,9 +104,8 @@ export class Submitter {
   #lowestUnused = 0
   // The newest ledger that could not be read.
   #lastUnreadLedger = 0
-  // How many times the fee at rest the network asks for: as of a ledger, and the last answer.
-  #feeFactor: { ledger: number; answer: Promise<number> } | undefined
-  #lastFeeFactor = 1
+  // How many times the fee at rest the network asks for, if the server was asked since the newest ledger.
+  #feeFactor: Promise<number> | undefined
   // Whether a transaction was validated since the last review.
   #hadRoom = false
   #unanswered = 0
@@ -153,6 +152,7 @@ export class Submitter {
   /** The connection is back: everything in flight may have been lost, or have arrived. */
   onConnect(): void {
     this.#nextSequence = undefined
+    this.#feeFactor = undefined
     for (const { attempt } of this.#inFlight.values()) if (attempt) Object.assign(attempt, unsent)
     this.#refused.clear()
     this.#pump()
@@ -160,6 +160,7 @@ export class Submitter {
 
   /** A ledger has closed: the fee is asked for before our own transactions fill the next one. */
   onLedger(): void {
+    this.#feeFactor = undefined
     if (this.#waiting.length > 0) this.#networkFeeFactor().catch(() => {})
     this.#pump()
   }
@@ -210,8 +211,9 @@ export class Submitter {
     const isFull = [...this.#inFlight.values()].some(({ attempt }) => noRoom.test(attempt?.result ?? ''))
     // If the server does not say what it is asked, the next ledger is another chance.
     const isSettled = await this.#settle(ledger.index).catch(() => false)
+    const factor = this.#waiting.length > 0 ? await this.#networkFeeFactor().catch(() => 1) : 1
     this.#isReviewing = false
-    this.#rejectWaiting(ledger.index, isFull)
+    this.#rejectWaiting(ledger.index, isFull, factor)
     this.#pump()
     return isSettled
   }
@@ -374,11 +376,11 @@ export class Submitter {
   }
 
   /** Rejects what has expired, or has waited for room in a ledger for too long. */
-  #rejectWaiting(ledger: number, isFull: boolean): void {
+  #rejectWaiting(ledger: number, isFull: boolean, factor: number): void {
     const hasNoRoom = isFull && !this.#hadRoom
     this.#hadRoom = false
     for (const pending of [...this.#waiting, ...this.#inFlight.values()]) {
-      const isTooExpensive = !pending.attempt && !this.#feeOf(pending.request, this.#lastFeeFactor)
+      const isTooExpensive = !pending.attempt && !this.#feeOf(pending.request, factor)
       pending.busySince = hasNoRoom || isTooExpensive ? pending.busySince || ledger : 0
     }
     this.#waiting = this.#waiting.filter(pending => {
@@ -436,15 +438,12 @@ export class Submitter {
 
   /** How many times the fee at rest the network asks for: asked once for each ledger. */
   #networkFeeFactor(): Promise<number> {
-    const ledger = this.#follower.validated.index
-    const ask = async () => {
-      const { drops } = await this.#follower.ask(server => server.request({ command: 'fee' }))
+    this.#feeFactor ??= this.#follower.ask(async server => {
+      const { drops } = await server.request({ command: 'fee' })
       const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
-      this.#lastFeeFactor = Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
-      return this.#lastFeeFactor
-    }
-    if (this.#feeFactor?.ledger !== ledger) this.#feeFactor = { ledger, answer: ask() }
-    return this.#feeFactor.answer
+      return Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
+    })
+    return this.#feeFactor
   }
 }
 

@@ -7,7 +7,7 @@ import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl
 import { fieldsOf, metaOf } from '../../src/xrpl-sandbox/ledger/history.ts'
 import * as distort from '../support/distorting-server.ts'
 import type { Message } from '../xrpl-sandbox/client.ts'
-import { hex, prefix, reason, record, someTransfer, type Told } from './support.ts'
+import { hex, prefix, reason, record, someTransfer, type Told, turns } from './support.ts'
 
 // No honest server makes the plugin lose, double or forget a payment: servers of all kinds are drawn, and what
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
@@ -178,11 +178,6 @@ class Process {
 
 const later = (ms: number) => new Promise(resolve => real.setTimeout(resolve, ms))
 
-/** Lets everybody read and answer what there is. */
-async function turns(count = 20): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
-}
-
 interface Sent {
   transfer: ReturnType<typeof someTransfer>
   payee: string
@@ -303,9 +298,9 @@ async function run(plan: Plan): Promise<void> {
       for (const { timeoutMs } of plan.requests.filter(request => request.at === at))
         ask(now.payer, timeoutMs)
       for (const event of plan.events.filter(event => event.at === at)) await happen(event)
-      await turns()
+      await turns(20)
       ledger.close()
-      await turns()
+      await turns(20)
     }
 
     // From now on the servers are as the sandbox is: everything comes to its end.
@@ -326,7 +321,7 @@ async function run(plan: Plan): Promise<void> {
     const settle = async () => {
       for (;;) {
         ledger.close()
-        await turns()
+        await turns(20)
         // What was lost is waited for by the clock, not by ledgers.
         if (++ledgers > maxLedgers / 4) await later(10)
         if (ledgers < maxLedgers && !isQuiet()) continue
@@ -341,7 +336,7 @@ async function run(plan: Plan): Promise<void> {
     // And that stays so.
     for (let more = 0; more < 3; more++) {
       ledger.close()
-      await turns()
+      await turns(20)
     }
     await settle()
   } finally {

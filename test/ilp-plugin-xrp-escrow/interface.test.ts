@@ -270,7 +270,6 @@ describe('a request', () => {
 
   test('late responses are not answered', async () => {
     const { ledger, asking, asked, to } = await useBoth()
-    const second = await usePlugin(ledger.url)
     const answers: Message[] = []
     const handler = async (request: Message) => {
       answers.push(request)
@@ -284,12 +283,14 @@ describe('a request', () => {
       return { to: request.from as string, ilp: 'BBBB' }
     })
     asking.registerRequestHandler(handler)
-    second.registerRequestHandler(handler)
     const before = BigInt(await asked.getBalance())
     await expect(asking.sendRequest({ id: 'late', to, timeout: 300 })).rejects.toThrow(
       named('NoSubscriptionsError')
     )
     await until(asked, 'incoming_request')
+    // The next run of the program knows nothing of its request.
+    const later = await usePlugin(ledger.url)
+    later.registerRequestHandler(handler)
     answerNow()
     await until(asked, 'outgoing_response')
     const received = next(asking, 'incoming_transfer')

@@ -14,6 +14,7 @@ import {
   someTransfer,
   storyOf,
   strangerOn,
+  turns,
   until,
   useLedger,
   usePair,
@@ -260,15 +261,15 @@ describe('a busy network', () => {
       isDone = true
     })
     const stranger = strangerOn(ledger)
-    let [ledgers, fullest, asked] = [0, 0, -1]
+    let [ledgers, fullest] = [0, 0]
     while (!isDone) {
       // All that the plugin has to say about a ledger is said when all is answered and it asks nothing more.
-      const hasSaidAll = () => {
-        const before = asked
-        asked = server.requests.length
-        return asked === before && server.unanswered === 0
+      const hasSaidAll = async () => {
+        const asked = server.requests.length
+        await turns(50)
+        return server.requests.length === asked && server.unanswered === 0
       }
-      await expect.poll(hasSaidAll, { interval: 5 }).toBe(true)
+      await expect.poll(hasSaidAll, { interval: 1 }).toBe(true)
       fullest = Math.max(fullest, await ledger.openTransactions())
       await ledger.closeLedger()
       await expect.poll(() => server.newest, { interval: 1 }).toBe((await ledger.newest()).ledgerIndex)

@@ -131,6 +131,11 @@ export async function openTransactions(ledger: TestLedger, count: number): Promi
   await expect.poll(() => ledger.openTransactions(), { interval: 5 }).toBeGreaterThanOrEqual(count)
 }
 
+/** Lets everybody in this process read and answer what there is. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
+}
+
 /** The ids of the transfers that events were told of. */
 export function idsOf(told: unknown[][]): string[] {
   return told.map(([transfer]) => (transfer as Transfer).id)

@@ -483,21 +483,22 @@ describe('what comes from strangers', () => {
   })
   const memoTypes = ['xrpRejection', 'xrpMessage', 'xrpMessageId', 'xrpId', 'xrpIlp']
   // In every memo that the plugin reads.
-  const odd = [
-    '{"sequence":{"toString":1}}',
-    '{"sequence":{"toString":1},"reason":{"code":{},"name":1}}',
-    '[]',
-    'null',
-    '{"sequence":1,"reason":{"code":"F","name":"x","message":"y","forwarded_by":[{}]}}',
-    '{"__proto__":1}',
-    '{"id":{"toString":1}}',
-    '{"id":1}',
-    '{"ilp":{"a":1}}',
-    '7',
-    '"x"',
-    '{"custom":{"__proto__":{"x":1}}}',
-    '{'
-  ].map(data => payment(...memoTypes.map(type => memo(type, data))))
+  const odd = () =>
+    [
+      '{"sequence":{"toString":1}}',
+      '{"sequence":{"toString":1},"reason":{"code":{},"name":1}}',
+      '[]',
+      'null',
+      '{"sequence":1,"reason":{"code":"F","name":"x","message":"y","forwarded_by":[{}]}}',
+      '{"__proto__":1}',
+      '{"id":{"toString":1}}',
+      '{"id":1}',
+      '{"ilp":{"a":1}}',
+      '7',
+      '"x"',
+      '{"custom":{"__proto__":{"x":1}}}',
+      '{'
+    ].map(data => payment(...memoTypes.map(type => memo(type, data))))
 
   test('plugin ignores hostile transactions that are not transfers', async () => {
     const { ledger, payee } = await usePair({ closeIntervalMs: 0 })
@@ -508,7 +509,7 @@ describe('what comes from strangers', () => {
       payment(junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })),
       payment(memo('xrpMessage', `{"id":"${'x'.repeat(400)}"}`)),
       payment(memo('xrpMessage', '[]'), memo('xrpRejection', '{"sequence":{},"reason":7}')),
-      ...odd,
+      ...odd(),
       escrow([]),
       escrow([junk({})]),
       escrow([memo('xrpIlp', 'A'.repeat(900))]),

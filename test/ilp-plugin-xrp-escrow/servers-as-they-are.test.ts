@@ -390,23 +390,22 @@ describe('a server', () => {
     expect(payer.told.map(([event]) => event)).toEqual(['connect', 'disconnect', 'connect'])
   })
 
-  test.each([1, 3])(
-    'a list of escrows that repeats its last %i pages for ever is not asked on',
-    async cycle => {
-      let asked = 0
-      const endless: Distortion = {
+  test('a list of escrows that repeats its last three pages for ever is not asked on', async () => {
+    let asked = 0
+    const { payer } = await usePayer(
+      { closeIntervalMs: 0 },
+      {
         request({ command, ledger_index }) {
           if (command !== 'account_objects') return undefined
-          return { ledger_index, validated: true, account_objects: [], marker: `page ${asked++ % cycle}` }
+          return { ledger_index, validated: true, account_objects: [], marker: `page ${asked++ % 3}` }
         }
       }
-      const { payer } = await usePayer({ closeIntervalMs: 0 }, endless)
-      await expect.poll(() => asked).toBeGreaterThan(cycle)
-      // An answer comes after all that was asked before it.
-      for (let count = 0; count < 50; count++) await payer.getBalance()
-      expect(asked).toBeLessThan(20)
-    }
-  )
+    )
+    await expect.poll(() => asked).toBeGreaterThan(3)
+    // An answer comes after all that was asked before it.
+    for (let count = 0; count < 50; count++) await payer.getBalance()
+    expect(asked).toBeLessThan(20)
+  })
 
   test('a message nested deeper than 64 levels is ignored, and one of 9 MB ends the connection', async () => {
     const { server, payer } = await usePayer(fast)

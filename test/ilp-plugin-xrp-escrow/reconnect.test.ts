@@ -113,29 +113,6 @@ describe('a connection', () => {
     await expect.poll(balance).toBe(String(10_000_000_000 + 2 * (10 - 350)))
   })
 
-  test('plugin signs anew, once, after an outage longer than LastLedgerSequence', async () => {
-    const { ledger, server, payer } = await usePayer({ closeIntervalMs: 20 })
-    await payer.sendTransfer(someTransfer())
-    server.distortions = [
-      {
-        request({ command }) {
-          if (command !== 'submit') return undefined
-          server.isOpen = false
-          server.cut()
-          return 'nothing'
-        }
-      }
-    ]
-    const sent = payer.sendTransfer(someTransfer())
-    await until(payer, 'disconnect')
-    await moreLedgers(ledger, 26)
-    server.distortions = []
-    server.isOpen = true
-    await sent
-    await payer.sendTransfer(someTransfer())
-    expect(await ownTransactions(ledger)).toHaveLength(3)
-  })
-
   test('incoming_cancel is emitted after an expiry during an outage', async () => {
     const { ledger, server, payer, payee } = await usePair({ closeIntervalMs: 20, atServer })
     const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 15) })

@@ -29,18 +29,23 @@ import {
 const isReal = process.env.RIPPLED_URL !== undefined
 
 describe('a transfer', () => {
-  test('prepare and fulfill emit one event each on both sides', async () => {
-    const both = await usePair()
-    const { payer, payee } = both
+  test('prepare and fulfill emit one event each on both sides, and then getFulfillment resolves', async () => {
+    const { payer, payee } = await usePair()
     const [before, shopBefore] = [await payer.getBalance(), await payee.getBalance()]
-    const transfer = await prepare(both, { noteToSelf: { mine: true } })
-    const fulfilled = next(payer, 'outgoing_fulfill')
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    await fulfilled
-    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
-    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    const transfer = await prepare({ payer, payee }, { noteToSelf: { mine: true } })
+    const { id, fulfillment } = transfer
+    await expect(payer.getFulfillment(id)).rejects.toThrow(named('MissingFulfillmentError'))
+    // Already in a listener.
+    const asked = new Promise(resolve => {
+      payer.on('outgoing_fulfill', () => resolve(payer.getFulfillment(id)))
+    })
+    await payee.fulfillCondition(id, fulfillment)
+    expect(await asked).toBe(fulfillment)
+    expect(await payee.getFulfillment(id)).toBe(fulfillment)
+    expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+    expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     const onLedger = {
-      id: transfer.id,
+      id,
       from: prefix + customer.address,
       to: prefix + shop.address,
       ledger: prefix,
@@ -50,24 +55,11 @@ describe('a transfer', () => {
       expiresAt: `${transfer.expiresAt?.slice(0, 19)}.000Z`
     }
     // Each is told what its own transactions have cost.
-    const withFee = { ...onLedger, feeDrops: '350' }
-    expect((await until(payee, 'incoming_fulfill'))[0]).toEqual([withFee, transfer.fulfillment])
-    const [prepared] = (await until(payer, 'outgoing_prepare'))[0] ?? []
+    expect(payee.told.at(-1)).toEqual(['incoming_fulfill', { ...onLedger, feeDrops: '350' }, fulfillment])
+    const [[prepared] = []] = await until(payer, 'outgoing_prepare')
     expect(prepared).toMatchObject({ noteToSelf: { mine: true }, feeDrops: '10' })
     expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(10n + 10n)
     expect(BigInt(shopBefore) - BigInt(await payee.getBalance())).toBe(350n - 10n)
-  })
-
-  test('getFulfillment resolves inside an outgoing_fulfill listener', async () => {
-    const both = await usePair()
-    const asked = new Promise(resolve => {
-      both.payer.on('outgoing_fulfill', ({ id }) => resolve(both.payer.getFulfillment(id)))
-    })
-    const transfer = await prepare(both)
-    await expect(both.payer.getFulfillment(transfer.id)).rejects.toThrow(named('MissingFulfillmentError'))
-    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    expect(await asked).toBe(transfer.fulfillment)
-    expect(await both.payee.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
 
   test('sendTransfer sends an unconditional transfer as a final Payment', async () => {

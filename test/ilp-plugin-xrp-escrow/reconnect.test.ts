@@ -263,7 +263,7 @@ describe('a connection that breaks at random', () => {
     }
   }
 
-  test(`${transfers} transfers are settled once each, to the drop`, async () => {
+  test(`${transfers} transfers over connections that break at random are settled once each, to the drop`, async () => {
     const { ledger, server, payer, payee } = await usePair({ closeIntervalMs: 100, atServer: 'both' })
     for (const plugin of [payer, payee]) plugin.setMaxListeners(0)
     const all = Array.from({ length: transfers }, () => someTransfer())

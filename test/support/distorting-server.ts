@@ -136,6 +136,7 @@ export class Line {
   }
 }
 
+/** A server before a ledger's. */
 export class DistortingServer {
   /** each sees what those before it have left; can be changed at any time */
   distortions: Distortion[]

@@ -49,7 +49,8 @@ describe('a submission', () => {
     expect(await ownTransactions(ledger)).toHaveLength(openErrors.length + 1)
   })
 
-  test('sendTransfer repeated after a missed validation pays once', async () => {
+  /** Sends a transfer whose validation falls into a gap in the server's history. */
+  async function sendUnseen() {
     const { ledger, server, payer, payee } = await usePair({ ...fast, atServer: 'payer' })
     server.distortions = [
       {
@@ -64,9 +65,14 @@ describe('a submission', () => {
     const transfer = someTransfer()
     const sent = payer.sendTransfer(transfer)
     await until(payee, 'incoming_prepare')
+    server.distortions = [keepsLittleHistory(3)]
+    return { ledger, server, payer, payee, transfer, sent }
+  }
+
+  test('sendTransfer repeated after a missed validation pays once', async () => {
+    const { ledger, server, payer, payee, transfer, sent } = await sendUnseen()
     await payee.fulfillCondition(transfer.id, transfer.fulfillment)
     await moreLedgers(ledger, 5)
-    server.distortions = [keepsLittleHistory(3)]
     server.isOpen = true
     await sent
     await payer.sendTransfer(transfer)
@@ -74,6 +80,18 @@ describe('a submission', () => {
     await until(payer, 'error')
     server.distortions = []
     expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
+  })
+
+  test('sendTransfer resolves when its escrow is open and the server has lost its transaction', async () => {
+    const { ledger, server, payer, transfer, sent } = await sendUnseen()
+    await moreLedgers(ledger, 5)
+    server.distortions.push({
+      request: ({ command }) => (command === 'tx' ? { error: 'txnNotFound' } : undefined)
+    })
+    server.isOpen = true
+    await sent
+    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    expect(await ownTransactions(ledger)).toHaveLength(1)
   })
 })
 
@@ -141,10 +159,11 @@ describe('an escrow', () => {
   })
 
   test.each([
-    ['a condition in long-form DER', { Condition: `A081258020${'AB'.repeat(32)}810120` }],
-    ['a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
-    ...tokens.map(([what, Amount]): [string, Json] => [what, { Amount }])
-  ])('an escrow with %s is not announced', async (_what, fields) => {
+    ['an escrow with a condition in long-form DER', { Condition: `A081258020${'AB'.repeat(32)}810120` }],
+    ['an escrow with a condition of cost 33', { Condition: `A0258020${'AB'.repeat(32)}810121` }],
+    ['a partial payment', { TransactionType: 'Payment', Flags: 0x00020000 }],
+    ...tokens.map(([what, Amount]): [string, Json] => [`an escrow with ${what}`, { Amount }])
+  ])('%s is not announced', async (_what, fields) => {
     const { payer, payee } = await usePair({ ...fast, atServer: 'payee' }, changesElevenDrops(fields))
     await payer.sendTransfer(someTransfer({ amount: '11' }))
     await payer.sendTransfer(someTransfer())

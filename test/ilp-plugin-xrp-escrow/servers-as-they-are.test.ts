@@ -166,8 +166,9 @@ describe('an escrow', () => {
   ])('%s is not announced', async (_what, fields) => {
     const { payer, payee } = await usePair({ ...fast, atServer: 'payee' }, changesElevenDrops(fields))
     await payer.sendTransfer(someTransfer({ amount: '11' }))
-    await payer.sendTransfer(someTransfer())
-    await until(payee, 'incoming_prepare')
+    const transfer = someTransfer()
+    await payer.sendTransfer(transfer)
+    expect(idsOf(await until(payee, 'incoming_prepare'))).toEqual([transfer.id])
     expect(payee.told.map(([event]) => event)).toEqual(['connect', 'incoming_prepare'])
   })
 

@@ -15,7 +15,7 @@ beforeAll(async () => {
   project = await copyProject()
   for (const shop of ['shop-from-before', 'streaming-shop'])
     await project.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
-  await project.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
+  await project.edit('src/shop/finances.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
 })
 afterAll(() => project.remove())
 
@@ -180,19 +180,25 @@ describe('out of touch with the ledger', () => {
   })
 })
 
-test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
-  const withGap = await copyProject(`${testPlugins}
+/** A shop whose first fulfillment fails, and is made on SIGUSR2. */
+function copyWithFailure(error: { name: string; code?: string }): Promise<ProjectCopy> {
+  return copyProject(`${testPlugins}
 const { Shop } = xrp
 xrp.Shop = () => {
   const plugin = Shop()
   const fulfillCondition = plugin.fulfillCondition.bind(plugin)
-  plugin.fulfillCondition = async () => {
+  plugin.fulfillCondition = async (...terms) => {
     plugin.fulfillCondition = fulfillCondition
-    throw Object.assign(new Error('ledgers are missing'), { name: 'UnreachableError', code: 'HISTORY_GAP' })
+    process.once('SIGUSR2', () => fulfillCondition(...terms))
+    throw Object.assign(new Error('ledgers are missing'), ${JSON.stringify(error)})
   }
   return plugin
 }
 `)
+}
+
+test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
+  const withGap = await copyWithFailure({ name: 'UnreachableError', code: 'HISTORY_GAP' })
   const ledger = await openLedger()
   const customer = await Customer.connect(ledger)
   try {
@@ -207,6 +213,46 @@ xrp.Shop = () => {
     await ledger.close()
   }
 })
+
+test.each([
+  { outcome: 'rolled back', error: { name: 'AlreadyRolledBackError' }, before: /^402$/, after: 2 },
+  {
+    outcome: 'unknown',
+    error: { name: 'UnreachableError', code: 'LEDGER_RESET' },
+    before: /^[A-Z]$/,
+    after: 1
+  }
+])(
+  'shop-from-before has one letter for a payment that it gave up as $outcome, when the money comes after all',
+  async ({ error, before, after }) => {
+    const givesUp = await copyWithFailure(error)
+    const ledger = await openLedger()
+    const customer = await Customer.connect(ledger)
+    try {
+      const shop = givesUp.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
+      const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+      const offer = await offerOf(url)
+      const paid = customer.pay(offer)
+      await shop.waitForOutput(/Error fulfilling the transfer/)
+      const answers = [await ask(url, offer.sharedSecret)]
+      expect(String(answers[0])).toMatch(before)
+      shop.process.kill('SIGUSR2')
+      await paid
+      // What comes later on the ledger is told later.
+      const { executionCondition = '' } = await customer.prepare(offer, '10', { paymentId: 1 })
+      await shop.waitForOutput(new RegExp(`Payment complete: ${executionCondition.slice(0, 8)}`))
+      for (let n = 0; n < 3; n++) answers.push(await ask(url, offer.sharedSecret))
+      expect(answers.slice(1).filter(answer => answer !== 402)).toHaveLength(after)
+      expect(await shop.interrupt()).toBe(0)
+      expect(shop.output).toContain('2 letters sold, 20 drops earned, 700 drops of fees\n')
+      expect(shop.output).not.toContain('Another shop')
+    } finally {
+      await customer.disconnect()
+      await givesUp.remove()
+      await ledger.close()
+    }
+  }
+)
 
 describe('on a network whose fees rise', () => {
   let ledger: SandboxLedger
@@ -270,7 +316,7 @@ describe('on a network whose fees rise', () => {
 
   test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
     const own = await copyProject()
-    await own.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
+    await own.edit('src/shop/finances.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
     const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
     const url = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]

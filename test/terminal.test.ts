@@ -4,13 +4,13 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { LimitedLog } from '../src/shop/limited-log.ts'
+import { limitedLog } from '../src/shop/limited-log.ts'
 import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { useServer } from './ilp-plugin-xrp-escrow/support.ts'
 import { Customer, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { copyProject, fastLedger, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
 // What strangers, servers and machines can make a script print.
 
@@ -67,7 +67,7 @@ test("a client prints a ledger server's engine_result_message as plain text on o
 
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
   const own = await copyProject()
-  await own.edit('src/shop-from-before.ts', 'new LimitedLog(1_000)', 'new LimitedLog(20)')
+  await own.edit('src/shop/web-server.ts', 'limitedLog(1_000)', 'limitedLog(20)')
   await own.edit('src/shop/limited-log.ts', 'periodMs = 10_000', 'periodMs = 3_600_000')
   const script = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
   const url = await urlOf(script)
@@ -90,10 +90,10 @@ test('shop-from-before prints 100 characters of a path, and no more lines of str
 test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const lines: string[] = []
-  const log = new LimitedLog(2, line => lines.push(line))
-  for (const line of ['a', 'b', 'c', 'd']) log.add(line)
+  const log = limitedLog(2, line => lines.push(line))
+  for (const line of ['a', 'b', 'c', 'd']) log(line)
   vi.advanceTimersByTime(10_000)
-  log.add('e')
+  log('e')
   vi.useRealTimers()
   expect(lines).toEqual(['a', 'b', '    - 2 more lines like these', 'e'])
 })
@@ -124,6 +124,22 @@ test.each([
     await own.close()
   }
 )
+
+test('a script whose shutdown hangs ends at a third Ctrl-C, with 1', async () => {
+  const own = await copyProject(`${testPlugins}
+import { onShutdown } from './src/terminal/shutdown.ts'
+onShutdown(() => new Promise(() => setInterval(() => {}, 1_000)))
+`)
+  const script = own.run('src/streaming-shop.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
+  await urlOf(script)
+  // Those within half a second count once: npm passes each on.
+  let pressed = 0
+  const pressing = setInterval(() => script.process.kill('SIGINT') && pressed++, 600)
+  expect(await script.waitForEnd()).toBe(1)
+  clearInterval(pressing)
+  expect(pressed).toBeGreaterThanOrEqual(3)
+  await own.remove()
+})
 
 test.runIf(process.platform === 'linux')(
   'a script whose output finds a full disk says so and ends with 1',

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { limitedLog } from '../src/shop/limited-log.ts'
 import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
+import { useServer } from './ilp-plugin-xrp-escrow/support.ts'
 import { Customer, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
@@ -39,7 +39,7 @@ function expectHarmless(output: string): void {
 }
 
 test("a shop prints a ledger server's error_message as plain text on one line", async () => {
-  const server = await useScriptedServer(ledger, {
+  const server = await useServer(ledger, {
     request: ({ command }) =>
       command === 'account_info' ? { error: 'forbidden', error_message: longText } : undefined
   })
@@ -50,7 +50,7 @@ test("a shop prints a ledger server's error_message as plain text on one line", 
 })
 
 test("a client prints a ledger server's engine_result_message as plain text on one line", async () => {
-  const server = await useScriptedServer(ledger, {
+  const server = await useServer(ledger, {
     request({ command }) {
       const result = { engine_result: 'temMALFORMED', engine_result_message: longText }
       return command === 'submit' ? result : undefined

@@ -6,13 +6,13 @@ import { seededRandom } from '../../src/xrpl-sandbox/connection.ts'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import * as distort from '../support/distorting-server.ts'
 import type { Message } from '../xrpl-sandbox/client.ts'
-import { hex, prefix, reason, record, someTransfer, type Told } from './support.ts'
+import { hex, prefix, reason, record, someTransfer, type Told, turns } from './support.ts'
 
 // No honest server makes the plugin lose, double or forget a payment: servers of all kinds are drawn, and what
 // happens to a payer and a payee meanwhile, and at the end the ledger's own record is compared with what was told.
 
 const isSoak = import.meta.env.MODE === 'soak'
-const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 15))
+const runs = Number(process.env.RUNS ?? (isSoak ? 10_000 : 5))
 const atATime = 6
 const maxFailures = 3
 const steps = 8
@@ -123,7 +123,7 @@ class Process {
 
   static async start(sandbox: SandboxLedger, secret: string, drawn: Kind[], seed: number): Promise<Process> {
     const distortions = drawn.flatMap(([kind, value], index) => kinds[kind]?.[2](value, seed + index) ?? [])
-    const started = new Process(await distort.DistortingServer.start(sandbox.ledger, distortions), secret)
+    const started = new Process(await distort.DistortingServer.start(sandbox, distortions), secret)
     started.lacksHistory = drawn.some(([kind]) => kind === 'little history')
     return started
   }
@@ -177,11 +177,6 @@ class Process {
 
 const later = (ms: number) => new Promise(resolve => real.setTimeout(resolve, ms))
 
-/** Lets everybody read and answer what there is. */
-async function turns(count = 12): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
-}
-
 interface Sent {
   transfer: ReturnType<typeof someTransfer>
   payee: string
@@ -195,6 +190,7 @@ async function run(plan: Plan): Promise<void> {
   // A past, so that a server can be behind by more ledgers than a transaction lives.
   for (let past = 0; past < 40; past++) ledger.close()
   const secrets = { payer: accounts.customer.secret, payee: accounts.shop.secret }
+  const laggards: distort.Laggard[] = []
   const processes: { who: 'payer' | 'payee'; process: Process }[] = []
   const sent = new Map<string, Sent>()
   const now = {} as Record<'payer' | 'payee', Process>
@@ -204,12 +200,19 @@ async function run(plan: Plan): Promise<void> {
     !plan.events.some(event => event.who === who) &&
     !plan[who].some(([kind]) => ['loses messages', 'cuts', 'throttles', 'far away'].includes(kind))
 
-  const behindAtMost = (ledgers: number) =>
-    Math.max(0, Math.min(ledgers, ledger.closedHeader.ledgerIndex - 4))
+  /** Lets new connections of a process lead to a server that is so many ledgers behind, if there are that many. */
+  const leadTo = async ({ server }: Process, ledgersBehind: number) => {
+    const behind = Math.min(ledgersBehind, ledger.closedHeader.ledgerIndex - 4)
+    server.upstream = sandbox
+    if (isHonest || behind <= 0) return
+    const laggard = await distort.Laggard.start(sandbox, behind)
+    laggards.push(laggard)
+    server.upstream = laggard
+  }
 
   const start = async (who: 'payer' | 'payee', ledgersBehind = 0) => {
     const process = await Process.start(sandbox, secrets[who], isHonest ? [] : plan[who], plan.seed)
-    process.server.behind = isHonest ? 0 : behindAtMost(ledgersBehind)
+    await leadTo(process, ledgersBehind)
     process.isFirst = now[who] === undefined
     now[who] = process
     processes.push({ who, process })
@@ -265,7 +268,7 @@ async function run(plan: Plan): Promise<void> {
       process.connect(sandbox)
     }
     if (what === 'reaches a laggard') {
-      process.server.behind = behindAtMost(ledgersBehind)
+      await leadTo(process, ledgersBehind)
       process.server.cut()
     }
     if (what === 'crashes') {
@@ -294,18 +297,18 @@ async function run(plan: Plan): Promise<void> {
       for (const { timeoutMs } of plan.requests.filter(request => request.at === at))
         ask(now.payer, timeoutMs)
       for (const event of plan.events.filter(event => event.at === at)) await happen(event)
-      await turns()
+      await turns(20)
       ledger.close()
-      await turns()
+      await turns(20)
     }
 
     // From now on the servers are as the sandbox is: everything comes to its end.
     isHonest = true
     for (const { process } of processes) {
       process.server.distortions = []
-      process.server.behind = 0
-      process.server.catchUp(true)
+      process.server.upstream = sandbox
     }
+    for (const laggard of laggards) laggard.catchUp()
     let ledgers = 0
     const isInOrder = () => {
       const calm = { payer: isCalm('payer'), payee: isCalm('payee') }
@@ -317,7 +320,7 @@ async function run(plan: Plan): Promise<void> {
     const settle = async () => {
       for (;;) {
         ledger.close()
-        await turns()
+        await turns(20)
         // What was lost is waited for by the clock, not by ledgers.
         if (++ledgers > maxLedgers / 4) await later(10)
         if (ledgers < maxLedgers && !isQuiet()) continue
@@ -332,11 +335,12 @@ async function run(plan: Plan): Promise<void> {
     // And that stays so.
     for (let more = 0; more < 3; more++) {
       ledger.close()
-      await turns()
+      await turns(20)
     }
     await settle()
   } finally {
     await Promise.all(processes.map(({ process }) => process.end()))
+    await Promise.all(laggards.map(laggard => laggard.close()))
     await sandbox.close()
   }
 }

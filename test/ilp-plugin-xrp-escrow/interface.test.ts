@@ -1,28 +1,31 @@
 import PluginXrpEscrow, { type Message } from 'ilp-plugin-xrp-escrow'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { useScriptedServer } from './scripted-server.ts'
+import { describe, expect, test } from 'vitest'
+import { toTransaction } from '../../src/ilp-plugin-xrp-escrow/transactions.ts'
 import {
   customer,
+  genesis,
   memo,
+  moreLedgers,
   named,
   next,
+  openTransactions,
   prefix,
+  prepare,
   shop,
   someTransfer,
+  strangerOn,
   until,
   useLedger,
   usePair,
+  usePayer,
   usePlugin,
-  useSandbox,
-  useStranger
+  useServer
 } from './support.ts'
 
 describe('a transfer', () => {
   test('sendTransfer rejects an id that was received', async () => {
     const { payer, payee } = await usePair()
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const transfer = await prepare({ payer, payee })
     const back = { ...someTransfer({ to: prefix + customer.address }), id: transfer.id }
     await expect(payee.sendTransfer(back)).rejects.toThrow(named('DuplicateIdError'))
   })
@@ -46,25 +49,16 @@ describe('a transfer', () => {
   test('fulfillCondition fulfills an escrow that was made with a ticket', async () => {
     const ledger = await useLedger()
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
-    const stranger = await useStranger(ledger.url)
+    const stranger = strangerOn(ledger)
     const before = BigInt(await payee.getBalance())
-    const { tx_json } = await stranger.submit({ TransactionType: 'TicketCreate', TicketCount: 1 })
-    await stranger.nextLedger()
-    const { id, fulfillment, executionCondition = '', expiresAt = '' } = someTransfer()
-    const condition = Buffer.from(executionCondition, 'base64url').toString('hex').toUpperCase()
-    const create = {
-      TransactionType: 'EscrowCreate',
-      Destination: shop.address,
-      Amount: '1000',
-      Condition: `A0258020${condition}810120`,
-      CancelAfter: Math.floor(Date.parse(expiresAt) / 1000) - 946_684_800,
-      Sequence: 0,
-      TicketSequence: Number(tx_json.Sequence) + 1,
-      Memos: [memo('xrpIlp', 'AAAA'), memo('xrpId', id)]
-    }
-    expect((await stranger.submit(create)).engine_result).toBe('tesSUCCESS')
+    const { Sequence } = await stranger.submit({ TransactionType: 'TicketCreate', TicketCount: 1 })
+    await moreLedgers(ledger, 1)
+    const transfer = someTransfer({ amount: '1000' })
+    const create = toTransaction(transfer, genesis.address, prefix)
+    const ticket = { Sequence: 0, TicketSequence: Sequence + 1 }
+    expect((await stranger.submit({ ...create, ...ticket })).engine_result).toBe('tesSUCCESS')
     await until(payee, 'incoming_prepare')
-    await payee.fulfillCondition(id, fulfillment)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
     expect(BigInt(await payee.getBalance()) - before).toBe(1000n - 350n)
   })
 
@@ -102,14 +96,35 @@ describe('a transfer', () => {
     const [[told] = []] = await until(payer, 'outgoing_fulfill')
     expect(told).toMatchObject({ id: transfer.id, amount: '10', noteToSelf: { list: [1] } })
   })
+
+  test.each(['when that was told', 'before that is told'])(
+    'a transfer that has expired is not fulfilled at the cost of a fee, %s',
+    async moment => {
+      const { ledger, payer, payee } = await usePair({ closeIntervalMs: 0 })
+      const expiresMs = (await ledger.newest()).timeMs + 5_000
+      const transfer = someTransfer({ expiresAt: new Date(expiresMs).toISOString() })
+      const told = next(payee, 'incoming_prepare')
+      const sent = payer.sendTransfer(transfer)
+      await openTransactions(ledger, 1)
+      await ledger.closeLedger()
+      await Promise.all([sent, told])
+      const balance = await payee.getBalance()
+      while ((await ledger.newest()).timeMs < expiresMs) await ledger.closeLedger()
+      // An answer comes after all that was told before it.
+      if (moment === 'when that was told') await payee.getBalance()
+      await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(
+        named('AlreadyRolledBackError')
+      )
+      await ledger.closeLedger()
+      expect(await payee.getBalance()).toBe(balance)
+    }
+  )
 })
 
 describe('what is left out or makes no sense', () => {
   test('methods reject missing and malformed arguments with errors of the interface', async () => {
     const { payer, payee } = await usePair()
-    const transfer = someTransfer()
-    await payer.sendTransfer(transfer)
-    await until(payee, 'incoming_prepare')
+    const transfer = await prepare({ payer, payee })
     const to = prefix + shop.address
     const calls: [string, () => unknown][] = [
       ['new', () => new (PluginXrpEscrow as unknown as new () => unknown)()],
@@ -149,105 +164,151 @@ describe('what is left out or makes no sense', () => {
   })
 
   test('errors of a server become errors of the interface', async () => {
-    const { url } = await useLedger()
-    let isRefusing = false
-    const server = await useScriptedServer(
-      { url },
-      {
-        request: ({ command }) =>
-          isRefusing && command !== 'ping'
-            ? { error: 'noPermission', error_message: 'You may not' }
-            : undefined
-      }
-    )
-    const plugin = await usePlugin(server.url)
-    isRefusing = true
+    const { server, payer: plugin } = await usePayer()
+    const refusal = { error: 'noPermission', error_message: 'You may not' }
+    server.distortions = [{ request: ({ command }) => (command === 'ping' ? undefined : refusal) }]
     const notAccepted = named('NotAcceptedError')
     await expect(plugin.getBalance()).rejects.toThrow(notAccepted)
     await expect(plugin.getFulfillmentFee()).rejects.toThrow(notAccepted)
     await expect(plugin.getFulfillment('no such id')).rejects.toThrow(notAccepted)
-    const other = new PluginXrpEscrow({ server: server.url, secret: customer.secret })
-    await expect(other.connect()).rejects.toThrow(named('UnreachableError'))
+    await expect(usePlugin(server.url)).rejects.toThrow(named('UnreachableError'))
   })
 })
 
 test('getFulfillmentFee rejects a fee beyond maxFeeDrops', async () => {
-  const { url } = await useLedger()
   let factor = 1
-  const server = await useScriptedServer(
-    { url },
-    {
-      request: ({ command }) =>
-        command === 'fee' ? { drops: { base_fee: '10', open_ledger_fee: String(10 * factor) } } : undefined
-    }
-  )
+  const server = await useServer(await useLedger(), {
+    request: ({ command }) =>
+      command === 'fee' ? { drops: { base_fee: '10', open_ledger_fee: String(10 * factor) } } : undefined
+  })
   const plugin = await usePlugin(server.url, { secret: shop.secret, maxFeeDrops: 700 })
   expect(await plugin.getFulfillmentFee()).toBe('350')
   factor = 2.5
   await expect.poll(() => plugin.getFulfillmentFee().catch((err: Error) => err.name)).toBe('NotAcceptedError')
 })
 
-test('plugin survives hostile memos', async () => {
-  const sandbox = await useSandbox({ closeIntervalMs: 0 })
-  const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-  const handled: Message[] = []
-  payee.registerRequestHandler(async request => {
-    handled.push(request)
-    return undefined as never
-  })
-  const stranger = await useStranger(sandbox.url)
-  const odd = [
-    '{"sequence":{"toString":1}}',
-    '{"sequence":{"toString":1},"reason":{"code":{},"name":1}}',
-    '[]',
-    'null',
-    '{"sequence":1,"reason":{"code":"F","name":"x","message":"y","forwarded_by":[{}]}}',
-    '{"__proto__":1}',
-    '{"id":{"toString":1}}',
-    '{"id":1}',
-    '{"ilp":{"a":1}}',
-    '7',
-    '"x"',
-    '{"custom":{"__proto__":{"x":1}}}',
-    `{"id":"${'x'.repeat(400)}"}`
-  ]
-  for (const data of odd) {
-    const types = ['xrpRejection', 'xrpMessage', 'xrpMessageId', 'xrpId', 'xrpIlp']
-    const Memos = types.map(type => memo(type, data)).slice(0, data.length > 100 ? 2 : 5)
-    await stranger.submit({ TransactionType: 'Payment', Amount: '1', Destination: shop.address, Memos })
-    sandbox.ledger.close()
+describe('a request', () => {
+  async function useBoth() {
+    const { ledger, payer: asking, payee: asked } = await usePair()
+    return { ledger, asking, asked, to: asked.getAccount() }
   }
-  const transfer = someTransfer()
-  const payer = await usePlugin(sandbox.url)
-  const close = setInterval(() => sandbox.ledger.close(), 10)
-  onTestFinished(() => clearInterval(close))
-  await payer.sendTransfer(transfer)
-  await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-  expect(payee.isConnected()).toBe(true)
-})
 
-test.each(['when that was told', 'before that is told'])(
-  'a transfer that has expired is not fulfilled at the cost of a fee, %s',
-  async moment => {
-    const sandbox = await useSandbox({ closeIntervalMs: 0 })
-    const payer = await usePlugin(sandbox.url)
-    const payee = await usePlugin(sandbox.url, { secret: shop.secret })
-    const { closeTime } = sandbox.ledger.closedHeader
-    const expiresAt = new Date((closeTime + 946_684_800 + 5) * 1000).toISOString()
-    const transfer = someTransfer({ expiresAt })
-    const told = next(payee, 'incoming_prepare')
-    const sent = payer.sendTransfer(transfer)
-    while (sandbox.ledger.openTransactions.size < 1) await new Promise(setImmediate)
-    sandbox.ledger.close()
-    await Promise.all([sent, told])
-    const balance = await payee.getBalance()
-    while (sandbox.ledger.closedHeader.closeTime < closeTime + 5) sandbox.ledger.close()
-    // An answer comes after all that was told before it.
-    if (moment === 'when that was told') await payee.getBalance()
-    await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(
-      named('AlreadyRolledBackError')
+  test('sendRequest resolves with the response of the handler at 11 drops each way', async () => {
+    const { asking, asked, to } = await useBoth()
+    const [before, answererBefore] = [await asking.getBalance(), await asked.getBalance()]
+    asked.registerRequestHandler(async ({ custom }) => ({ to: 'nowhere', ilp: 'BBBB', custom }))
+    const custom = { question: 'price?' }
+    const response = await asking.sendRequest({ id: 'mine', to, ilp: 'AAAA', custom })
+    const common = { id: 'mine', ledger: prefix, custom }
+    const there = { ...common, from: asking.getAccount(), to, ilp: 'AAAA' }
+    const back = { ...common, from: to, to: asking.getAccount(), ilp: 'BBBB' }
+    expect(response).toEqual(back)
+    await until(asked, 'outgoing_response')
+    expect(asking.told).toEqual([['connect'], ['outgoing_request', there], ['incoming_response', back]])
+    expect(asked.told).toEqual([['connect'], ['incoming_request', there], ['outgoing_response', back]])
+    expect(BigInt(before) - BigInt(await asking.getBalance())).toBe(10n)
+    expect(BigInt(answererBefore) - BigInt(await asked.getBalance())).toBe(10n)
+  })
+
+  test('sendRequest without a handler rejects after its timeout', async () => {
+    const { asking, asked, to } = await useBoth()
+    const before = BigInt(await asked.getBalance())
+    const message = `"${to}" did not answer request "of mine" within 300 ms`
+    await expect(asking.sendRequest({ id: 'of mine', to, timeout: 300 })).rejects.toThrow(
+      named('NoSubscriptionsError', { message })
     )
-    sandbox.ledger.close()
-    expect(await payee.getBalance()).toBe(balance)
-  }
-)
+    expect((await until(asked, 'incoming_request'))[0]?.[0]).toMatchObject({ id: 'of mine' })
+    expect(BigInt(await asked.getBalance())).toBe(before + 1n)
+  })
+
+  test('registerRequestHandler rejects a second handler', async () => {
+    const { asked } = await useBoth()
+    const handler = async (request: Message) => request
+    asked.registerRequestHandler(handler)
+    expect(() => asked.registerRequestHandler(handler)).toThrow(named('RequestHandlerAlreadyRegisteredError'))
+    asked.deregisterRequestHandler()
+    asked.registerRequestHandler(handler)
+  })
+
+  test('a handler that rejects emits error and sends no response', async () => {
+    const { asking, asked, to } = await useBoth()
+    asked.registerRequestHandler(() => Promise.reject(new Error('The host is at fault')))
+    await expect(asking.sendRequest({ to, timeout: 300 })).rejects.toThrow('did not answer')
+    expect((await until(asked, 'error'))[0]).toEqual([new Error('The host is at fault')])
+  })
+
+  test('sendRequest accepts a response from the receiver only', async () => {
+    const { ledger, asking, asked, to } = await useBoth()
+    const request = asking.sendRequest({ id: 'guessed', to })
+    await until(asked, 'incoming_request')
+    const Memos = [memo('xrpMessage', '{"id":"guessed","ilp":"AAAA"}')]
+    const payment = { TransactionType: 'Payment', Destination: customer.address, Amount: '1', Memos }
+    await strangerOn(ledger).submit(payment)
+    await until(asking, 'incoming_request')
+    const late = await asked
+      .sendRequest({ id: 'guessed', to: prefix + customer.address, ilp: 'BBBB', timeout: 1 })
+      .catch(err => err.name)
+    expect(late).toBe('NoSubscriptionsError')
+    expect(await request).toMatchObject({ from: to, ilp: 'BBBB' })
+  })
+
+  test('requests of a 2017 plugin are emitted, with their id in the message, beside it, or without one', async () => {
+    const { ledger, asked } = await useBoth()
+    const peer = strangerOn(ledger, customer.secret)
+    const forms: [Record<string, unknown>[], object][] = [
+      [[memo('xrpMessage', '{"id":"a","ilp":"AAAA"}')], { id: 'a', ilp: 'AAAA' }],
+      [[memo('xrpMessage', '{"ilp":"AAAA"}'), memo('xrpMessageId', 'b')], { id: 'b', ilp: 'AAAA' }],
+      [[memo('xrpMessage', '{"method":"quote","__proto__":{"a":1}}')], { custom: { method: 'quote' } }]
+    ]
+    for (const [Memos] of forms)
+      await peer.submit({ TransactionType: 'Payment', Destination: shop.address, Amount: '1', Memos })
+    const messages = (await until(asked, 'incoming_request', 3)).map(([message]) => message as Message)
+    for (const [index, [, content]] of forms.entries())
+      expect(messages[index]).toMatchObject({ from: prefix + customer.address, ...content })
+    expect(Object.keys(messages[2]?.custom as object)).toEqual(['method'])
+  })
+
+  test('late responses are not answered', async () => {
+    const { ledger, asking, asked, to } = await useBoth()
+    const answers: Message[] = []
+    const handler = async (request: Message) => {
+      answers.push(request)
+      return { to: request.from as string }
+    }
+    let answerNow: () => void = () => {}
+    asked.registerRequestHandler(async request => {
+      await new Promise<void>(resolve => {
+        answerNow = resolve
+      })
+      return { to: request.from as string, ilp: 'BBBB' }
+    })
+    asking.registerRequestHandler(handler)
+    const before = BigInt(await asked.getBalance())
+    await expect(asking.sendRequest({ id: 'late', to, timeout: 300 })).rejects.toThrow(
+      named('NoSubscriptionsError')
+    )
+    await until(asked, 'incoming_request')
+    // The next run of the program knows nothing of its request.
+    const later = await usePlugin(ledger.url)
+    later.registerRequestHandler(handler)
+    answerNow()
+    await until(asked, 'outgoing_response')
+    const received = next(asking, 'incoming_transfer')
+    const { id, amount } = someTransfer()
+    await asked.sendTransfer({ id, amount, to: asking.getAccount() })
+    await received
+    expect(answers).toEqual([])
+    // One drop came, and one went with the answer, and ten with the payment after it; twice a fee of ten.
+    expect(BigInt(await asked.getBalance()) - before).toBe(1n - 1n - 10n - 20n)
+  })
+
+  test('sendRequest rejects messages that are too large', async () => {
+    const { asking, to } = await useBoth()
+    await expect(asking.sendRequest({ to, ilp: 'A'.repeat(1000) })).rejects.toThrow(
+      named('MaximumIlpDataSizeExceededError')
+    )
+    await expect(asking.sendRequest({ to, ilp: 'A', custom: 'A'.repeat(1000) })).rejects.toThrow(
+      named('MaximumCustomDataSizeExceededError')
+    )
+  })
+})

@@ -7,19 +7,9 @@ import PluginXrpEscrow, {
   type Transfer
 } from 'ilp-plugin-xrp-escrow'
 import { expect, onTestFinished } from 'vitest'
-import { Client, Wallet } from 'xrpl'
-import {
-  accounts,
-  type SandboxLedger,
-  type SandboxOptions,
-  startSandboxLedger
-} from '../../src/xrpl-sandbox/index.ts'
-import {
-  type FaultProxy,
-  type FaultyLedger,
-  startFaultProxy,
-  startFaultyLedger
-} from '../support/fault-proxy.ts'
+import { walletOf } from '../../src/ilp-plugin-xrp-escrow/wallet.ts'
+import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
+import { DistortingServer, type Distortion } from '../support/distorting-server.ts'
 import { needsSandbox, openLedger, type TestLedger, type TestLedgerOptions } from '../support/ledger.ts'
 
 export const prefix = 'test.crypto.xrp.'
@@ -49,54 +39,72 @@ export async function useLedger(options: TestLedgerOptions = {}): Promise<TestLe
   return ledger
 }
 
-/** A ledger for one test, where it is and where a fault proxy makes it seem to be. */
-export interface ProxiedLedger {
-  ledger: TestLedger
-  proxy: FaultProxy
-  /** the proxy's */
-  url: string
-}
-
-export async function useProxiedLedger(options?: TestLedgerOptions): Promise<ProxiedLedger> {
-  const ledger = await useLedger(options)
-  const proxy = await startFaultProxy(Number(new URL(ledger.url).port))
-  onTestFinished(() => proxy.close())
-  return { url: proxy.url, proxy, ledger }
-}
-
-/** A sandbox for one test that looks behind the ledger's API. */
-export async function useSandbox(options: SandboxOptions = {}): Promise<SandboxLedger> {
+/** A sandbox for one test that restarts the ledger, or looks behind it. */
+export async function useSandbox(options: SandboxOptions = {}) {
   needsSandbox('it looks behind the API')
   const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 50, ...options })
   onTestFinished(() => sandbox.close())
   return sandbox
 }
 
-/** A sandbox behind a fault proxy for one test that restarts it. */
-export async function useFaultyLedger(options: SandboxOptions = {}): Promise<FaultyLedger> {
-  needsSandbox('it restarts the ledger')
-  const ledger = await startFaultyLedger({ closeIntervalMs: 50, ...options })
-  onTestFinished(() => ledger.close())
-  return ledger
+/** A server for one test, before a ledger. */
+export async function useServer(ledger: { url: string }, ...distortions: Distortion[]) {
+  const server = await DistortingServer.start(ledger, distortions)
+  onTestFinished(() => server.close())
+  return server
+}
+
+/** A plugin for one test that is not connected yet, and all that it tells. */
+export function useUnconnected(server: string, options: Partial<PluginOptions> = {}) {
+  const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })
+  onTestFinished(() => plugin.disconnect())
+  return { plugin, told: record(plugin) }
 }
 
 /** A connected plugin for one test, and all that it tells. */
 export async function usePlugin(server: string, options: Partial<PluginOptions> = {}) {
-  const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })
-  onTestFinished(() => plugin.disconnect())
-  const told = record(plugin)
+  const { plugin, told } = useUnconnected(server, options)
   await plugin.connect()
   return Object.assign(plugin, { told })
 }
 
 export type TestPlugin = Awaited<ReturnType<typeof usePlugin>>
 
-/** A ledger, and a plugin of the customer and one of the shop on it. */
-export async function usePair(options: TestLedgerOptions = {}, shopOptions: Partial<PluginOptions> = {}) {
+/** A ledger, a server before it, and a plugin of the customer there. */
+export async function usePayer(options: TestLedgerOptions = {}, ...distortions: Distortion[]) {
   const ledger = await useLedger(options)
-  const payer = await usePlugin(ledger.url)
-  const payee = await usePlugin(ledger.url, { secret: shop.secret, ...shopOptions })
-  return { ledger, payer, payee }
+  const server = await useServer(ledger, ...distortions)
+  return { ledger, server, payer: await usePlugin(server.url) }
+}
+
+/** Which of two plugins are at a server before their ledger, and how the shop's is made. */
+interface PairOptions extends TestLedgerOptions {
+  atServer?: 'payer' | 'payee' | 'both'
+  shopOptions?: Partial<PluginOptions>
+}
+
+/** A ledger, a server before it, and a plugin of the customer and one of the shop. */
+export async function usePair(
+  { atServer, shopOptions, ...options }: PairOptions = {},
+  ...distortions: Distortion[]
+) {
+  const ledger = await useLedger(options)
+  const server = await useServer(ledger, ...distortions)
+  const urlOf = (who: string) => (atServer === who || atServer === 'both' ? server : ledger).url
+  const payer = await usePlugin(urlOf('payer'))
+  const payee = await usePlugin(urlOf('payee'), { secret: shop.secret, ...shopOptions })
+  return { ledger, server, payer, payee }
+}
+
+/** Sends a transfer, and waits until its receiver has been told. */
+export async function prepare(
+  { payer, payee }: { payer: PluginXrpEscrow; payee: TestPlugin },
+  fields: Partial<Transfer> = {}
+) {
+  const transfer = someTransfer(fields)
+  await payer.sendTransfer(transfer)
+  if (storyOf(payee.told, transfer.id).length === 0) await next(payee, 'incoming_prepare')
+  return transfer
 }
 
 /** An error of the interface, or any of that name. */
@@ -104,9 +112,28 @@ export function named(name: string, fields: object = {}) {
   return expect.objectContaining({ name, ...fields })
 }
 
-/** What the ledger has of an account's own transactions, the oldest first. */
-export async function ownTransactions(ledger: TestLedger, address = customer.address) {
-  return (await ledger.transactionsOf(address)).filter(({ Account }) => Account === address)
+/** What the ledger has of an account's own transactions, or of those of one type. */
+export async function ownTransactions(ledger: TestLedger, address = customer.address, type?: string) {
+  return (await ledger.transactionsOf(address)).filter(
+    ({ Account, TransactionType }) => Account === address && (!type || TransactionType === type)
+  )
+}
+
+/** Waits until so many more ledgers have closed. */
+export async function moreLedgers(ledger: TestLedger, count: number): Promise<void> {
+  const last = (await ledger.newest()).ledgerIndex + count
+  const newest = async () => (await ledger.newest()).ledgerIndex
+  await expect.poll(newest, { interval: 10 }).toBeGreaterThanOrEqual(last)
+}
+
+/** Waits until so many transactions are in the open ledger. */
+export async function openTransactions(ledger: TestLedger, count: number): Promise<void> {
+  await expect.poll(() => ledger.openTransactions(), { interval: 5 }).toBeGreaterThanOrEqual(count)
+}
+
+/** Lets everybody in this process read and answer what there is. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
 }
 
 /** The ids of the transfers that events were told of. */
@@ -195,30 +222,23 @@ export async function ledgerTime(ledger: TestLedger, aheadSeconds: number): Prom
 }
 
 /** Someone who uses the ledger without a plugin. */
-export async function useStranger(server: string, secret = genesis.secret) {
-  const client = new Client(server)
-  const wallet = Wallet.fromSeed(secret)
-  onTestFinished(() => client.disconnect())
-  await client.connect()
-  await client.request({ command: 'subscribe', streams: ['ledger'] })
+export function strangerOn({ ask }: TestLedger, secret = genesis.secret) {
+  const wallet = walletOf(secret)
+  const submitBlob = (tx_blob: string) => ask<{ engine_result: string }>({ command: 'submit', tx_blob })
+  const sign = async (tx: Record<string, unknown>) => {
+    const account = wallet.address
+    const request = { command: 'account_info', account, ledger_index: 'current' }
+    const { Sequence } = (await ask<{ account_data: { Sequence: number } }>(request)).account_data
+    return { Sequence, ...wallet.sign({ Account: account, Sequence, Fee: '400', ...tx }) }
+  }
   return {
-    address: wallet.classicAddress,
-    /** Waits until another ledger has closed. */
-    nextLedger: () => new Promise(resolve => client.once('ledgerClosed', resolve)),
-    /** Submits a transaction that someone has signed. Returns the preliminary result. */
-    async submitBlob(tx_blob: string): Promise<string> {
-      return (await client.request({ command: 'submit', tx_blob })).result.engine_result
-    },
-    /** Signs a transaction, complete or not. */
-    async sign(tx: Record<string, unknown>): Promise<{ tx_blob: string; hash: string }> {
-      return wallet.sign(await client.autofill({ Account: wallet.classicAddress, ...tx } as never))
-    },
-    /** Signs and submits a transaction, complete or not; returns the preliminary result. */
-    async submit(
-      tx: Record<string, unknown>
-    ): Promise<{ engine_result: string; tx_json: { Sequence?: number } }> {
-      const { tx_blob } = await this.sign(tx)
-      return (await client.request({ command: 'submit', tx_blob })).result as never
+    submitBlob,
+    /** Signs a transaction without account, sequence and fee. */
+    sign,
+    /** Signs and submits such a transaction. Returns the preliminary result. */
+    async submit(tx: Record<string, unknown>) {
+      const { blob, Sequence } = await sign(tx)
+      return { ...(await submitBlob(blob)), Sequence }
     }
   }
 }

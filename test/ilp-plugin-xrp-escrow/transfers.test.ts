@@ -1,63 +1,51 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { inspect } from 'node:util'
 import PluginXrpEscrow, { type PluginOptions, type Transfer } from 'ilp-plugin-xrp-escrow'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { toTransaction } from '../../src/ilp-plugin-xrp-escrow/transactions.ts'
+import { changesTransactions } from '../support/distorting-server.ts'
 import {
   customer,
   genesis,
   ledgerTime,
   memo,
+  moreLedgers,
   named,
   next,
+  ownTransactions,
   prefix,
+  prepare,
   reason,
   shop,
   someTransfer,
   storyOf,
+  strangerOn,
   until,
   useLedger,
   usePair,
-  usePlugin,
-  useStranger
+  usePlugin
 } from './support.ts'
 
-/** A DER value with its length in the short form, or in the long form with so many bytes. */
-function der(tag: number, content: Buffer, lengthBytes = 0): Buffer {
-  const length = Buffer.alloc(Math.max(1, lengthBytes))
-  length.writeUInt8(content.length, length.length - 1)
-  return Buffer.concat([
-    Buffer.of(tag),
-    lengthBytes ? Buffer.of(0x80 | lengthBytes) : Buffer.alloc(0),
-    length,
-    content
-  ])
-}
-
-/** Sends a transfer, and waits until its receiver has been told. */
-async function prepare(
-  { payer, payee }: Awaited<ReturnType<typeof usePair>>,
-  fields: Partial<Transfer> = {}
-) {
-  const transfer = someTransfer(fields)
-  const told = next(payee, 'incoming_prepare')
-  await payer.sendTransfer(transfer)
-  await told
-  return transfer
-}
+const isReal = process.env.RIPPLED_URL !== undefined
 
 describe('a transfer', () => {
-  test('prepare and fulfill emit one event each on both sides', async () => {
-    const both = await usePair()
-    const { payer, payee } = both
+  test('prepare and fulfill emit one event each on both sides, and then getFulfillment resolves', async () => {
+    const { payer, payee } = await usePair()
     const [before, shopBefore] = [await payer.getBalance(), await payee.getBalance()]
-    const transfer = await prepare(both, { noteToSelf: { mine: true } })
-    const fulfilled = next(payer, 'outgoing_fulfill')
-    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    await fulfilled
-    expect(storyOf(payer.told, transfer.id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
-    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    const transfer = await prepare({ payer, payee }, { noteToSelf: { mine: true } })
+    const { id, fulfillment } = transfer
+    await expect(payer.getFulfillment(id)).rejects.toThrow(named('MissingFulfillmentError'))
+    // Already in a listener.
+    const asked = new Promise(resolve => {
+      payer.on('outgoing_fulfill', () => resolve(payer.getFulfillment(id)))
+    })
+    await payee.fulfillCondition(id, fulfillment)
+    expect(await asked).toBe(fulfillment)
+    expect(await payee.getFulfillment(id)).toBe(fulfillment)
+    expect(storyOf(payer.told, id)).toEqual(['outgoing_prepare', 'outgoing_fulfill'])
+    expect(storyOf(payee.told, id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     const onLedger = {
-      id: transfer.id,
+      id,
       from: prefix + customer.address,
       to: prefix + shop.address,
       ledger: prefix,
@@ -67,24 +55,11 @@ describe('a transfer', () => {
       expiresAt: `${transfer.expiresAt?.slice(0, 19)}.000Z`
     }
     // Each is told what its own transactions have cost.
-    const withFee = { ...onLedger, feeDrops: '350' }
-    expect((await until(payee, 'incoming_fulfill'))[0]).toEqual([withFee, transfer.fulfillment])
-    const [prepared] = (await until(payer, 'outgoing_prepare'))[0] ?? []
+    expect(payee.told.at(-1)).toEqual(['incoming_fulfill', { ...onLedger, feeDrops: '350' }, fulfillment])
+    const [[prepared] = []] = await until(payer, 'outgoing_prepare')
     expect(prepared).toMatchObject({ noteToSelf: { mine: true }, feeDrops: '10' })
     expect(BigInt(before) - BigInt(await payer.getBalance())).toBe(10n + 10n)
     expect(BigInt(shopBefore) - BigInt(await payee.getBalance())).toBe(350n - 10n)
-  })
-
-  test('getFulfillment resolves inside an outgoing_fulfill listener', async () => {
-    const both = await usePair()
-    const asked = new Promise(resolve => {
-      both.payer.on('outgoing_fulfill', ({ id }) => resolve(both.payer.getFulfillment(id)))
-    })
-    const transfer = await prepare(both)
-    await expect(both.payer.getFulfillment(transfer.id)).rejects.toThrow(named('MissingFulfillmentError'))
-    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    expect(await asked).toBe(transfer.fulfillment)
-    expect(await both.payee.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
   })
 
   test('sendTransfer sends an unconditional transfer as a final Payment', async () => {
@@ -103,19 +78,11 @@ describe('a transfer', () => {
   })
 
   test('sendTransfer to the own account emits outgoing and incoming events', async () => {
-    const ledger = await useLedger()
-    const plugin = await usePlugin(ledger.url)
-    const transfer = someTransfer({ to: prefix + customer.address })
-    const told = next(plugin, 'incoming_prepare')
-    await plugin.sendTransfer(transfer)
-    await told
-    await plugin.fulfillCondition(transfer.id, transfer.fulfillment)
-    expect(storyOf(plugin.told, transfer.id)).toEqual([
-      'outgoing_prepare',
-      'incoming_prepare',
-      'outgoing_fulfill',
-      'incoming_fulfill'
-    ])
+    const { payer } = await usePair()
+    const transfer = await prepare({ payer, payee: payer }, { to: prefix + customer.address })
+    await payer.fulfillCondition(transfer.id, transfer.fulfillment)
+    const story = ['outgoing_prepare', 'incoming_prepare', 'outgoing_fulfill', 'incoming_fulfill']
+    expect(storyOf(payer.told, transfer.id)).toEqual(story)
   })
 
   test('sendTransfer repeated with the same fields pays once, with others rejects', async () => {
@@ -144,34 +111,29 @@ describe('a transfer', () => {
     )
   })
 
-  test.for([
-    ['in canonical form', (preimage: Buffer) => der(0xa0, der(0x80, preimage))],
-    ['in long-form DER', (preimage: Buffer) => der(0xa0, der(0x80, preimage), 1)],
-    ['with lengths of eight bytes', (preimage: Buffer) => der(0xa0, der(0x80, preimage, 8), 8)]
-  ] as const)('a fulfillment by a third party %s is emitted on both sides', async ([, encode], { skip }) => {
-    const both = await usePair()
-    const stranger = await useStranger(both.ledger.url)
-    const transfer = await prepare(both)
-    const { Sequence } = (await both.ledger.transactionsOf(customer.address)).at(-1) as { Sequence: number }
-    const preimage = Buffer.from(transfer.fulfillment, 'base64url')
-    const condition = createHash('sha256').update(preimage).digest('hex')
-    const { engine_result } = await stranger.submit({
-      TransactionType: 'EscrowFinish',
-      Owner: customer.address,
-      OfferSequence: Sequence,
-      Condition: `A0258020${condition}810120`.toUpperCase(),
-      Fulfillment: encode(preimage).toString('hex').toUpperCase(),
-      Fee: '400'
+  test.each([
+    ['in canonical form', 'A0228020'],
+    ['in long-form DER', 'A081228020'],
+    ['with lengths of eight bytes', 'A088000000000000002A80880000000000000020']
+  ])('a fulfillment by a third party %s is emitted on both sides', async (_form, head) => {
+    // The sandbox takes the canonical form only.
+    const changed = changesTransactions(tx => {
+      if (tx.TransactionType === 'EscrowFinish') tx.Fulfillment = head + String(tx.Fulfillment).slice(-64)
     })
-    if (engine_result !== 'tesSUCCESS') skip('the sandbox takes canonical fulfillments only')
-    const told = [until(both.payer, 'outgoing_fulfill'), until(both.payee, 'incoming_fulfill')]
-    for (const [[, fulfillment] = []] of await Promise.all(told))
-      expect(fulfillment).toBe(transfer.fulfillment)
-    await both.payee.fulfillCondition(transfer.id, transfer.fulfillment)
-    expect(await both.payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
-    expect(storyOf(both.payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+    const { ledger, payer, payee } = await usePair({ atServer: 'both' }, changed)
+    const transfer = await prepare({ payer, payee })
+    const [{ Sequence, Condition } = {}] = await ownTransactions(ledger)
+    const preimage = Buffer.from(transfer.fulfillment, 'base64url').toString('hex').toUpperCase()
+    const Fulfillment = (isReal ? head : 'A0228020') + preimage
+    const finish = { Owner: customer.address, OfferSequence: Sequence, Condition, Fulfillment }
+    await strangerOn(ledger).submit({ TransactionType: 'EscrowFinish', ...finish })
+    for (const told of [until(payer, 'outgoing_fulfill'), until(payee, 'incoming_fulfill')])
+      expect((await told)[0]?.[1]).toBe(transfer.fulfillment)
+    await payee.fulfillCondition(transfer.id, transfer.fulfillment)
+    expect(await payer.getFulfillment(transfer.id)).toBe(transfer.fulfillment)
+    expect(storyOf(payee.told, transfer.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
     // What others have paid for costs this account nothing.
-    const [[incoming] = []] = await until(both.payee, 'incoming_fulfill')
+    const [[incoming] = []] = await until(payee, 'incoming_fulfill')
     expect(incoming).not.toHaveProperty('feeDrops')
   })
 
@@ -180,7 +142,7 @@ describe('a transfer', () => {
     const payer = await usePlugin(ledger.url, { maxCachedTransfers: 1 })
     const payee = await usePlugin(ledger.url, { secret: shop.secret, maxCachedTransfers: 1 })
     const transfers = []
-    for (let count = 0; count < 3; count++) transfers.push(await prepare({ ledger, payer, payee }))
+    for (let count = 0; count < 3; count++) transfers.push(await prepare({ payer, payee }))
     await Promise.all(transfers.map(({ id, fulfillment }) => payee.fulfillCondition(id, fulfillment)))
     await until(payer, 'outgoing_fulfill', 3)
     for (const { id, fulfillment } of transfers) {
@@ -195,7 +157,7 @@ describe('an expiry', () => {
   test('an expired transfer is canceled by ledger time and refunded', async () => {
     const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
     const before = await payer.getBalance()
-    const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
     const [cancelled] = await until(payer, 'outgoing_cancel')
     expect(cancelled).toMatchObject([
       { id: transfer.id, feeDrops: '20' },
@@ -243,7 +205,7 @@ describe('an expiry', () => {
 describe('a rejection', () => {
   test('rejectIncomingTransfer emits incoming_reject once and costs the payee nothing', async () => {
     const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
-    const transfer = await prepare({ ledger, payer, payee }, { expiresAt: await ledgerTime(ledger, 20) })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 20) })
     await payer.disconnect()
     await payee.rejectIncomingTransfer(transfer.id, reason)
     await payee.rejectIncomingTransfer(transfer.id, reason)
@@ -266,8 +228,8 @@ describe('a rejection', () => {
     ['as the interface has it', {}],
     ['as ilp-compat-plugin gives it', { forwarded_by: '', triggered_at: new Date() }]
   ])('sendRejections sends the reason to the payer, %s', async (_how, fields) => {
-    const { ledger, payer, payee } = await usePair({}, { sendRejections: true })
-    const transfer = await prepare({ ledger, payer, payee })
+    const { payer, payee } = await usePair({ shopOptions: { sendRejections: true } })
+    const transfer = await prepare({ payer, payee })
     await payee.rejectIncomingTransfer(transfer.id, { ...reason, ...(fields as object) })
     expect((await until(payer, 'outgoing_reject'))[0]).toEqual([
       expect.objectContaining({ id: transfer.id }),
@@ -277,32 +239,23 @@ describe('a rejection', () => {
       await expect(plugin.getFulfillment(transfer.id)).rejects.toThrow(named('AlreadyRolledBackError'))
   })
 
-  test('outgoing_reject has no fields that the reason lacks', async () => {
+  test('outgoing_reject is emitted for the receiver only, and has no fields that the reason lacks', async () => {
     const both = await usePair()
     const transfer = await prepare(both)
-    const shopkeeper = await useStranger(both.ledger.url, shop.secret)
-    const sequence = (await both.ledger.transactionsOf(customer.address)).at(-1)?.Sequence
+    const [{ Sequence: sequence } = {}] = await ownTransactions(both.ledger)
     const { forwarded_by: _, ...rest } = reason
-    const Memos = [memo('xrpRejection', JSON.stringify({ sequence, reason: rest }))]
-    await shopkeeper.submit({ TransactionType: 'Payment', Destination: customer.address, Amount: '1', Memos })
-    const [[told, received] = []] = await until(both.payer, 'outgoing_reject')
-    expect(told).toMatchObject({ id: transfer.id })
-    expect(Object.keys(received as object).sort()).toEqual(Object.keys(rest).sort())
-  })
-
-  test('outgoing_reject is emitted for the receiver of a transfer only', async () => {
-    const both = await usePair()
-    const transfer = await prepare(both)
-    const stranger = await useStranger(both.ledger.url)
-    const sequence = (await both.ledger.transactionsOf(customer.address)).at(-1)?.Sequence
-    const payment = { TransactionType: 'Payment', Destination: customer.address, Amount: '1' }
-    const Memos = [memo('xrpRejection', JSON.stringify({ sequence, reason }))]
-    await stranger.submit({ ...payment, Memos })
-    await stranger.nextLedger()
-    const received = next(both.payer, 'incoming_transfer')
-    await both.payee.sendTransfer({ id: randomUUID(), to: prefix + customer.address, amount: '1' })
-    await received
-    expect(storyOf(both.payer.told, transfer.id)).toEqual(['outgoing_prepare'])
+    for (const [secret, reason] of [
+      [genesis.secret, { ...rest, message: 'of a stranger' }],
+      [shop.secret, rest]
+    ] as const) {
+      const Memos = [memo('xrpRejection', JSON.stringify({ sequence, reason }))]
+      const payment = { TransactionType: 'Payment', Destination: customer.address, Amount: '1', Memos }
+      await strangerOn(both.ledger, secret).submit(payment)
+      await moreLedgers(both.ledger, 1)
+    }
+    const [told, ...more] = await until(both.payer, 'outgoing_reject')
+    expect(told).toStrictEqual([expect.objectContaining({ id: transfer.id }), rest])
+    expect(more).toEqual([])
   })
 
   test('rejectIncomingTransfer rejects for the payer and for unknown ids', async () => {
@@ -317,7 +270,7 @@ describe('a rejection', () => {
 
 describe('before anything is signed', () => {
   const { id, to, executionCondition, expiresAt } = someTransfer()
-  const rows: [string, Record<string, unknown>, string][] = [
+  const rows: [string, object, string][] = [
     ['an id that is no UUID', { id: 'letter-0' }, '"letter-0"'],
     ['no id', { id: undefined }, '"undefined"'],
     ['half a drop', { amount: '10.5' }, '"10.5"'],
@@ -332,12 +285,15 @@ describe('before anything is signed', () => {
     ['another sender', { from: prefix + shop.address }, `"${prefix}${shop.address}"`],
     ['another ledger', { ledger: 'g.crypto.' }, '"g.crypto."'],
     ['a condition of 31 bytes', { executionCondition: 'A'.repeat(42) }, `"${'A'.repeat(42)}"`],
+    ['a condition of 33 bytes', { executionCondition: 'A'.repeat(44) }, `"${'A'.repeat(44)}"`],
     [
       'a condition in plain base64',
       { executionCondition: `${executionCondition}=` },
       `"${executionCondition}="`
     ],
-    ['an expiry that is no time', { expiresAt: 'soon' }, '"soon"'],
+    ...['soon', '2017', '31.10.2117', '2117-13-31T12:00:00Z', '2136-02-07T06:28:16Z'].map(
+      (time): [string, object, string] => [`an expiry of ${time}`, { expiresAt: time }, `"${time}"`]
+    ),
     ['an expiry in the past', { expiresAt: '2017-10-31T12:00:00Z' }, '"2017-10-31T12:00:00Z"'],
     ['a condition without an expiry', { expiresAt: undefined }, id],
     ['a packet that is not base64url', { ilp: 'Ä' }, '"Ä"']
@@ -507,65 +463,72 @@ describe('connecting', () => {
 describe('what comes from strangers', () => {
   const uuid = 'd86b0299-e2fa-4713-833a-96a6a75271b8'
   const condition = `A0258020${'AB'.repeat(32)}810120`
-  const toShop = () => {
-    const payment = { TransactionType: 'Payment', Destination: shop.address, Amount: '10' }
-    const escrow = { ...payment, TransactionType: 'EscrowCreate', Condition: condition }
-    return { payment, escrow: { ...escrow, CancelAfter: 1_000_000_000 } }
+  const toShop = (fields: object) => ({ Destination: shop.address, Amount: '10', ...fields })
+  const payment = (...Memos: object[]) => toShop({ TransactionType: 'Payment', Memos })
+  const escrow = (Memos: object[], fields: object = {}) => {
+    const create = { TransactionType: 'EscrowCreate', Condition: condition, CancelAfter: 1_000_000_000 }
+    return toShop({ ...create, Memos, ...fields })
   }
   const proper = [memo('xrpIlp', 'AAAA'), memo('xrpId', uuid)]
   const junk = (fields: Record<string, unknown>) => ({
     Memo: { MemoType: '6A756E6B', MemoData: 'FFFE', ...fields }
   })
+  const memoTypes = ['xrpRejection', 'xrpMessage', 'xrpMessageId', 'xrpId', 'xrpIlp']
+  // In every memo that the plugin reads.
+  const odd = () =>
+    [
+      '{"sequence":{"toString":1}}',
+      '{"sequence":{"toString":1},"reason":{"code":{},"name":1}}',
+      '[]',
+      'null',
+      '{"sequence":1,"reason":{"code":"F","name":"x","message":"y","forwarded_by":[{}]}}',
+      '{"__proto__":1}',
+      '{"id":{"toString":1}}',
+      '{"id":1}',
+      '{"ilp":{"a":1}}',
+      '7',
+      '"x"',
+      '{"custom":{"__proto__":{"x":1}}}',
+      '{'
+    ].map(data => payment(...memoTypes.map(type => memo(type, data))))
+
   test('plugin ignores hostile transactions that are not transfers', async () => {
     const { ledger, payee } = await usePair({ closeIntervalMs: 0 })
-    const stranger = await useStranger(ledger.url)
-    const { payment, escrow } = toShop()
+    payee.registerRequestHandler(async request => ({ to: request.from as string }))
+    const stranger = strangerOn(ledger)
     const hostile: Record<string, unknown>[] = [
-      payment,
-      { ...payment, Memos: [junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })] },
-      { ...payment, Memos: [memo('xrpMessage', '{'), memo('xrpRejection', 'null')] },
-      { ...payment, Memos: [memo('xrpMessage', 'null')] },
-      { ...payment, Memos: [memo('xrpMessage', '[]'), memo('xrpRejection', '{"sequence":{},"reason":7}')] },
-      escrow,
-      { ...escrow, Memos: [junk({})] },
-      { ...escrow, Memos: [memo('xrpIlp', 'A'.repeat(900))] },
-      { ...escrow, Memos: [memo('xrpId', 'constructor')] },
-      { ...escrow, Memos: [junk({ MemoType: memo('xrpId', '').Memo.MemoType })] },
-      { ...escrow, Memos: proper, CancelAfter: undefined, FinishAfter: 999_999_999 },
-      { ...escrow, Memos: proper, FinishAfter: 999_999_999 },
-      { ...escrow, Memos: proper, Condition: undefined, FinishAfter: 999_999_999 }
+      payment(),
+      payment(junk({}), junk({ MemoType: undefined }), junk({ MemoData: undefined })),
+      payment(memo('xrpMessage', `{"id":"${'x'.repeat(400)}"}`)),
+      payment(memo('xrpMessage', '[]'), memo('xrpRejection', '{"sequence":{},"reason":7}')),
+      ...odd(),
+      escrow([]),
+      escrow([junk({})]),
+      escrow([memo('xrpIlp', 'A'.repeat(900))]),
+      escrow([memo('xrpId', 'constructor')]),
+      escrow([junk({ MemoType: memo('xrpId', '').Memo.MemoType })]),
+      escrow(proper, { CancelAfter: undefined, FinishAfter: 999_999_999 }),
+      escrow(proper, { FinishAfter: 999_999_999 }),
+      escrow(proper, { Condition: undefined, FinishAfter: 999_999_999 })
     ]
-    for (const tx of hostile) {
-      expect([tx, (await stranger.submit(tx)).engine_result]).toEqual([tx, 'tesSUCCESS'])
-      await ledger.closeLedger()
-    }
-    await stranger.submit({
-      ...escrow,
-      Memos: [memo('xrpIlp', 'not base64url!'), proper[1]],
-      DestinationTag: 7
-    })
+    for (const tx of hostile)
+      expect([tx, await stranger.submit(tx)]).toMatchObject([tx, { engine_result: 'tesSUCCESS' }])
+    await stranger.submit(
+      escrow([memo('xrpIlp', 'not base64url!'), memo('xrpId', uuid)], { DestinationTag: 7 })
+    )
     await ledger.closeLedger()
     await until(payee, 'incoming_prepare')
-    expect(payee.told).toEqual([
+    expect(payee.told.filter(([event]) => !/request|response/.test(event))).toEqual([
       ['connect'],
       ['incoming_prepare', expect.objectContaining({ id: uuid, ilp: '', from: prefix + genesis.address })]
     ])
   })
 
   test("a stranger's transfer with the same id gets another id", async () => {
-    const both = await usePair()
-    const { ledger, payer, payee } = both
-    const stranger = await useStranger(ledger.url)
+    const { ledger, payer, payee } = await usePair()
+    const stranger = strangerOn(ledger)
     const transfer = someTransfer({ amount: '1000' })
-    const hash = Buffer.from(transfer.executionCondition as string, 'base64url')
-      .toString('hex')
-      .toUpperCase()
-    const copy = {
-      ...toShop().escrow,
-      Amount: '1',
-      Condition: `A0258020${hash}810120`,
-      Memos: [memo('xrpIlp', transfer.ilp as string), memo('xrpId', transfer.id)]
-    }
+    const copy = toTransaction({ ...transfer, amount: '1' }, genesis.address, prefix)
     const sent = payer.sendTransfer(transfer)
     await stranger.submit(copy)
     await sent
@@ -577,6 +540,29 @@ describe('what comes from strangers', () => {
     const [fulfilled] = await until(payer, 'outgoing_fulfill')
     expect(fulfilled).toMatchObject([{ id: transfer.id, amount: '1000' }, transfer.fulfillment])
     expect(storyOf(payee.told, real.id)).toEqual(['incoming_prepare', 'incoming_fulfill'])
+  })
+
+  test('transfers with one id, or with a guessed one, get ids of their own', async () => {
+    const { ledger, payee } = await usePair({ closeIntervalMs: 0 })
+    const [stranger, victim] = [strangerOn(ledger), strangerOn(ledger, customer.secret)]
+    const create = (id: string, Amount: string) =>
+      escrow([memo('xrpIlp', 'AAAA'), memo('xrpId', id)], { Amount })
+    const id = randomUUID()
+    const real = await victim.sign(create(id, '1000'))
+    // Whoever sees the transaction before it is in a ledger knows its id, and all that can be made of its hash.
+    const guessed = real.hash
+      .toLowerCase()
+      .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, '$1-$2-8$3-a$4-$5')
+    for (const taken of [id, guessed]) {
+      await stranger.submit(create(taken, '1'))
+      await ledger.closeLedger()
+    }
+    await victim.submitBlob(real.blob)
+    await ledger.closeLedger()
+    const prepared = (await until(payee, 'incoming_prepare', 3)).map(([told]) => told as Transfer)
+    expect(prepared.map(({ amount }) => amount)).toEqual(['1', '1', '1000'])
+    expect(new Set(prepared.map(told => told.id)).size).toBe(3)
+    expect(prepared[0]?.from).toBe(prefix + genesis.address)
   })
 })
 
@@ -628,7 +614,7 @@ describe('a host', () => {
 })
 
 test('plugin names the network ID in its transactions', async () => {
-  const { ledger, payer, payee } = await usePair({ networkId: 21_337 })
-  const transfer = await prepare({ ledger, payer, payee })
+  const { payer, payee } = await usePair({ networkId: 21_337 })
+  const transfer = await prepare({ payer, payee })
   await payee.fulfillCondition(transfer.id, transfer.fulfillment)
 })

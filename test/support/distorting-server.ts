@@ -1,94 +1,82 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { type WebSocket, WebSocketServer } from 'ws'
-import { answerText } from '../../src/xrpl-sandbox/api/requests.ts'
-import type { Json, Subscriber } from '../../src/xrpl-sandbox/api/rpc.ts'
-import { publishClosed } from '../../src/xrpl-sandbox/api/streams.ts'
+import type { AddressInfo, Socket } from 'node:net'
+import { WebSocket, WebSocketServer } from 'ws'
 import { type Random, seededRandom } from '../../src/xrpl-sandbox/connection.ts'
-import { Ledger } from '../../src/xrpl-sandbox/ledger/ledger.ts'
+import { type SandboxLedger, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
-// Servers of a network whose ledger is a sandbox's. Each connection (Line) reaches one server (Node): the newest one, or
-// with `behind` one that has replayed fewer ledgers. A Distortion changes what a line hears and says, and so makes it
-// slow, forgetful, busy, far away. Use:
+// A server that passes everything on between its clients and a ledger, a sandbox or a real one, but for what its
+// distortions say: so it is slow, forgetful, busy, far away, or lies. Use:
 //
-//   const server = await DistortingServer.start(sandbox.ledger, [losesMessages(chance(0.1, seed))])
+//   const server = await DistortingServer.start(ledger, [losesMessages(chance(0.1, seed))])
 //   new PluginXrpEscrow({ server: server.url, secret })
 //   server.distortions = []
 //
 // First the server, then the catalogue of distortions.
 
-/** What becomes of an answer: another one, none at all, or (undefined) what it was. */
+export type Json = Record<string, unknown>
+
+/** What becomes of a message: another one in its place, none at all, or (undefined) what it was. */
 type Replacement = Json | 'nothing' | undefined
 
-/**
- * One way in which servers of the real network differ from a sandbox. A hook may change what it is given; what it
- * returns takes its place.
- */
+/** One way in which a server differs from the ledger behind it. A hook may also change what it is given. */
 export interface Distortion {
-  /** sees each request before the ledger does; what it returns is the answer, and the ledger never hears of it */
+  /** sees each request; what it returns is the result, or `{ error }`, and the ledger never hears of it */
   request?(request: Json, line: Line): Replacement
-  /** sees each answer, after the request has had its effect */
-  answer?(answer: Json, request: Json, line: Line): Replacement
-  /** sees each message of a stream; returns what is sent now in its place */
-  stream?(message: Json, line: Line): Json[] | undefined
+  /** sees each result, or `{ error }`, after the request has had its effect */
+  answer?(result: Json, request: Json, line: Line): Replacement
+  /** sees each message of a stream */
+  stream?(message: Json, line: Line): Replacement
   /** how long a message takes, milliseconds; none overtakes another of its connection */
   delayMs?(): number
 }
 
-/** A server of the network: it knows the ledgers up to some number behind the newest. */
-interface Node {
-  ledger: Ledger
-  lines: Set<Line>
-}
-
 /** A client's connection. */
-export class Line implements Subscriber {
-  apiVersion: 1 | 2 = 1
-  readonly streams = new Set<string>()
-  readonly accounts = new Set<string>()
-  readonly accountsProposed = new Set<string>()
-  readonly #socket: WebSocket
+export class Line {
+  /** the newest ledger that the client could know of */
+  newest = 0
+  /** the requests without an answer, by their ids */
+  readonly unanswered = new Map<unknown, Json>()
+  readonly #client: WebSocket
+  readonly #socket: Socket
+  readonly #upstream: WebSocket
   readonly #server: DistortingServer
-  readonly #node: Node
   #underway = Promise.resolve()
 
-  constructor(socket: WebSocket, server: DistortingServer, node: Node) {
+  constructor(client: WebSocket, socket: Socket, server: DistortingServer) {
+    this.#client = client
     this.#socket = socket
     this.#server = server
-    this.#node = node
-    node.lines.add(this)
-    socket.on('message', data => this.#inTime(() => this.#onRequest(String(data))))
-    socket.on('error', () => socket.terminate())
-    socket.on('close', () => {
-      node.lines.delete(this)
+    this.#upstream = new WebSocket(server.upstream.url, { perMessageDeflate: false })
+    const opened = once(this.#upstream, 'open').catch(() => {})
+    client.on('message', async data => {
+      await opened
+      this.#inTime(() => this.#onRequest(JSON.parse(String(data))))
+    })
+    this.#upstream.on('message', data => this.#onMessage(JSON.parse(String(data))))
+    for (const end of [client, this.#upstream]) end.on('error', () => this.cut())
+    client.on('close', () => this.#upstream.terminate())
+    this.#upstream.on('close', () => {
       server.lines.delete(this)
+      client.terminate()
     })
   }
 
-  /** The newest ledger that this connection's server knows. */
-  get newest(): number {
-    return this.#node.ledger.closedHeader.ledgerIndex
-  }
-
-  /** Passes on what the ledger publishes. */
-  send(text: string): void {
-    let messages = [JSON.parse(text)]
-    for (const { stream } of this.#server.distortions)
-      if (stream) messages = messages.flatMap(message => stream(message, this) ?? [message])
-    for (const message of messages) this.sendNow(message)
-  }
-
-  /** Sends any message or text at all. */
-  sendNow(message: unknown): void {
+  /** Sends the client any message, or text, at all. */
+  send(message: unknown): void {
     const text = typeof message === 'string' ? message : JSON.stringify(message)
     this.#inTime(() => {
-      if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text)
+      if (this.#client.readyState === WebSocket.OPEN) this.#client.send(text)
     })
   }
 
   /** Resets the connection: what is on its way is lost. */
   cut(): void {
-    this.#socket.terminate()
+    this.#socket.resetAndDestroy()
+  }
+
+  /** Closes the connection as a server does that is being restarted. */
+  close(): void {
+    this.#client.close(1012)
   }
 
   #inTime(act: () => void): void {
@@ -98,129 +86,150 @@ export class Line implements Subscriber {
       return
     }
     const due = performance.now() + Math.max(...delays)
-    this.#underway = this.#underway.then(
-      () =>
-        new Promise(resolve => {
-          setTimeout(() => {
-            act()
-            resolve()
-          }, due - performance.now())
-        })
-    )
+    const wait = () => new Promise<void>(resolve => setTimeout(resolve, due - performance.now()))
+    this.#underway = this.#underway.then(wait).then(act)
   }
 
-  #onRequest(text: string): void {
+  #onRequest(request: Json): void {
     if (!this.#server.isOpen) return
-    const request: Json = JSON.parse(text)
     this.#server.requests.push(request)
-    let answer: Json | undefined
+    this.unanswered.set(request.id, request)
     for (const { request: distort } of this.#server.distortions) {
-      const replacement: Replacement = answer ? undefined : distort?.(request, this)
+      const replacement = distort?.(request, this)
       if (replacement === 'nothing') return
-      answer ??= replacement
+      if (replacement) {
+        this.#answer(replacement, request)
+        return
+      }
     }
-    this.#answer(answer ?? this.#server.ask(request, this.#node.ledger, this), request)
+    this.#upstream.send(JSON.stringify(request))
+  }
+
+  #onMessage(message: Json): void {
+    const { id, type, status, result } = message
+    const request = this.unanswered.get(id)
+    if (request) this.#answer(status === 'success' ? (result as Json) : message, request)
+    if (type === 'response') return
+    if (type === 'ledgerClosed') this.newest = Number(message.ledger_index)
+    let told = message
+    for (const { stream } of this.#server.distortions) {
+      const replacement = stream?.(told, this)
+      if (replacement === 'nothing') return
+      told = replacement ?? told
+    }
+    this.send(told)
   }
 
   #answer(original: Json, request: Json): void {
-    let answer = original
-    for (const { answer: distort } of this.#server.distortions) {
-      const replacement = distort?.(answer, request, this)
+    const { id, command } = request
+    this.unanswered.delete(id)
+    let result = original
+    if (command === 'subscribe') this.newest = Number(result.ledger_index)
+    for (const { answer } of this.#server.distortions) {
+      const replacement = answer?.(result, request, this)
       if (replacement === 'nothing') return
-      answer = replacement ?? answer
+      result = replacement ?? result
     }
-    this.sendNow(answer)
+    const isError = 'error' in result
+    const outcome = isError ? { ...result, status: 'error' } : { status: 'success', result }
+    this.send({ ...outcome, id, type: 'response' })
   }
 }
 
-/** The servers of a network, behind one URL. */
+/** A server before a ledger's. */
 export class DistortingServer {
   /** each sees what those before it have left; can be changed at any time */
   distortions: Distortion[]
-  /** how many ledgers behind the newest the server is that new connections reach */
-  behind = 0
+  /** where new connections lead */
+  upstream: { url: string }
   /** while false, new connections are refused and nothing that arrives is heard */
   isOpen = true
   readonly lines = new Set<Line>()
   /** every request that came, in order */
   readonly requests: Json[] = []
   url = ''
-  readonly #main: Node
-  readonly #followers: { node: Node; behind: number }[] = []
-  readonly #sockets: WebSocketServer
-  readonly #onClose = (closed: Parameters<typeof publishClosed>[2]) => {
-    publishClosed(this.#main.lines, this.#main.ledger, closed)
-    this.catchUp()
-  }
+  readonly #sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
 
-  private constructor(ledger: Ledger, distortions: Distortion[]) {
-    this.#main = { ledger, lines: new Set() }
+  private constructor(upstream: { url: string }, distortions: Distortion[]) {
+    this.upstream = upstream
     this.distortions = distortions
-    ledger.on('close', this.#onClose)
-    this.#sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-    this.#sockets.on('connection', socket => {
-      if (!this.isOpen) return socket.terminate()
-      const node = this.behind > 0 ? this.#follower(this.behind) : this.#main
-      this.lines.add(new Line(socket, this, node))
+    this.#sockets.on('connection', (client, { socket }) => {
+      if (this.isOpen) this.lines.add(new Line(client, socket, this))
+      else socket.resetAndDestroy()
     })
   }
 
-  /** Starts one on a free port. */
-  static async start(ledger: Ledger, distortions: Distortion[] = []): Promise<DistortingServer> {
-    const server = new DistortingServer(ledger, distortions)
+  /** Starts one on a free port, before a ledger's server. */
+  static async start(upstream: { url: string }, distortions: Distortion[] = []): Promise<DistortingServer> {
+    const server = new DistortingServer(upstream, distortions)
     await once(server.#sockets, 'listening')
     server.url = `ws://127.0.0.1:${(server.#sockets.address() as AddressInfo).port}`
     return server
   }
 
-  /** Answers a request as the undistorted server would. What is submitted to one server reaches all. */
-  ask(request: Json, ledger: Ledger, subscriber: Line): Json {
-    const server = { subscriber, startedAt: 0, port: 0, isProgram: true, stop() {} }
-    const text = JSON.stringify(request)
-    const answer = answerText(text, { ledger, ...server })
-    if (request.command === 'submit' && ledger !== this.#main.ledger)
-      answerText(text, { ledger: this.#main.ledger, ...server })
-    return answer
+  /** the newest ledger that its clients could know of */
+  get newest(): number {
+    return Math.max(...[...this.lines].map(({ newest }) => newest))
   }
 
-  /** Lets the servers that are behind follow, or with `toTheNewest` catch up for good. */
-  catchUp(toTheNewest = false): void {
-    for (const follower of this.#followers) {
-      if (toTheNewest) follower.behind = 0
-      const { ledger } = follower.node
-      for (const contents of this.#contents(ledger.openIndex, follower.behind)) ledger.close(contents)
-    }
+  /** how many requests have no answer */
+  get unanswered(): number {
+    return [...this.lines].reduce((sum, { unanswered }) => sum + unanswered.size, 0)
   }
 
+  /** Resets all connections: what is on its way is lost. */
   cut(): void {
     for (const line of this.lines) line.cut()
   }
 
   async close(): Promise<void> {
     this.isOpen = false
-    this.#main.ledger.off('close', this.#onClose)
-    for (const socket of this.#sockets.clients) socket.terminate()
+    this.cut()
     this.#sockets.close()
     await once(this.#sockets, 'close')
   }
+}
 
-  /** The contents of the ledgers from one on, up to one behind the newest. */
-  #contents(from: number, behind: number) {
-    const { history } = this.#main.ledger
-    const first = history.first.header.ledgerIndex
-    const end = history.last.header.ledgerIndex - behind + 1
-    return from < end ? history.contents().slice(from - first, end - first) : []
+/** A server of a sandbox's network that is some ledgers behind it. What is submitted to one of them reaches both. */
+export class Laggard {
+  readonly url: string
+  #behind: number
+  readonly #network: SandboxLedger
+  readonly #own: SandboxLedger
+
+  private constructor(network: SandboxLedger, own: SandboxLedger, behind: number) {
+    this.url = own.url
+    this.#network = network
+    this.#own = own
+    this.#behind = behind
+    own.ledger.on('proposed', transaction => network.ledger.submit(transaction))
+    network.ledger.on('close', this.#follow)
   }
 
-  /** A server that has replayed the ledgers up to one behind the newest. */
-  #follower(behind: number): Node {
-    const { fees, networkId, now } = this.#main.ledger
-    const past = this.#contents(this.#main.ledger.history.first.header.ledgerIndex, behind)
-    const ledger = new Ledger({ fees, networkId, historyLimit: 100_000, now, past })
-    const node: Node = { ledger, lines: new Set() }
-    ledger.on('close', closed => publishClosed(node.lines, ledger, closed))
-    this.#followers.push({ node, behind })
-    return node
+  static async start(network: SandboxLedger, behind: number): Promise<Laggard> {
+    const past = network.ledger.history.contents().slice(0, -behind)
+    return new Laggard(network, await startSandboxLedger({ port: 0, closeIntervalMs: 0, past }), behind)
+  }
+
+  /** Is not behind any more. */
+  catchUp(): void {
+    this.#behind = 0
+    this.#follow()
+  }
+
+  async close(): Promise<void> {
+    this.#network.ledger.off('close', this.#follow)
+    await this.#own.close()
+  }
+
+  readonly #follow = () => {
+    const { first, last } = this.#network.ledger.history
+    const { openIndex } = this.#own.ledger
+    const count = last.header.ledgerIndex - this.#behind + 1 - openIndex
+    if (count <= 0) return
+    const start = openIndex - first.header.ledgerIndex
+    for (const contents of this.#network.ledger.history.contents().slice(start, start + count))
+      this.#own.ledger.close(contents)
   }
 }
 
@@ -247,56 +256,57 @@ export const openErrors = [
   'slowDown'
 ] as const
 
-const errorAnswer = ({ id }: Json, error: string): Json => ({ id, type: 'response', status: 'error', error })
-
 /** `submit` is carried out, and answered with an error, or (no error) a success without an engine result. */
 export function submitTakesEffectUnsaid(
   error: (typeof openErrors)[number] | undefined,
   happens: Chance
 ): Distortion {
   return {
-    answer(_answer, request) {
-      if (request.command !== 'submit' || !happens()) return undefined
-      if (error) return errorAnswer(request, error)
-      return { id: request.id, type: 'response', status: 'success', result: {} }
+    answer(_result, { command }) {
+      if (command !== 'submit' || !happens()) return undefined
+      return error ? { error } : {}
     }
   }
 }
 
 /** `submit` is not carried out, and answered with an error that leaves that open. */
 export function submitFails(error: (typeof openErrors)[number], happens: Chance): Distortion {
-  return {
-    request: request => (request.command === 'submit' && happens() ? errorAnswer(request, error) : undefined)
-  }
+  return { request: ({ command }) => (command === 'submit' && happens() ? { error } : undefined) }
 }
 
 /** Requests, or their answers, get lost. */
 export function losesMessages(happens: Chance): Distortion {
-  return {
-    request: () => (happens() ? 'nothing' : undefined),
-    answer: () => (happens() ? 'nothing' : undefined)
-  }
+  const lose = () => (happens() ? 'nothing' : undefined)
+  return { request: lose, answer: lose }
 }
 
 /** Says of a validated transaction nothing but that, for so many questions: its metadata comes later (Clio). */
 export function metadataComesLate(questions: number): Distortion {
   const asked = new Map<unknown, number>()
   return {
-    answer(answer, request) {
-      const result = answer.result as Json | undefined
-      if (request.command !== 'tx' || !result?.validated) return undefined
-      const times = (asked.get(request.transaction) ?? 0) + 1
-      asked.set(request.transaction, times)
-      if (times > questions) return undefined
-      const { meta: _meta, ...rest } = result
-      return { ...answer, result: rest }
+    answer({ meta: _meta, ...rest }, { command, transaction }) {
+      if (command !== 'tx' || !rest.validated) return undefined
+      const times = (asked.get(transaction) ?? 0) + 1
+      asked.set(transaction, times)
+      return times > questions ? undefined : rest
+    }
+  }
+}
+
+/** Changes the transactions, and the entries of a list of escrows, that a server answers with. */
+export function changesTransactions(change: (tx: Json) => void): Distortion {
+  return {
+    answer(result) {
+      const transactions = (result.transactions as { tx: Json }[] | undefined)?.map(({ tx }) => tx)
+      for (const tx of transactions ?? (result.account_objects as Json[] | undefined) ?? [result]) change(tx)
+      return undefined
     }
   }
 }
 
 /** Leaves out messages of the streams. */
 export function streamsHaveHoles(happens: Chance): Distortion {
-  return { stream: () => (happens() ? [] : undefined) }
+  return { stream: () => (happens() ? 'nothing' : undefined) }
 }
 
 /** `account_tx` knows nothing of the newest ledgers (rippled, which publishes later than it validates). */
@@ -305,7 +315,7 @@ export function publishesLate(ledgers: number): Distortion {
     request(request, line) {
       if (request.command !== 'account_tx') return undefined
       const published = line.newest - ledgers
-      if (Number(request.ledger_index_min ?? -1) > published) return errorAnswer(request, 'lgrIdxsInvalid')
+      if (Number(request.ledger_index_min ?? -1) > published) return { error: 'lgrIdxsInvalid' }
       const max = Number(request.ledger_index_max ?? -1)
       if (max === -1 || max > published) request.ledger_index_max = published
       return undefined
@@ -321,7 +331,7 @@ export function keepsLittleHistory(ledgers: number): Distortion {
       if (request.command === 'account_tx' && Number(request.ledger_index_min ?? -1) < first)
         request.ledger_index_min = first
       const isOld = typeof request.ledger_index === 'number' && request.ledger_index < first
-      return isOld ? errorAnswer(request, 'lgrNotFound') : undefined
+      return isOld ? { error: 'lgrNotFound' } : undefined
     }
   }
 }
@@ -331,12 +341,12 @@ export function throttles(requests: number, perMs: number): Distortion {
   let since = performance.now()
   let count = 0
   return {
-    request(request) {
+    request() {
       if (performance.now() - since >= perMs) {
         since = performance.now()
         count = 0
       }
-      return ++count > requests ? errorAnswer(request, 'slowDown') : undefined
+      return ++count > requests ? { error: 'slowDown' } : undefined
     }
   }
 }
@@ -348,7 +358,7 @@ export function cutsLines(happens: Chance): Distortion {
     line.cut()
     return 'nothing'
   }
-  return { request: (_request, line) => cut(line), answer: (_answer, _request, line) => cut(line) }
+  return { request: (_request, line) => cut(line), answer: (_result, _request, line) => cut(line) }
 }
 
 /** Lets messages take their time, each another one. */
@@ -360,10 +370,10 @@ export function isFarAway(maxMs: number, random: Random): Distortion {
 export function talksNonsense(happens: Chance): Distortion {
   let next = 0
   const talk = (line: Line) => {
-    if (happens()) line.sendNow(nonsense[next++ % nonsense.length])
+    if (happens()) line.send(nonsense[next++ % nonsense.length])
   }
   return {
-    answer: (_answer, _request, line) => talk(line) as undefined,
+    answer: (_result, _request, line) => talk(line) as undefined,
     stream: (_message, line) => talk(line) as undefined
   }
 }

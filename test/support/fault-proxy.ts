@@ -2,35 +2,16 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { type SandboxLedger, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
-// A WebSocket close frame with the code 1012, "service restart" (RFC 6455, 5.5.1).
-const closeFrame = Buffer.from([0x88, 0x02, 0x03, 0xf4])
-
 /** A TCP proxy in front of a WebSocket server, with the faults of a real network at hand. */
 export interface FaultProxy {
   /** where clients connect instead */
   url: string
   /** port of the server behind it; connections made from now on go there */
   target: number
-  /** milliseconds that everything takes longer, each way */
-  delayMs: number
   /** while false, new connections are reset at once */
   accepts: boolean
-  /** how many connections there are */
-  readonly connections: number
   /** Resets all connections: whatever was on its way is lost. */
   cut(): void
-  /** Closes all connections as a server does that is being restarted. */
-  cutCleanly(): void
-  /** Lets nothing through any more, in either direction, and closes nothing. */
-  hold(): void
-  /** Lets everything through again, first what was held up. */
-  release(): void
-  /**
-   * Loses the next message of the server that matches; the connection goes on.
-   *
-   * @returns the message's text, as soon as it is lost
-   */
-  dropNext(pattern: RegExp): Promise<string>
   /** Waits for the next message of the server that matches, and returns its text. */
   seen(pattern: RegExp): Promise<string>
   /** Cuts all connections and frees the port. */
@@ -44,27 +25,11 @@ export interface FaultProxy {
  */
 export async function startFaultProxy(target: number): Promise<FaultProxy> {
   const pairs = new Set<[client: Socket, server: Socket]>()
-  const held: (() => void)[] = []
-  let isHolding = false
-  let watchers: { pattern: RegExp; drop: boolean; resolve: (text: string) => void }[] = []
+  const watchers: { pattern: RegExp; resolve: (text: string) => void }[] = []
 
-  /** Passes something on in time, and in order. */
-  function pass(act: () => void): void {
-    const now = () => {
-      if (isHolding) held.push(act)
-      else act()
-    }
-    if (proxy.delayMs > 0) setTimeout(now, proxy.delayMs)
-    else now()
-  }
-
-  function isDropped(frame: Buffer): boolean {
-    if (watchers.length === 0) return false
+  function onFrame(frame: Buffer): void {
     const text = frame.toString()
-    const matching = watchers.filter(({ pattern }) => pattern.test(text))
-    watchers = watchers.filter(watcher => !matching.includes(watcher))
-    for (const { resolve } of matching) resolve(text)
-    return matching.some(({ drop }) => drop)
+    for (const { pattern, resolve } of watchers) if (pattern.test(text)) resolve(text)
   }
 
   const listener = net.createServer(client => {
@@ -76,16 +41,19 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
     const pair: [Socket, Socket] = [client, server]
     const split = splitter()
     pairs.add(pair)
-    client.on('data', chunk => pass(() => server.write(chunk)))
+    client.pipe(server)
     server.on('data', chunk => {
-      for (const frame of split(chunk)) pass(() => isDropped(frame) || client.write(frame))
+      for (const frame of split(chunk)) {
+        onFrame(frame)
+        client.write(frame)
+      }
     })
     for (const [from, to] of [pair, pair.toReversed()] as [Socket, Socket][]) {
       from.on('error', () => to.destroy())
-      from.on('end', () => pass(() => to.end()))
+      from.on('end', () => to.end())
       from.on('close', () => {
         pairs.delete(pair)
-        pass(() => to.destroy())
+        to.destroy()
       })
     }
   })
@@ -93,32 +61,14 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
   const proxy: FaultProxy = {
     url: '',
     target,
-    delayMs: 0,
     accepts: true,
-    get connections() {
-      return pairs.size
-    },
     cut() {
       for (const [client, server] of pairs) {
         client.resetAndDestroy()
         server.resetAndDestroy()
       }
     },
-    cutCleanly() {
-      for (const [client, server] of pairs) {
-        client.end(closeFrame)
-        server.destroy()
-      }
-    },
-    hold() {
-      isHolding = true
-    },
-    release() {
-      isHolding = false
-      for (const act of held.splice(0)) act()
-    },
-    dropNext: pattern => new Promise(resolve => watchers.push({ pattern, drop: true, resolve })),
-    seen: pattern => new Promise(resolve => watchers.push({ pattern, drop: false, resolve })),
+    seen: pattern => new Promise(resolve => watchers.push({ pattern, resolve })),
     async close() {
       proxy.accepts = false
       proxy.cut()

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { encodeSeed } from 'ripple-address-codec'
 import { TestRunner, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { Wallet } from 'xrpl'
+import { walletOf } from '../../src/ilp-plugin-xrp-escrow/wallet.ts'
 import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 
 /** The administrator's WebSocket of a stand-alone rippled to test on in place of sandboxes. */
@@ -62,7 +64,7 @@ export async function openLedger({
   const url = sandbox?.url ?? (realUrl as string)
   const { ask, leave } = await connect(url)
   const shop = isReal ? generate('ed25519') : accounts.shop
-  const customer = isReal ? generate('ecdsa-secp256k1') : accounts.customer
+  const customer = isReal ? generate('secp256k1') : accounts.customer
   const closeLedger = async () => {
     await ask({ command: 'ledger_accept' })
   }
@@ -118,30 +120,30 @@ export function needsSandbox(reason: string): void {
   if (realUrl) TestRunner.getCurrentTest()?.context.skip(`a sandbox only: ${reason}`)
 }
 
-function generate(algorithm: 'ed25519' | 'ecdsa-secp256k1'): TestAccount {
-  const { classicAddress, seed } = Wallet.generate(algorithm as Parameters<typeof Wallet.generate>[0])
-  return { address: classicAddress, secret: seed as string }
+function generate(algorithm: 'ed25519' | 'secp256k1'): TestAccount {
+  const secret = encodeSeed(randomBytes(16), algorithm)
+  return { address: walletOf(secret).address, secret }
 }
 
 /** Pays accounts into being, from the genesis account, which others may be using at the same moment. */
 async function fund(ask: TestLedger['ask'], funded: TestAccount[]): Promise<void> {
-  const genesis = Wallet.fromSeed(accounts.genesis.secret)
+  const genesis = walletOf(accounts.genesis.secret)
   for (const { address } of funded) {
     for (let result = ''; result !== 'tesSUCCESS'; ) {
       const { account_data } = await ask<{ account_data: { Sequence: number } }>({
         command: 'account_info',
-        account: genesis.classicAddress,
+        account: genesis.address,
         ledger_index: 'current'
       })
-      const { tx_blob } = genesis.sign({
+      const { blob } = genesis.sign({
         TransactionType: 'Payment',
-        Account: genesis.classicAddress,
+        Account: genesis.address,
         Destination: address,
         Amount: String(fundingXrp * 1_000_000),
         Fee: '100000',
         Sequence: account_data.Sequence
       })
-      result = (await ask<{ engine_result: string }>({ command: 'submit', tx_blob })).engine_result
+      result = (await ask<{ engine_result: string }>({ command: 'submit', tx_blob: blob })).engine_result
       if (!/^(tes|tefPAST_SEQ|terPRE_SEQ)/.test(result)) throw new Error(`The funding failed: ${result}`)
     }
   }

@@ -39,7 +39,7 @@ const browserReporter: Reporter = {
 
 export default defineConfig(({ mode }) => ({
   test: {
-    globalSetup: 'test/support/setup.ts',
+    globalSetup: 'test/support/bundles.ts',
     reporters: ['default', browserReporter],
     // So generous that no test fails for the speed of a machine.
     testTimeout: 120_000,

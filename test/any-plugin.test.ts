@@ -1,13 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openLedger, type TestLedger } from './support/ledger.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, type ProjectCopy } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, pairs, testPlugins } from './support/scripts.ts'
 
 // A plugins.ts with a plugin that has the Ledger Plugin Interface (Interledger RFC 0004, draft 8) and an event
 // emitter's own methods, and ends the script when anything else is asked of it.
-const plugins = `
-import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
-
+const plugins = `${testPlugins}
 const lpi = [
   'connect', 'disconnect', 'isConnected', 'getInfo', 'getAccount', 'getBalance', 'getFulfillment', 'sendTransfer',
   'sendRequest', 'fulfillCondition', 'rejectIncomingTransfer', 'registerRequestHandler', 'deregisterRequestHandler'
@@ -25,11 +22,7 @@ function onlyLpi(plugin) {
   })
 }
 
-const server = process.env.TEST_LEDGER
-export const xrp = {
-  Customer: () => onlyLpi(new PluginXrpEscrow({ server, secret: process.env.CUSTOMER_SECRET })),
-  Shop: () => onlyLpi(new PluginXrpEscrow({ server, secret: process.env.SHOP_SECRET }))
-}
+for (const [name, open] of Object.entries(xrp)) xrp[name] = () => onlyLpi(open())
 `
 
 let ledger: TestLedger
@@ -48,8 +41,7 @@ afterEach(async () => {
 test.each(pairs)(
   '$shop and $client ask nothing of a plugin but its interface',
   async ({ shop, client, lettersIn }) => {
-    const seller = project.run(shop, { ...ledger.env, PORT: '0' })
-    const [, url = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
+    const { shop: seller, url } = await project.openShop(shop, ledger.env)
     const buyer = project.run(client, { ...ledger.env, SHOP_URL: url, INTERVAL_MS: '200' })
     await buyer.waitUntil(output => lettersIn(output).length >= 3)
     expect(await buyer.interrupt()).toBe(0)

@@ -4,32 +4,21 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Customer } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, freePort, type ProjectCopy, type Script, withTsx } from './support/scripts.ts'
+import { copyProject, freePort, type ProjectCopy, pairs, type Script, withTsx } from './support/scripts.ts'
 
 let ledger: TestLedger
 let project: ProjectCopy
-// Where the ledger decides when a client ends, however long the machine takes.
-let patient: ProjectCopy
-const env = () => ({ ...ledger.env, INTERVAL_MS: '200', PORT: '0' })
+const env = () => ({ ...ledger.env, INTERVAL_MS: '200' })
 
 beforeAll(async () => {
   ledger = await openLedger()
   project = await copyProject()
-  patient = await copyProject()
-  await patient.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {
   await project.remove()
-  await patient.remove()
   await ledger.close()
 })
-
-async function openShop(shop: string, port = '0'): Promise<{ script: Script; url: string }> {
-  const script = project.run(shop, { ...env(), PORT: port })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
 
 /** Reads the lines that a client ends with. */
 function summaryOf(client: Script) {
@@ -49,14 +38,15 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const till = await Customer.connect(ledger, ledger.shop)
     const balances = async () => [await purse.plugin.getBalance(), await till.plugin.getBalance()].map(BigInt)
     const [purseBefore = 0n, tillBefore = 0n] = await balances()
-    const { script, url } = await openShop(shop)
+    const seller = await project.openShop(shop, ledger.env)
+    // The ledger decides when a client ends, however long the machine takes.
     const runs = ['100', '200'].map(INTERVAL_MS =>
-      patient.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS })
+      project.run(client, { ...ledger.env, SHOP_URL: seller.url, INTERVAL_MS, maxSettleMs: '120000' })
     )
     for (const run of runs) await run.waitUntil(hasLetters(4))
     const ends = runs.map(run => run.interrupt())
     expect(await Promise.all(ends)).toEqual([0, 0])
-    expect(await script.interrupt()).toBe(0)
+    expect(await seller.shop.interrupt()).toBe(0)
 
     let total = 0
     for (const run of runs) {
@@ -81,22 +71,22 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
 
   test(`${client} waits for a shop that starts later, and stops when the shop has gone`, async () => {
     const port = String(await freePort())
-    const run = project.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
+    const more = { SHOP_URL: `http://localhost:${port}/`, maxSettleMs: '2000' }
+    const run = project.run(client, { ...env(), ...more })
     await run.waitForOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
-    const { script } = await openShop(shop, port)
+    const { shop: seller } = await project.openShop(shop, { ...ledger.env, PORT: port })
     await run.waitUntil(hasLetters(1))
     expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
-    const gone = script.interrupt()
+    const gone = seller.interrupt()
     if (client.includes('client1')) {
       await run.waitForNextOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
       const payments = run.output.match(/Calculating/g)?.length
       await gone
-      const { script: back } = await openShop(shop, port)
+      await project.openShop(shop, { ...ledger.env, PORT: port })
       await run.waitForOutput(
         /The shop was restarted and does not know this client: start the client again\n/
       )
       expect(run.output.match(/Calculating/g)).toHaveLength(payments ?? 0)
-      await back.kill()
     } else await run.waitForOutput(/The shop ended the stream\n/)
     expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/^\d+ payments?, \d+ letters?: /m)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { Customer, type Offer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, type Offer, offerOf, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
@@ -13,27 +13,11 @@ import { copyProject, type ProjectCopy, type Script, testPlugins } from './suppo
 let project: ProjectCopy
 beforeAll(async () => {
   project = await copyProject()
-  for (const shop of ['shop-from-before', 'streaming-shop'])
-    await project.edit(`src/${shop}.ts`, 'maxUnpaid = 10_000', 'maxUnpaid = 30')
-  await project.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 100')
 })
 afterAll(() => project.remove())
 
-/** A letter, or the status in its place. */
-async function ask(url: string, payToken?: string): Promise<string | number> {
-  const res = await fetch(url, payToken === undefined ? {} : { headers: { 'Pay-Token': payToken } })
-  const body = await res.text()
-  return res.status === 200 ? body.slice(-1) : res.status
-}
-
-async function offerOf(url: string): Promise<Offer> {
-  return parsePay((await fetch(url)).headers.get('Pay'))
-}
-
-async function openShop(env: Record<string, string>, name = 'shop-from-before') {
-  const shop = project.run(`src/${name}.ts`, { ...env, PORT: '0' })
-  return { shop, url: `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const openShop = (env: Record<string, string>, name = 'shop-from-before') =>
+  project.openShop(`src/${name}.ts`, { ...env, maxUnpaid: '30', maxAgeMs: '100' })
 
 const acceptedBy = (shop: Script) => shop.output.match(/Accepted payment/g)?.length ?? 0
 const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
@@ -70,7 +54,7 @@ describe('on a ledger that closes when it is told to', () => {
     const offer = await offerOf(url)
     await prepare(offer, ['20'])
     await shop.waitUntil(isAccepted(1))
-    const answers = await Promise.all([1, 2, 3, 4].map(() => ask(url, offer.sharedSecret)))
+    const answers = await Promise.all([1, 2, 3, 4].map(() => askWithToken(url, offer)))
     expect(answers.filter(answer => answer === 402)).toHaveLength(2)
     expect(shop.output).not.toContain('Payment complete')
     await closeLedgerWith(1)
@@ -119,13 +103,11 @@ describe('on ledgers that close by themselves', () => {
     async key => {
       const { shop, url } = await openShop(ledger.env)
       const offer = await offerOf(url)
-      const answers: Promise<string | number>[] = []
-      const payments = Array.from({ length: 12 }, async (_, paymentId) => {
+      const answers = Array.from({ length: 12 }, async (_, paymentId) => {
         const fulfillment = await customer.pay(offer, '10', { paymentId })
-        answers.push(key === 'the Pay-Token' ? ask(url, offer.sharedSecret) : ask(url + fulfillment))
+        return key === 'the Pay-Token' ? askWithToken(url, offer) : (await fetch(url + fulfillment)).text()
       })
-      await Promise.all(payments)
-      expect((await Promise.all(answers)).join('')).toMatch(/^[A-Z]{12}$/)
+      expect((await Promise.all(answers)).join('')).toMatch(/^(Your letter: [A-Z]){12}$/)
       await shop.kill()
     }
   )
@@ -171,8 +153,8 @@ describe('out of touch with the ledger', () => {
     ledger.proxy.accepts = false
     ledger.proxy.cut()
     await paid
-    expect(await ask(url, offer.sharedSecret)).toMatch(/^[A-Z]$/)
-    expect(await ask(url, offer.sharedSecret)).toBe(402)
+    expect(await askWithToken(url, offer)).toMatch(/^Your letter: [A-Z]$/)
+    expect(await askWithToken(url, offer)).toBe(402)
     ledger.proxy.accepts = true
     await shop.waitForOutput(/Payment complete/)
     expect(await shop.interrupt()).toBe(0)
@@ -196,8 +178,7 @@ xrp.Shop = () => {
   const ledger = await openLedger()
   const customer = await Customer.connect(ledger)
   try {
-    const shop = withGap.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+    const { shop, url } = await withGap.openShop('src/shop-from-before.ts', ledger.env)
     await customer.pay(await offerOf(url))
     await shop.waitForOutput(/Payment complete/)
     expect(shop.output).not.toContain('Error fulfilling')
@@ -269,20 +250,18 @@ describe('on a network whose fees rise', () => {
   )
 
   test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
-    const own = await copyProject()
-    await own.edit('src/shop/liquidity.ts', 'maxAgeMs = 5_000', 'maxAgeMs = 600_000')
-    const shop = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
-    const url = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
+    const env = { TEST_LEDGER: ledger.url, maxAgeMs: '600000' }
+    const { shop, url } = await project.openShop('src/shop-from-before.ts', env)
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]
     await prepare(spent, 10)
     await prepare(unspent, tooHigh)
     await shop.waitUntil(isAccepted(2))
-    expect(await ask(url, spent.sharedSecret)).toMatch(/^[A-Z]$/)
+    expect(await askWithToken(url, spent)).toMatch(/^Your letter: [A-Z]$/)
     // Each ledger is a second later, at least.
     for (let n = 0; n < 250; n++) ledger.ledger.close()
     await shop.waitUntil(output => output.match(/Error fulfilling|Payment complete/g)?.length === 2)
-    expect(await ask(url, unspent.sharedSecret)).toBe(402)
-    expect(await ask(url, spent.sharedSecret)).toBe(402)
-    await own.remove()
+    expect(await askWithToken(url, unspent)).toBe(402)
+    expect(await askWithToken(url, spent)).toBe(402)
+    await shop.kill()
   })
 })

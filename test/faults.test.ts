@@ -6,15 +6,12 @@ import { accounts, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
 import { startFaultProxy } from './support/fault-proxy.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, freePort, type Script } from './support/scripts.ts'
+import { copyProject, freePort, pairs, type Script } from './support/scripts.ts'
 
 /** A copy of the project, and a ledger that can go away and come back, on ports that stay the same. */
 async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
   const project = await copyProject()
-  for (const { client } of pairs)
-    await project.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
   const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
   let sandbox = await start()
   const proxy = await startFaultProxy(sandbox.port)
@@ -39,13 +36,11 @@ async function useProject({ onTestFinished }: TestContext) {
       proxy.accepts = true
     },
     async openShop(shop: string): Promise<Script> {
-      const run = project.run(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })
-      await run.waitForOutput(/Visit/)
-      return run
+      return (await project.openShop(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })).shop
     },
     startClient(client: string): Script {
-      const url = `http://localhost:${shopPort}/`
-      return project.run(client, { TEST_LEDGER: proxy.url, SHOP_URL: url, INTERVAL_MS: '200' })
+      const env = { SHOP_URL: `http://localhost:${shopPort}/`, INTERVAL_MS: '200', expiresInMs: '200000' }
+      return project.run(client, { TEST_LEDGER: proxy.url, ...env })
     }
   }
 }

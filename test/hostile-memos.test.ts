@@ -4,8 +4,7 @@ import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/inde
 import { serialize } from '../src/xrpl-sandbox/ledger/codec.ts'
 import { accountOf } from '../src/xrpl-sandbox/ledger/state.ts'
 import { parseTransaction } from '../src/xrpl-sandbox/ledger/transaction.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, type ProjectCopy } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, pairs } from './support/scripts.ts'
 
 // What a stranger may write into the memos of payments to shops and clients. Each of these values, made a text, a
 // number, or waited for, is not what it says.
@@ -74,10 +73,9 @@ test('both pairs go on after payments with hostile memos to each of their accoun
         Wallet,
         Wallet
       ]
-      const env = { TEST_LEDGER: ledger.url, PORT: '0', INTERVAL_MS: '200' }
-      const seller = project.run(shop, { ...env, SHOP_SECRET })
-      const [, SHOP_URL = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
-      const buyer = project.run(client, { ...env, SHOP_URL, CUSTOMER_SECRET })
+      const env = { TEST_LEDGER: ledger.url, INTERVAL_MS: '200' }
+      const { shop: seller, url } = await project.openShop(shop, { ...env, SHOP_SECRET })
+      const buyer = project.run(client, { ...env, SHOP_URL: url, CUSTOMER_SECRET })
       await buyer.waitUntil(output => lettersIn(output).length >= 1)
       return { seller, buyer, lettersIn }
     })

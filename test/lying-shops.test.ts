@@ -15,40 +15,27 @@ const maxSecondsAtRisk = 1
 
 let ledger: TestLedger
 let pay: string
-// Where a client trusts its shop for a second, and where it waits until the ledger has decided.
 let project: ProjectCopy
-let patient: ProjectCopy
-// Where nothing is changed.
-let plain: ProjectCopy
 
 beforeAll(async () => {
   ledger = await openLedger()
   pay = `interledger-psk 10 test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
   project = await copyProject()
-  await project.edit(
-    'src/client/payments.ts',
-    'maxSecondsAtRisk = 30',
-    `maxSecondsAtRisk = ${maxSecondsAtRisk}`
-  )
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 2_000')
-  plain = await copyProject()
-  patient = await copyProject()
-  await patient.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
 })
 
 afterAll(async () => {
   await project.remove()
-  await patient.remove()
-  await plain.remove()
   await ledger.close()
 })
 
-function run(client: string, url: string, on = project): Script {
-  return on.run(`src/${client}.ts`, {
-    ...ledger.env,
-    SHOP_URL: url,
-    INTERVAL_MS: String(intervalMs)
-  })
+// A client trusts its shop for a second.
+const impatient = { maxSecondsAtRisk: String(maxSecondsAtRisk), maxSettleMs: '2000' }
+// It waits until the ledger has decided.
+const patient = { maxSettleMs: '120000' }
+
+function run(client: string, url: string, constants: Record<string, string> = impatient): Script {
+  const env = { SHOP_URL: url, INTERVAL_MS: String(intervalMs) }
+  return project.run(`src/${client}.ts`, { ...ledger.env, ...env, ...constants })
 }
 
 /**
@@ -249,7 +236,7 @@ aside.each([
     flood()
     return undefined
   })
-  const buyer = run('streaming-client1', shop.url, plain)
+  const buyer = run('streaming-client1', shop.url, {})
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain(says)
   await till.disconnect()

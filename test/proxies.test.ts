@@ -3,28 +3,25 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Customer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, offerOf } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, type ProjectCopy } from './support/scripts.ts'
 
 // What stands between a shop and its clients: caches, proxies that lose answers, two families of addresses.
 
 let ledger: TestLedger
 let project: ProjectCopy
 let customer: Customer
-const shops: Record<string, { script: Script; url: string }> = {}
+const urls: Record<string, string> = {}
 
-async function openShop(name: string, env = {}): Promise<{ script: Script; url: string }> {
-  const script = project.run(`src/${name}.ts`, { ...ledger.env, PORT: '0', ...env })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const openShop = (name: string, env = {}) => project.openShop(`src/${name}.ts`, { ...ledger.env, ...env })
 
 beforeAll(async () => {
   ledger = await openLedger()
   project = await copyProject()
   customer = await Customer.connect(ledger)
-  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
+  for (const name of ['shop-from-before', 'streaming-shop']) urls[name] = (await openShop(name)).url
 })
 
 afterAll(async () => {
@@ -33,7 +30,7 @@ afterAll(async () => {
   await ledger.close()
 })
 
-const urlOf = (name: string) => shops[name]?.url as string
+const urlOf = (name: string) => urls[name] as string
 const withToken = (payToken: string) => ({ headers: { 'Pay-Token': payToken } })
 
 /** An HTTP proxy before a shop; its `lose` says of which answers the client gets nothing, `isBusy` that it refuses. */
@@ -87,7 +84,7 @@ describe('no cache may store what a shop answers', () => {
   })
 
   test('shop-from-before sends a letter with no-store', async () => {
-    const offer = parsePay((await fetch(urlOf('shop-from-before'))).headers.get('Pay'))
+    const offer = await offerOf(urlOf('shop-from-before'))
     await customer.pay(offer)
     const res = await fetch(urlOf('shop-from-before'), withToken(offer.sharedSecret))
     expect([res.status, res.headers.get('Cache-Control')]).toEqual([200, 'no-store'])
@@ -111,10 +108,7 @@ test.each(['streaming-client1', 'streaming-client2'])('%s invites no compression
 describe('a paid answer that is lost on its way', () => {
   test('shop-from-before repeats a letter for the fulfillment with the Pay-Token, and nothing for either alone', async () => {
     const url = urlOf('shop-from-before')
-    const [offer, other] = [
-      parsePay((await fetch(url)).headers.get('Pay')),
-      parsePay((await fetch(url)).headers.get('Pay'))
-    ]
+    const [offer, other] = [await offerOf(url), await offerOf(url)]
     const [first, second] = [await customer.pay(offer), await customer.pay(offer, '10', { paymentId: 1 })]
     await customer.pay(other)
     const ask = async (path: string, init = {}) => {
@@ -139,15 +133,11 @@ describe('a paid answer that is lost on its way', () => {
   })
 
   test('shop-from-before repeats letters for a minute, the last thousand', async () => {
-    const own = await copyProject()
-    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
-    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const url = `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`
-    const offer = parsePay((await fetch(url)).headers.get('Pay'))
+    const { url } = await openShop('shop-from-before', { repeatableMs: '0' })
+    const offer = await offerOf(url)
     const fulfillment = await customer.pay(offer)
-    expect((await fetch(url, withToken(offer.sharedSecret))).status).toBe(200)
-    expect((await fetch(url + fulfillment, withToken(offer.sharedSecret))).status).toBe(404)
-    await own.remove()
+    expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
+    expect(await askWithToken(url + fulfillment, offer)).toBe(404)
   })
 
   test('streaming-client1 gets the letters of answers that a proxy loses', async () => {
@@ -173,10 +163,8 @@ describe('a paid answer that is lost on its way', () => {
   test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async () => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
-    const own = await copyProject()
-    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
-    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const proxy = await openProxy(`${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`, tooLate)
+    const { url: shopUrl } = await openShop('shop-from-before', { repeatableMs: '0' })
+    const proxy = await openProxy(shopUrl, tooLate)
     const buyer = project.run('src/streaming-client1.ts', {
       ...ledger.env,
       SHOP_URL: proxy.url,
@@ -200,19 +188,17 @@ describe('a paid answer that is lost on its way', () => {
     proxy.isBusy = false
     expect(await (await fetch(url, withToken(payToken))).text()).toMatch(/^Your letter: [A-Z]$/)
     proxy.close()
-    await own.remove()
   })
 })
 
 const hasIpv6 = networkInterfaces().lo?.some(({ address }) => address === '::1') ?? false
 
 test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
-  const { script, url } = await openShop('streaming-shop', { HOST: '::1' })
+  const { url } = await openShop('streaming-shop', { HOST: '::1' })
   expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/$/)
   const stream = await LetterStream.open(url)
   expect(stream.status).toBe(200)
   stream.leave()
-  await script.kill()
 })
 
 test('a script tries every address of a name, and a failure names the reason at each', async () => {

@@ -1,14 +1,18 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { copyProject, fastLedger, freePort, type ProjectCopy, root, type Script } from './support/scripts.ts'
+import {
+  copyProject,
+  examplePlugins,
+  fastLedger,
+  freePort,
+  type ProjectCopy,
+  testPlugins
+} from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
 const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
-
-const all = ['src/start.ts', 'src/streaming-shop.ts', 'src/streaming-client2.ts']
-const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
 
 let project: ProjectCopy
 let ledger: SandboxLedger
@@ -16,9 +20,7 @@ let env: Record<string, string>
 
 beforeEach(async () => {
   ledger = await fastLedger()
-  project = await copyProject(
-    example.replace('sandboxLedger()', 'sandboxLedger({ port: Number(process.env.LEDGER_PORT) })')
-  )
+  project = await copyProject(examplePlugins)
   env = { PORT: '0', INTERVAL_MS: '200', LEDGER_PORT: String(ledger.port) }
 })
 
@@ -27,11 +29,7 @@ afterEach(async () => {
   await ledger.close()
 })
 
-/** Starts all three scripts from bundles. */
-async function start(args: string[] = []): Promise<Script> {
-  await project.build(all)
-  return project.run('src/start.ts', env, args)
-}
+const start = (args: string[] = []) => project.run('src/start.ts', env, args)
 
 /** Sees that payments are complete, each told once, and none is missing but those that have just begun. */
 function expectStory(lines: string[]): void {
@@ -47,7 +45,7 @@ function expectStory(lines: string[]): void {
 
 describe('npm start', () => {
   test('npm start prints a line for each complete payment when its output is not a terminal', async () => {
-    const scripts = await start()
+    const scripts = start()
     await scripts.waitForOutput(/#3 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')
@@ -69,7 +67,7 @@ describe('npm start', () => {
 
   test('npm start leaves no script behind when it is killed', async () => {
     env.PORT = String(await freePort())
-    const scripts = await start()
+    const scripts = start()
     await scripts.waitForOutput(/#0 /)
     await scripts.kill()
     const answer = () => fetch(`http://localhost:${env.PORT}/nothing`).catch(() => 'nobody listens')
@@ -77,17 +75,11 @@ describe('npm start', () => {
   })
 
   test('npm start on the test network starts no sandbox, and names the server', async () => {
-    await project.edit('plugins.ts', 'await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    await project.edit(
-      'plugins.ts',
-      "'wss://s.altnet.rippletest.net:51233'",
-      'String(process.env.TEST_LEDGER)'
-    )
     env.TEST_LEDGER = ledger.url
     const { shop, customer } = accounts
     const secrets = `XRP_SHOP_SECRET=${shop.secret}\nXRP_CUSTOMER_SECRET=${customer.secret}\n`
     await writeFile(join(project.folder, '.env'), secrets)
-    const scripts = await start()
+    const scripts = start()
     await scripts.waitForOutput(/#1 .* fulfilled/)
     await ledger.close()
     await scripts.waitForOutput(/\[client\] The ledger cannot be reached, reconnecting: start it with /)
@@ -100,10 +92,21 @@ describe('npm start', () => {
   })
 
   test('npm start shows each letter beside its payment after the shop has rejected one', async () => {
-    const later = 'new Date().getTime() + expiresInMs'
-    const soon = `(paymentId === 1 ? plugin.getLedgerTime().getTime() + 30_000 : ${later})`
-    await project.edit('src/streaming-client2.ts', later, soon)
-    const scripts = await start()
+    // The shop finds too little time before the expiry of the second.
+    const own = await copyProject(`${testPlugins}
+const { Customer } = xrp
+xrp.Customer = () => {
+  const plugin = Customer()
+  const sendTransfer = plugin.sendTransfer.bind(plugin)
+  let sent = 0
+  plugin.sendTransfer = transfer => {
+    if (sent++ === 1) transfer.expiresAt = new Date(plugin.getLedgerTime().getTime() + 30_000).toISOString()
+    return sendTransfer(transfer)
+  }
+  return plugin
+}
+`)
+    const scripts = own.run('src/start.ts', { ...env, TEST_LEDGER: ledger.url })
     await scripts.waitForOutput(/#2 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')
@@ -111,11 +114,12 @@ describe('npm start', () => {
       /^#1 +10 drops {2}locked \S+ s( +returned .*)?$/
     )
     expect(lines.find(line => line.startsWith('#2 '))).toMatch(complete)
+    await own.remove()
   })
 
   test('npm start ends with what its shop says when that cannot open', async () => {
     env.PORT = 'no port'
-    const scripts = await start()
+    const scripts = start()
     expect(await scripts.waitForEnd()).toBe(1)
     expect(scripts.output).toContain('[shop] PORT="no port" is not a port: ')
     expect(scripts.output).not.toContain('#')
@@ -125,7 +129,7 @@ describe('npm start', () => {
     { option: '--help', code: 0 },
     { option: '--rwa', code: 1 }
   ])('npm start -- $option prints its usage and exits $code', async ({ option, code }) => {
-    const scripts = await start([option])
+    const scripts = start([option])
     expect(await scripts.waitForEnd()).toBe(code)
     expect(scripts.output).toMatch(/^Usage: npm start, without options: .*\n$/)
   })
@@ -147,7 +151,6 @@ describe('npm start', () => {
     ])(
       'npm start in a terminal rewrites the line of a payment, $colors, until Ctrl-C',
       async ({ command, environment, has, code }) => {
-        await project.build(all)
         terminal = new Terminal(command, project.folder, { ...env, ...environment })
         await terminal.waitForScreen(/^#0 /m)
         // The terminal shows it where the lines go on: each begins at the left all the same.

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { accounts } from '../src/xrpl-sandbox/index.ts'
-import { Customer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
@@ -15,18 +15,15 @@ import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts
 let ledger: TestLedger
 let project: ProjectCopy
 let customer: Customer
-const shops: Record<string, { script: Script; url: string }> = {}
+const shops: Record<string, { shop: Script; url: string }> = {}
 
-async function openShop(script: string, env = {}): Promise<{ script: Script; url: string }> {
-  const run = project.run(script, { ...ledger.env, PORT: '0', ...env })
-  return { script: run, url: `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const openShop = (name: string, env = {}) => project.openShop(`src/${name}.ts`, { ...ledger.env, ...env })
 
 beforeAll(async () => {
   ledger = await openLedger()
   project = await copyProject()
   customer = await Customer.connect(ledger)
-  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(`src/${name}.ts`)
+  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
 })
 
 afterAll(async () => {
@@ -35,23 +32,21 @@ afterAll(async () => {
   await ledger.close()
 })
 
-function shopOf(name: string): { script: Script; url: string } {
-  return shops[name] as { script: Script; url: string }
-}
+const shopOf = (name: string) => shops[name] as { shop: Script; url: string }
 
 /** A shop is well if an honest client still gets a letter for a payment. */
 async function expectToBeWell(name: string): Promise<void> {
-  const { script, url } = shopOf(name)
-  expect(script.process.exitCode).toBeNull()
+  const { shop, url } = shopOf(name)
+  expect(shop.process.exitCode).toBeNull()
   if (name === 'streaming-shop') {
     const stream = await LetterStream.open(url)
     await customer.pay(parsePay(stream.pay))
     expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   } else {
-    const offer = parsePay((await fetch(url)).headers.get('Pay'))
+    const offer = await offerOf(url)
     await customer.pay(offer)
-    expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+    expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   }
 }
 
@@ -100,10 +95,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 })
 
 test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
-  const own = await copyProject()
-  await own.edit('src/shop/web-server.ts', 'maxSilentConnections = 2_000', 'maxSilentConnections = 20')
-  const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  const { url } = await openShop('streaming-shop', { maxSilentConnections: '20' })
   const silent: RawConnection[] = []
   for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
   const stream = await LetterStream.open(url)
@@ -113,16 +105,15 @@ test('streaming-shop serves clients while strangers open connections and say not
   expect(silent[0]?.received).not.toMatch(/200|402/)
   expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
   stream.leave()
-  await own.remove()
 })
 
 test('shop-from-before accepts a payment for an offer that 300 others have followed', async () => {
   const { url } = shopOf('shop-from-before')
-  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  const offer = await offerOf(url)
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(url)))
   expect(answers.every(({ status }) => status === 402)).toBe(true)
   await customer.pay(offer)
-  expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })
 
 describe('both shops, on one account', () => {
@@ -208,7 +199,7 @@ describe('both shops, on one account', () => {
   })
 
   test('a shop reports once that another uses its account, and then counts its payments', async () => {
-    const { script: elsewhere } = shopOf('shop-from-before')
+    const { shop: elsewhere } = shopOf('shop-from-before')
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
     await customer.pay(parsePay(stream.pay))
     await elsewhere.waitForOutput(/Another shop uses this account: stop it, or /)
@@ -219,11 +210,11 @@ describe('both shops, on one account', () => {
   })
 
   test('streaming-shop fulfills escrows that were made with tickets', async () => {
-    const { script, url } = shopOf('streaming-shop')
+    const { shop, url } = shopOf('streaming-shop')
     // Those of the tests before are over.
-    const all = (pattern: RegExp) => script.output.match(pattern)?.length
-    await script.waitUntil(() => all(/Accepted payment/g) === all(/Payment complete/g))
-    const before = script.output.length
+    const all = (pattern: RegExp) => shop.output.match(pattern)?.length
+    await shop.waitUntil(() => all(/Accepted payment/g) === all(/Payment complete/g))
+    const before = shop.output.length
     const stream = await LetterStream.open(url)
     const offer = parsePay(stream.pay)
     const submit = async (tx: SubmittableTransaction) => {
@@ -255,8 +246,8 @@ describe('both shops, on one account', () => {
       })
     }
     expect(await stream.waitForLetters(3)).toHaveLength(3)
-    const told = () => script.output.slice(before).match(/Payment complete|Error/g) ?? []
-    while (told().length < 3) await once(script.process, 'output')
+    const told = () => shop.output.slice(before).match(/Payment complete|Error/g) ?? []
+    while (told().length < 3) await once(shop.process, 'output')
     expect(told()).toEqual(Array(3).fill('Payment complete'))
     stream.leave()
   })
@@ -307,8 +298,7 @@ test('streaming-shop warns of a low balance, then stops selling until it is fund
   await client.submitAndWait(wallet.sign(burn).tx_blob)
   await client.disconnect()
 
-  const run = project.run('src/streaming-shop.ts', { ...poor.env, PORT: '0' })
-  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  const { shop: run, url } = await openShop('streaming-shop', poor.env)
   expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
@@ -341,10 +331,7 @@ async function untilOpen(url: string): Promise<void> {
 
 describe.concurrent('streaming-shop', () => {
   test('full streaming-shop evicts who has not paid, and accepts a client once another has disconnected', async () => {
-    const own = await copyProject()
-    await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 3')
-    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+    const { url } = await openShop('streaming-shop', { maxClients: '3' })
     const open = () => LetterStream.open(url)
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
     await customer.pay(parsePay(payer.pay))
@@ -364,31 +351,24 @@ describe.concurrent('streaming-shop', () => {
     await untilOpen(url)
     expect([payer, newcomer].some(({ isOver }) => isOver)).toBe(false)
     for (const stream of [payer, newcomer]) stream.leave()
-    await own.remove()
   })
 
   test('streaming-shop disconnects a client that does not pay, or pays no more', async () => {
-    const own = await copyProject()
-    await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 3000')
-    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+    const { url } = await openShop('streaming-shop', { maxWaitMs: '3000' })
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
     let paymentId = 0
     while (!idler.isOver) await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     expect(idler.letters).toBe('')
     expect(payer.isOver).toBe(false)
     expect(await payer.waitForEnd()).toHaveLength(paymentId)
-    await own.remove()
   })
 })
 
 test('shop-from-before does not let one client spend what another has paid', async () => {
-  const { url, script } = shopOf('shop-from-before')
-  const offerOf = async () => parsePay((await fetch(url)).headers.get('Pay'))
-  const [ada, bob] = [await offerOf(), await offerOf()]
+  const { url, shop } = shopOf('shop-from-before')
+  const [ada, bob] = [await offerOf(url), await offerOf(url)]
   // Bob pays to Ada's address, under the secret that he knows: his own.
   await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
-  await script.waitForOutput(/F05 Wrong Condition/)
-  for (const { sharedSecret } of [ada, bob])
-    expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
+  await shop.waitForOutput(/F05 Wrong Condition/)
+  for (const offer of [ada, bob]) expect(await askWithToken(url, offer)).toBe(402)
 })

@@ -7,16 +7,15 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { LimitedLog } from '../src/shop/limited-log.ts'
 import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
-import { Customer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { copyProject, fastLedger, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, fastLedger, type ProjectCopy } from './support/scripts.ts'
 
 // What strangers, servers and machines can make a script print.
 
 const escapeCodes = '\x1b[2J\x1b]0;owned\x07\u009b31m\r\nForged line\u202e'
 const longText = escapeCodes + 'x'.repeat(10_000)
-const urlOf = async (script: Script) => `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/`
 
 let ledger: SandboxLedger
 let project: ProjectCopy
@@ -66,11 +65,8 @@ test("a client prints a ledger server's engine_result_message as plain text on o
 })
 
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
-  const own = await copyProject()
-  await own.edit('src/shop-from-before.ts', 'new LimitedLog(1_000)', 'new LimitedLog(20)')
-  await own.edit('src/shop/limited-log.ts', 'periodMs = 10_000', 'periodMs = 3_600_000')
-  const script = own.run('src/shop-from-before.ts', { TEST_LEDGER: ledger.url, PORT: '0' })
-  const url = await urlOf(script)
+  const env = { TEST_LEDGER: ledger.url, periodMs: '3600000' }
+  const { shop: script, url } = await project.openShop('src/shop-from-before.ts', env)
   const get = async (path: string) => {
     const connection = await RawConnection.open(url)
     await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).waitForClose()
@@ -78,13 +74,14 @@ test('shop-from-before prints 100 characters of a path, and no more lines of str
   }
   await get('x'.repeat(15_000))
   await script.waitForOutput(/Incoming request to: \/x{99}\n/)
-  await Promise.all(Array.from({ length: 100 }, () => get('y')))
-  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  // Its limit are a thousand lines.
+  for (let n = 0; n < 20; n++) await Promise.all(Array.from({ length: 60 }, () => get('y')))
+  const offer = await offerOf(url)
   await customer.pay(offer)
-  expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   await script.waitForOutput(/Providing paid letter/)
-  expect(script.output.match(/Incoming request to: \/y\n/g)).toHaveLength(19)
-  await own.remove()
+  expect(script.output.match(/Incoming request to: \/y\n/g)).toHaveLength(999)
+  await script.kill()
 })
 
 test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
@@ -106,8 +103,8 @@ test.each([
   async ({ minutes, says }) => {
     const own = await fastLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
     const env = { TEST_LEDGER: own.url, PORT: '0', SHOP_URL: 'http://localhost:1/' }
-    const shop = project.run('src/streaming-shop.ts', env)
-    const stream = await LetterStream.open(await urlOf(shop))
+    const { shop, url } = await project.openShop('src/streaming-shop.ts', env)
+    const stream = await LetterStream.open(url)
     const payer = await Customer.connect(own)
     await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - minutes * 60) * 1000 })
     expect(await stream.waitForLetters(1)).toHaveLength(1)
@@ -130,14 +127,16 @@ test.runIf(process.platform === 'linux')(
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'full-'))
     const full = await open('/dev/full', 'w')
-    const file = await project.bundle('src/streaming-shop.ts')
     const env = {
       ...process.env,
       TEST_LEDGER: ledger.url,
       PORT: '0',
       SHOP_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2'
     }
-    const script = spawn(process.execPath, [file], { env, stdio: ['ignore', full.fd, 'pipe'] })
+    const script = spawn(process.execPath, [join(project.folder, 'src/streaming-shop.ts')], {
+      env,
+      stdio: ['ignore', full.fd, 'pipe']
+    })
     let said = ''
     script.stderr?.setEncoding('utf8').on('data', text => (said += text))
     const [code] = await once(script, 'close')

@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { copyProject, fastLedger, type ProjectCopy, root } from './support/scripts.ts'
+import { copyProject, examplePlugins, fastLedger, type ProjectCopy } from './support/scripts.ts'
 
 let ledger: SandboxLedger
 let project: ProjectCopy
@@ -17,13 +17,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close())
 
 beforeEach(async () => {
-  // The one edit of the README, and the sandbox in the place of the test network.
-  const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
-  const edited = example
-    .replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    .replace("'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
-  expect(edited).not.toMatch(/await ledgers\.sandbox\(\)|altnet/)
-  project = await copyProject(edited)
+  project = await copyProject(examplePlugins)
 })
 
 afterEach(async () => {
@@ -50,11 +44,10 @@ describe('npm run testnet-accounts', () => {
     ]
     expect(addresses).toHaveLength(2)
 
-    const shop = project.run('src/streaming-shop.ts', env())
-    await shop.waitForOutput(
-      new RegExp(`Watch the account at https://testnet\\.xrpl\\.org/accounts/${addresses[0]?.[1]}\n`)
+    const { shop, url } = await project.openShop('src/streaming-shop.ts', env())
+    expect(shop.output).toContain(
+      `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
     )
-    const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
     const client = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
     await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
     expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)

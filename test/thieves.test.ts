@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Client, Wallet } from 'xrpl'
-import { Customer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, type ProjectCopy } from './support/scripts.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
 
@@ -34,10 +34,7 @@ afterAll(async () => {
   await ledger.close()
 })
 
-async function openShop(name: string, on = project): Promise<{ script: Script; url: string }> {
-  const script = on.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const openShop = (name: string, env = {}) => project.openShop(`src/${name}.ts`, { ...ledger.env, ...env })
 
 test('a Pay-Token buys a letter that a fulfillment read from the ledger does not', async () => {
   const { url } = await openShop('shop-from-before')
@@ -49,16 +46,15 @@ test('a Pay-Token buys a letter that a fulfillment read from the ledger does not
   })
   // Also of what no ledger has yet.
   await watcher.request({ command: 'subscribe', streams: ['transactions_proposed' as 'transactions'] })
-  const offer = parsePay((await fetch(url)).headers.get('Pay'))
-  const ask = () => fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })
+  const offer = await offerOf(url)
   await customer.prepare(offer)
-  expect((await ask()).status).toBe(200)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   // From now on the shop knows by what this client gets its letters: it need not be there first.
   await customer.pay(offer, '10', { paymentId: 1 })
   await watcher.request({ command: 'subscribe', streams: ['ledger'] })
   while (raids.length < 2) await new Promise(resolve => watcher.once('ledgerClosed', resolve))
   expect(await Promise.all(raids)).not.toContain(200)
-  expect((await ask()).status).toBe(200)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })
 
 /** The customer's own fulfillment of the escrow that it made last, signed. */
@@ -80,18 +76,18 @@ async function finishOfOwnEscrow(client: Client, { customer, transactionsOf }: T
 }
 
 test('a shop does not report another shop when a payer fulfills its own escrow', async () => {
-  const { url, script } = await openShop('streaming-shop')
+  const { url, shop } = await openShop('streaming-shop')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
   const preimage = createHash('sha256').update(url).digest()
   const condition = createHash('sha256').update(preimage).digest('base64url')
   await customer.prepare(offer, '10', { condition })
-  await script.waitForOutput(/F05 Wrong Condition/)
+  await shop.waitForOutput(/F05 Wrong Condition/)
   await watcher.submitAndWait(await finishOfOwnEscrow(watcher, ledger, preimage))
   // What comes later on the ledger is told later.
   await customer.pay(offer, '10', { paymentId: 1 })
   expect(await stream.waitForLetters(1)).toHaveLength(1)
-  expect(script.output).not.toContain('Another shop')
+  expect(shop.output).not.toContain('Another shop')
   stream.leave()
 })
 
@@ -100,8 +96,8 @@ test('a shop counts the fees of fulfillments that failed because another was fir
   const payer = await Customer.connect(own)
   const rival = new Client(own.url)
   await rival.connect()
-  const script = project.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
-  const stream = await LetterStream.open(`${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/`)
+  const { shop: script, url } = await openShop('streaming-shop', own.env)
+  const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
   const results = async () => {
     const range = { ledger_index_min: -1, ledger_index_max: -1 }
@@ -134,10 +130,7 @@ test('a shop counts the fees of fulfillments that failed because another was fir
 })
 
 test('full streaming-shop evicts a client that has been idle since its one payment', async () => {
-  const own = await copyProject()
-  await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
-  await own.edit('src/shop/connected-clients.ts', 'paidGraceMs = 120_000', 'paidGraceMs = 2_000')
-  const { url } = await openShop('streaming-shop', own)
+  const { url } = await openShop('streaming-shop', { maxClients: '2', paidGraceMs: '2000' })
   const [squatter, payer] = [await LetterStream.open(url), await LetterStream.open(url)]
   await Promise.all([squatter, payer].map(({ pay }) => customer.pay(parsePay(pay))))
   let paymentId = 1
@@ -149,5 +142,4 @@ test('full streaming-shop evicts a client that has been idle since its one payme
   expect(await squatter.waitForEnd()).toHaveLength(1)
   expect(payer.isOver).toBe(false)
   for (const stream of [payer, newcomer]) stream.leave()
-  await own.remove()
 })

@@ -43,13 +43,12 @@ export async function startClient(
     NODE_OPTIONS: preload
   }
   const script = project.run('src/streaming-client2.ts', env, [], withTsx)
-  await script.waitForStart()
   return { script, log: new LetterLog(script) }
 }
 
 /** A script of the benchmark's own, with the same probes. */
 export function startOwn(path: string, args: string[]): Script {
-  return new Script(Promise.resolve([...withTsx, path, ...args]), { NODE_OPTIONS: preload })
+  return new Script([...withTsx, path, ...args], { NODE_OPTIONS: preload })
 }
 
 /** When a streaming client has asked for letters and when they came, by what it prints. */

@@ -20,6 +20,20 @@ export function parsePay(header: string | null): Offer {
   return { amount, address, sharedSecret }
 }
 
+/** Asks a shop for an offer. */
+export async function offerOf(url: string): Promise<Offer> {
+  const res = await fetch(url)
+  await res.body?.cancel()
+  return parsePay(res.headers.get('Pay'))
+}
+
+/** Asks a shop with a Pay-Token: a letter, or the status in its place. */
+export async function askWithToken(url: string, { sharedSecret }: Offer): Promise<string | number> {
+  const res = await fetch(url, { headers: { 'Pay-Token': sharedSecret } })
+  const body = await res.text()
+  return res.status === 200 ? body : res.status
+}
+
 /** The last part of an offer's address. */
 export function clientIdOf({ address }: Offer): string {
   return address.split('.').at(-1) as string

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => project.remove())
 
 const openShop = (env: Record<string, string>, name = 'shop-from-before') =>
-  project.openShop(`src/${name}.ts`, { ...env, maxUnpaid: '30', maxAgeMs: '100' })
+  project.openShop(name, { ...env, maxUnpaid: '30', maxAgeMs: '100' })
 
 const acceptedBy = (shop: Script) => shop.output.match(/Accepted payment/g)?.length ?? 0
 const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
@@ -178,7 +178,7 @@ xrp.Shop = () => {
   const ledger = await openLedger()
   const customer = await Customer.connect(ledger)
   try {
-    const { shop, url } = await withGap.openShop('src/shop-from-before.ts', ledger.env)
+    const { shop, url } = await withGap.openShop('shop-from-before', ledger.env)
     await customer.pay(await offerOf(url))
     await shop.waitForOutput(/Payment complete/)
     expect(shop.output).not.toContain('Error fulfilling')
@@ -251,7 +251,7 @@ describe('on a network whose fees rise', () => {
 
   test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
     const env = { TEST_LEDGER: ledger.url, maxAgeMs: '600000' }
-    const { shop, url } = await project.openShop('src/shop-from-before.ts', env)
+    const { shop, url } = await project.openShop('shop-from-before', env)
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]
     await prepare(spent, 10)
     await prepare(unspent, tooHigh)

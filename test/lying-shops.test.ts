@@ -2,30 +2,23 @@ import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
-import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { beforeAll, describe, expect } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
-import { aside, openLedger, type TestLedger } from './support/ledger.ts'
+import { aside } from './support/ledger.ts'
 import { fakeShop } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import type { Script } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
 const sharedSecret = Buffer.alloc(32, 7)
 const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
 const intervalMs = 100
 const maxSecondsAtRisk = 1
 
-let ledger: TestLedger
+const bed = useTestbed()
 let pay: string
-let project: ProjectCopy
 
-beforeAll(async () => {
-  ledger = await openLedger()
-  pay = `interledger-psk 10 test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
-  project = await copyProject()
-})
-
-afterAll(async () => {
-  await project.remove()
-  await ledger.close()
+beforeAll(() => {
+  pay = `interledger-psk 10 test.crypto.xrp.${bed.ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
 })
 
 // A client trusts its shop for a second.
@@ -34,8 +27,7 @@ const impatient = { maxSecondsAtRisk: String(maxSecondsAtRisk), maxSettleMs: '20
 const patient = { maxSettleMs: '120000' }
 
 function run(client: string, url: string, constants: Record<string, string> = impatient): Script {
-  const env = { SHOP_URL: url, INTERVAL_MS: String(intervalMs) }
-  return project.run(`src/${client}.ts`, { ...ledger.env, ...env, ...constants })
+  return bed.run(client, { SHOP_URL: url, INTERVAL_MS: String(intervalMs), ...constants })
 }
 
 /**
@@ -43,7 +35,7 @@ function run(client: string, url: string, constants: Record<string, string> = im
  * tests pay the same account meanwhile.
  */
 async function openTill(): Promise<{ till: PluginXrpEscrow; pay: string }> {
-  const till = new PluginXrpEscrow({ server: ledger.url, secret: ledger.shop.secret })
+  const till = new PluginXrpEscrow({ server: bed.ledger.url, secret: bed.ledger.shop.secret })
   const name = base64url(randomBytes(8))
   till.on('incoming_prepare', ({ id, ilp }) => {
     const packet = base64url.toBuffer(ilp)
@@ -96,7 +88,7 @@ aside('streaming-client1 comes back later to a shop that answers 503, and says w
 
 aside('streaming-client2 ends with a sentence when the account to be paid does not exist', async () => {
   const shop = await fakeShop((_req, res) => {
-    res.writeHead(200, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
+    res.writeHead(200, { Pay: pay.replace(bed.ledger.shop.address, nobody) }).flushHeaders()
   })
   const buyer = run('streaming-client2', shop.url)
   expect(await buyer.waitForEnd()).toBe(1)

@@ -110,7 +110,7 @@ describe('the outputs in the README', () => {
   /** Runs what package.json has under a command of the README. */
   function runCommand(command: string, nodeOptions?: string[]): Script {
     const name = command.replace(/^npm (run )?/, '')
-    const [, file = ''] = /^node --import tsx\/esm (\S+)$/.exec(scripts[name] ?? '') ?? []
+    const [, file = ''] = /^node --import tsx\/esm src\/(\S+)\.ts$/.exec(scripts[name] ?? '') ?? []
     return project.run(file, env, [], nodeOptions)
   }
 

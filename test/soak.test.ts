@@ -41,7 +41,7 @@ test(
       }))
     })
     const probe = new URL('./support/heap-probe.mjs', import.meta.url).href
-    const shop = project.run('src/streaming-shop.ts', {
+    const shop = project.run('streaming-shop', {
       TEST_LEDGER: ledger.url,
       PORT: '0',
       NODE_OPTIONS: `--import ${probe}`

@@ -29,7 +29,7 @@ afterEach(async () => {
   await ledger.close()
 })
 
-const start = (args: string[] = []) => project.run('src/start.ts', env, args)
+const start = (args: string[] = []) => project.run('start', env, args)
 
 /** Sees that payments are complete, each told once, and none is missing but those that have just begun. */
 function expectStory(lines: string[]): void {
@@ -106,7 +106,7 @@ xrp.Customer = () => {
   return plugin
 }
 `)
-    const scripts = own.run('src/start.ts', { ...env, TEST_LEDGER: ledger.url })
+    const scripts = own.run('start', { ...env, TEST_LEDGER: ledger.url })
     await scripts.waitForOutput(/#2 .* fulfilled/)
     expect(await scripts.interrupt()).toBe(0)
     const lines = scripts.output.split('\n')

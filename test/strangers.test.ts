@@ -7,32 +7,20 @@ import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
+import { openLedger } from './support/ledger.ts'
 import { LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import type { OpenShop } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
-let ledger: TestLedger
-let project: ProjectCopy
-let customer: Customer
-const shops: Record<string, { shop: Script; url: string }> = {}
-
-const openShop = (name: string, env = {}) => project.openShop(`src/${name}.ts`, { ...ledger.env, ...env })
+const bed = useTestbed()
+const shops: Record<string, OpenShop> = {}
 
 beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  customer = await Customer.connect(ledger)
-  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
+  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await bed.openShop(name)
 })
 
-afterAll(async () => {
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
-})
-
-const shopOf = (name: string) => shops[name] as { shop: Script; url: string }
+const shopOf = (name: string) => shops[name] as OpenShop
 
 /** A shop is well if an honest client still gets a letter for a payment. */
 async function expectToBeWell(name: string): Promise<void> {
@@ -40,12 +28,12 @@ async function expectToBeWell(name: string): Promise<void> {
   expect(shop.process.exitCode).toBeNull()
   if (name === 'streaming-shop') {
     const stream = await LetterStream.open(url)
-    await customer.pay(parsePay(stream.pay))
+    await bed.customer.pay(parsePay(stream.pay))
     expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   } else {
     const offer = await offerOf(url)
-    await customer.pay(offer)
+    await bed.customer.pay(offer)
     expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   }
 }
@@ -95,11 +83,11 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 })
 
 test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
-  const { url } = await openShop('streaming-shop', { maxSilentConnections: '20' })
+  const { url } = await bed.openShop('streaming-shop', { maxSilentConnections: '20' })
   const silent: RawConnection[] = []
   for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
   const stream = await LetterStream.open(url)
-  await customer.pay(parsePay(stream.pay))
+  await bed.customer.pay(parsePay(stream.pay))
   // The last are too few to be in the way: they are closed since no headers come.
   for (const connection of silent) await connection.waitForClose()
   expect(silent[0]?.received).not.toMatch(/200|402/)
@@ -112,7 +100,7 @@ test('shop-from-before accepts a payment for an offer that 300 others have follo
   const offer = await offerOf(url)
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(url)))
   expect(answers.every(({ status }) => status === 402)).toBe(true)
-  await customer.pay(offer)
+  await bed.customer.pay(offer)
   expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })
 
@@ -120,8 +108,8 @@ describe('both shops, on one account', () => {
   let client: Client
   let wallet: Wallet
   beforeAll(async () => {
-    wallet = Wallet.fromSeed(ledger.customer.secret)
-    client = new Client(ledger.url)
+    wallet = Wallet.fromSeed(bed.ledger.customer.secret)
+    client = new Client(bed.ledger.url)
     await client.connect()
   })
   afterAll(() => client.disconnect())
@@ -137,7 +125,7 @@ describe('both shops, on one account', () => {
     amount: '10',
     data: Buffer.alloc(0)
   }).toString('base64url')
-  const soon = async () => (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
+  const soon = async () => (await bed.ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
   const uuid = '00000000-0000-4000-8000-000000000000'
 
   const transactions = [
@@ -185,7 +173,7 @@ describe('both shops, on one account', () => {
       const prepared = await client.autofill({
         TransactionType: 'EscrowCreate',
         Account: wallet.classicAddress,
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '10',
         CancelAfter: later,
         ...tx,
@@ -201,10 +189,10 @@ describe('both shops, on one account', () => {
   test('a shop reports once that another uses its account, and then counts its payments', async () => {
     const { shop: elsewhere } = shopOf('shop-from-before')
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
-    await customer.pay(parsePay(stream.pay))
+    await bed.customer.pay(parsePay(stream.pay))
     await elsewhere.waitForOutput(/Another shop uses this account: stop it, or /)
     const before = elsewhere.output.length
-    for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
+    for (const paymentId of [1, 2, 3]) await bed.customer.pay(parsePay(stream.pay), '10', { paymentId })
     expect(elsewhere.output.slice(before)).not.toMatch(/rejected|Another shop/)
     stream.leave()
   })
@@ -220,7 +208,7 @@ describe('both shops, on one account', () => {
     const submit = async (tx: SubmittableTransaction) => {
       const { result } = await client.submit(wallet.sign(await client.autofill(tx)).tx_blob)
       expect(result.engine_result).toBe('tesSUCCESS')
-      await ledger.closeLedger()
+      await bed.ledger.closeLedger()
     }
     const Account = wallet.classicAddress
     await submit({ TransactionType: 'TicketCreate', Account, TicketCount: 3 })
@@ -238,7 +226,7 @@ describe('both shops, on one account', () => {
         Account,
         Sequence: 0,
         TicketSequence,
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '10',
         Condition: `A0258020${hash.toUpperCase()}810120`,
         CancelAfter: await soon(),
@@ -258,7 +246,7 @@ describe('both shops, on one account', () => {
     const submit = async (tx: SubmittableTransaction, by: Wallet) => {
       const { result } = await client.submit(by.sign(await client.autofill(tx)).tx_blob)
       expect(result.engine_result).toBe('tesSUCCESS')
-      await ledger.closeLedger()
+      await bed.ledger.closeLedger()
     }
     await submit(
       { TransactionType: 'Payment', Account: address, Destination: thief.address, Amount: '20000000' },
@@ -271,7 +259,7 @@ describe('both shops, on one account', () => {
     for (const stolen of [id, nextBest]) {
       const Memos = [memo(ilp, packet), memo(idType, stolen)]
       const escrow = {
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '1',
         Condition: condition,
         CancelAfter: await soon(),
@@ -280,7 +268,7 @@ describe('both shops, on one account', () => {
       await submit({ TransactionType: 'EscrowCreate', Account: thief.address, ...escrow }, thief)
     }
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
-    await customer.pay(parsePay(stream.pay), '10', { id })
+    await bed.customer.pay(parsePay(stream.pay), '10', { id })
     expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   })
@@ -298,7 +286,7 @@ test('streaming-shop warns of a low balance, then stops selling until it is fund
   await client.submitAndWait(wallet.sign(burn).tx_blob)
   await client.disconnect()
 
-  const { shop: run, url } = await openShop('streaming-shop', poor.env)
+  const { shop: run, url } = await bed.openShop('streaming-shop', poor.env)
   expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
@@ -331,18 +319,18 @@ async function untilOpen(url: string): Promise<void> {
 
 describe.concurrent('streaming-shop', () => {
   test('full streaming-shop evicts who has not paid, and accepts a client once another has disconnected', async () => {
-    const { url } = await openShop('streaming-shop', { maxClients: '3' })
+    const { url } = await bed.openShop('streaming-shop', { maxClients: '3' })
     const open = () => LetterStream.open(url)
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
-    await customer.pay(parsePay(payer.pay))
+    await bed.customer.pay(parsePay(payer.pay))
     // Who has been there longest without paying has to go.
     const ghost = (await RawConnection.open(url)).send(
       `GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(70_000)}`
     )
     const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
     expect(await idler.waitForEnd()).toBe('')
-    await customer.pay(parsePay(newcomer.pay))
-    await customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
+    await bed.customer.pay(parsePay(newcomer.pay))
+    await bed.customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
     const refused = await fetch(url)
     const sentence = 'The shop is full: please come back in 60 s\n'
     expect([refused.status, await refused.text()]).toEqual([503, sentence])
@@ -354,10 +342,10 @@ describe.concurrent('streaming-shop', () => {
   })
 
   test('streaming-shop disconnects a client that does not pay, or pays no more', async () => {
-    const { url } = await openShop('streaming-shop', { maxWaitMs: '3000' })
+    const { url } = await bed.openShop('streaming-shop', { maxWaitMs: '3000' })
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
     let paymentId = 0
-    while (!idler.isOver) await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
+    while (!idler.isOver) await bed.customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     expect(idler.letters).toBe('')
     expect(payer.isOver).toBe(false)
     expect(await payer.waitForEnd()).toHaveLength(paymentId)
@@ -368,7 +356,7 @@ test('shop-from-before does not let one client spend what another has paid', asy
   const { url, shop } = shopOf('shop-from-before')
   const [ada, bob] = [await offerOf(url), await offerOf(url)]
   // Bob pays to Ada's address, under the secret that he knows: his own.
-  await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
+  await bed.customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
   await shop.waitForOutput(/F05 Wrong Condition/)
   for (const offer of [ada, bob]) expect(await askWithToken(url, offer)).toBe(402)
 })

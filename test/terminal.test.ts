@@ -3,33 +3,21 @@ import { once } from 'node:events'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { LimitedLog } from '../src/shop/limited-log.ts'
-import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
+import { openLedger } from './support/ledger.ts'
 import { fakeShop, LetterStream } from './support/letters.ts'
 import { RawConnection } from './support/raw-http.ts'
-import { copyProject, fastLedger, type ProjectCopy } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
 // What strangers, servers and machines can make a script print.
 
 const escapeCodes = '\x1b[2J\x1b]0;owned\x07\u009b31m\r\nForged line\u202e'
 const longText = escapeCodes + 'x'.repeat(10_000)
 
-let ledger: SandboxLedger
-let project: ProjectCopy
-let customer: Customer
-beforeAll(async () => {
-  ledger = await fastLedger()
-  project = await copyProject()
-  customer = await Customer.connect(ledger)
-})
-afterAll(async () => {
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
-})
+const bed = useTestbed()
 
 function expectHarmless(output: string): void {
   expect(output.replace(/[\n\x20-\x7e]/g, '')).toBe('')
@@ -38,35 +26,34 @@ function expectHarmless(output: string): void {
 }
 
 test("a shop prints a ledger server's error_message as plain text on one line", async () => {
-  const server = await useScriptedServer(ledger, {
+  const server = await useScriptedServer(bed.ledger, {
     request: ({ command }) =>
       command === 'account_info' ? { error: 'forbidden', error_message: longText } : undefined
   })
-  const script = project.run('src/streaming-shop.ts', { TEST_LEDGER: server.url, PORT: '0' })
+  const script = bed.run('streaming-shop', { TEST_LEDGER: server.url })
   expect(await script.waitForEnd()).toBe(1)
   expect(script.output).toContain('?[2J')
   expectHarmless(script.output)
 })
 
 test("a client prints a ledger server's engine_result_message as plain text on one line", async () => {
-  const server = await useScriptedServer(ledger, {
+  const server = await useScriptedServer(bed.ledger, {
     request({ command }) {
       const result = { engine_result: 'temMALFORMED', engine_result_message: longText }
       return command === 'submit' ? result : undefined
     }
   })
-  const pay = `interledger-psk 10 ${customer.plugin.getInfo().prefix}rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS.AAAAAAAAAAA ${'A'.repeat(43)}`
+  const pay = `interledger-psk 10 ${bed.customer.plugin.getInfo().prefix}rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS.AAAAAAAAAAA ${'A'.repeat(43)}`
   const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
   const env = { TEST_LEDGER: server.url, SHOP_URL: shop.url, INTERVAL_MS: '100' }
-  const script = project.run('src/streaming-client2.ts', env)
+  const script = bed.run('streaming-client2', env)
   await script.waitForEnd()
   await shop.close()
   expectHarmless(script.output)
 })
 
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
-  const env = { TEST_LEDGER: ledger.url, periodMs: '3600000' }
-  const { shop: script, url } = await project.openShop('src/shop-from-before.ts', env)
+  const { shop: script, url } = await bed.openShop('shop-from-before', { periodMs: '3600000' })
   const get = async (path: string) => {
     const connection = await RawConnection.open(url)
     await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).waitForClose()
@@ -77,7 +64,7 @@ test('shop-from-before prints 100 characters of a path, and no more lines of str
   // Its limit are a thousand lines.
   for (let n = 0; n < 20; n++) await Promise.all(Array.from({ length: 60 }, () => get('y')))
   const offer = await offerOf(url)
-  await customer.pay(offer)
+  await bed.customer.pay(offer)
   expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   await script.waitForOutput(/Providing paid letter/)
   expect(script.output.match(/Incoming request to: \/y\n/g)).toHaveLength(999)
@@ -101,14 +88,14 @@ test.each([
 ])(
   'scripts whose clock is $minutes minutes fast go by the ledger, and say so once',
   async ({ minutes, says }) => {
-    const own = await fastLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
-    const env = { TEST_LEDGER: own.url, PORT: '0', SHOP_URL: 'http://localhost:1/' }
-    const { shop, url } = await project.openShop('src/streaming-shop.ts', env)
+    const own = await openLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
+    const env = { ...own.env, SHOP_URL: 'http://localhost:1/' }
+    const { shop, url } = await bed.openShop('streaming-shop', env)
     const stream = await LetterStream.open(url)
     const payer = await Customer.connect(own)
     await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - minutes * 60) * 1000 })
     expect(await stream.waitForLetters(1)).toHaveLength(1)
-    const client = project.run('src/streaming-client2.ts', env)
+    const client = bed.run('streaming-client2', env)
     await client.waitForOutput(/Waiting for the shop/)
     for (const { output } of [shop, client]) {
       expect(output).toMatch(says)
@@ -129,11 +116,11 @@ test.runIf(process.platform === 'linux')(
     const full = await open('/dev/full', 'w')
     const env = {
       ...process.env,
-      TEST_LEDGER: ledger.url,
+      TEST_LEDGER: bed.ledger.url,
       PORT: '0',
       SHOP_SECRET: 'sEdTM1uX8pu2do5XvTnutH6HsouMaM2'
     }
-    const script = spawn(process.execPath, [join(project.folder, 'src/streaming-shop.ts')], {
+    const script = spawn(process.execPath, [join(bed.project.folder, 'src/streaming-shop.ts')], {
       env,
       stdio: ['ignore', full.fd, 'pipe']
     })

@@ -35,7 +35,7 @@ const secrets = () => readFile(secretsFile(), 'utf8')
 
 describe('npm run testnet-accounts', () => {
   test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
-    const run = project.run('src/testnet-accounts.ts', env())
+    const run = project.run('testnet-accounts', env())
     expect(await run.waitForEnd()).toBe(0)
     expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
     expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
@@ -44,11 +44,11 @@ describe('npm run testnet-accounts', () => {
     ]
     expect(addresses).toHaveLength(2)
 
-    const { shop, url } = await project.openShop('src/streaming-shop.ts', env())
+    const { shop, url } = await project.openShop('streaming-shop', env())
     expect(shop.output).toContain(
       `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
     )
-    const client = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
+    const client = project.run('streaming-client2', { ...env(), SHOP_URL: url })
     await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
     expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
     expect(await client.interrupt()).toBe(0)
@@ -57,14 +57,14 @@ describe('npm run testnet-accounts', () => {
   test('testnet-accounts leaves an existing .env unchanged', async () => {
     const text = 'OTHER=1\n'
     await writeFile(secretsFile(), text)
-    const run = project.run('src/testnet-accounts.ts', env())
+    const run = project.run('testnet-accounts', env())
     expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/\.env exists already; left unchanged: /)
     expect(await secrets()).toBe(text)
   })
 
   test('testnet-accounts writes nothing when the network cannot be reached', async () => {
-    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
+    const run = project.run('testnet-accounts', { FAUCET_URL: 'http://localhost:1' })
     expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(
       /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
@@ -91,7 +91,7 @@ describe('npm run testnet-accounts', () => {
     faucet.listen(0)
     await once(faucet, 'listening')
     const { port } = faucet.address() as AddressInfo
-    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
+    const run = project.run('testnet-accounts', { FAUCET_URL: `http://localhost:${port}` })
     expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
     await expect(secrets()).rejects.toThrow('ENOENT')
@@ -101,7 +101,7 @@ describe('npm run testnet-accounts', () => {
 })
 
 test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
-  const shop = project.run('src/streaming-shop.ts', env())
+  const shop = project.run('streaming-shop', env())
   expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
   expect(shop.output).not.toMatch(/^\s+at /m)
@@ -109,7 +109,7 @@ test('plugins.ts says what is missing when the test network is chosen without se
 
 test('plugins.ts names the variable that is empty in .env', async () => {
   await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
-  const shop = project.run('src/streaming-shop.ts', env())
+  const shop = project.run('streaming-shop', env())
   expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output.trim().split('\n').at(-1)).toBe(
     'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'

@@ -45,13 +45,13 @@ export const examplePlugins = [
 /** The tutorial's two pairs of scripts, and how to read a client's letters from what it prints. */
 export const pairs = [
   {
-    client: 'src/streaming-client1.ts',
-    shop: 'src/shop-from-before.ts',
+    client: 'streaming-client1',
+    shop: 'shop-from-before',
     lettersIn: (output: string): string[] => output.match(/(?<=^Your letter: )[A-Z]$/gm) ?? []
   },
   {
-    client: 'src/streaming-client2.ts',
-    shop: 'src/streaming-shop.ts',
+    client: 'streaming-client2',
+    shop: 'streaming-shop',
     lettersIn: (output: string): string[] =>
       output
         .match(/^[.A-Z]+$/gm)
@@ -62,17 +62,23 @@ export const pairs = [
 
 /** The bundle of a script: its constants can be set by variables of their names. */
 export function bundleOf(script: string): string {
-  return join(String(process.env.TEST_BUNDLES), script.replace(/^src\/(.*)\.ts$/, '$1.mjs'))
+  return join(String(process.env.TEST_BUNDLES), `${script}.mjs`)
+}
+
+/** A shop that sells, and where. */
+export interface OpenShop {
+  shop: Script
+  url: string
 }
 
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
 export interface ProjectCopy {
   /** where it is: package.json, plugins.ts, and scripts that plain Node.js runs, from bundles */
   folder: string
-  /** starts one of its scripts from a bundle, or from a copy of its source with options of Node.js (`withTsx`) */
+  /** starts a script of its src/ from a bundle, or from a copy of the source with options of Node.js (`withTsx`) */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
   /** starts a shop on a free port, and waits until it sells */
-  openShop(script: string, env?: Record<string, string>): Promise<{ shop: Script; url: string }>
+  openShop(script: string, env?: Record<string, string>): Promise<OpenShop>
   /** stops what still runs and removes the copy */
   remove(): Promise<void>
 }
@@ -92,7 +98,7 @@ export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
   await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'plugins.ts'), plugins)
-  const bundled = (name: string) => `'${pathToFileURL(bundleOf(`src/${name}.ts`))}'`
+  const bundled = (name: string) => `'${pathToFileURL(bundleOf(name))}'`
   await writeFile(
     join(folder, 'plugins.mjs'),
     plugins === examplePlugins
@@ -109,7 +115,7 @@ export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
         cpSync(join(root, 'src'), src, { recursive: true })
       }
       if (!nodeOptions) checkConstants(env)
-      const command = nodeOptions ? [...nodeOptions, join(folder, script)] : [bundleOf(script)]
+      const command = nodeOptions ? [...nodeOptions, join(src, `${script}.ts`)] : [bundleOf(script)]
       const started = new Script([...command, ...args], { PROJECT_COPY: `${pathToFileURL(folder)}/`, ...env })
       scripts.push(started)
       return started

@@ -29,7 +29,7 @@ function node(...args: string[]): ChildProcess {
   return child
 }
 
-const ledgerCommand = (...args: string[]) => node(bundleOf('src/xrpl-sandbox/main.ts'), ...args)
+const ledgerCommand = (...args: string[]) => node(bundleOf('xrpl-sandbox/main'), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -114,7 +114,7 @@ describe('sandboxLedger', () => {
     node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(bundleOf('src/xrpl-sandbox/index.ts'))}
+      `import { sandboxLedger } from ${JSON.stringify(bundleOf('xrpl-sandbox/index'))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 

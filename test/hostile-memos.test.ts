@@ -29,6 +29,29 @@ const memos = types.flatMap(type => [
   ...unreadable.map(data => ({ type, data }))
 ])
 
+// Their plugin has the Ledger Plugin Interface (Interledger RFC 0004, draft 8) and an event emitter's own
+// methods, and ends the script when anything else is asked of it.
+const plugins = `${testPlugins}
+const lpi = [
+  'connect', 'disconnect', 'isConnected', 'getInfo', 'getAccount', 'getBalance', 'getFulfillment', 'sendTransfer',
+  'sendRequest', 'fulfillCondition', 'rejectIncomingTransfer', 'registerRequestHandler', 'deregisterRequestHandler'
+]
+const emitter = ['on', 'once', 'off', 'addListener', 'removeListener', 'removeAllListeners']
+
+function onlyLpi(plugin) {
+  return new Proxy({}, {
+    get(_, name) {
+      if (name === 'then') return undefined
+      if (lpi.includes(name) || emitter.includes(name)) return plugin[name].bind(plugin)
+      console.error('Not in the interface: ' + String(name))
+      process.exit(7)
+    }
+  })
+}
+
+for (const [name, open] of Object.entries(xrp)) xrp[name] = () => onlyLpi(open())
+`
+
 let ledger: SandboxLedger
 let project: ProjectCopy
 const wallets = [0, 1, 2, 3].map(() => Wallet.generate())
@@ -37,7 +60,7 @@ const stranger = Wallet.generate()
 beforeAll(async () => {
   const funding = [...wallets, stranger].map(({ address }) => ({ address, xrp: 1_000 }))
   ledger = await startSandboxLedger({ port: 0, closeIntervalMs: 200, funding })
-  project = await copyProject()
+  project = await copyProject(plugins)
 })
 
 afterAll(async () => {
@@ -66,7 +89,7 @@ function pay(destination: string, { type, data }: { type: string; data: string }
   expect(ledger.ledger.submit(transaction).result).toBe('tesSUCCESS')
 }
 
-test('both pairs go on after payments with hostile memos to each of their accounts', async () => {
+test('both pairs ask a plugin for its interface only, and go on after hostile memos to each of their accounts', async () => {
   const running = await Promise.all(
     pairs.map(async ({ client, shop, lettersIn }, pair) => {
       const [{ seed: SHOP_SECRET = '' }, { seed: CUSTOMER_SECRET = '' }] = wallets.slice(2 * pair) as [
@@ -88,6 +111,7 @@ test('both pairs go on after payments with hostile memos to each of their accoun
     expect(await buyer.interrupt()).toBe(0)
     expect(await seller.interrupt()).toBe(0)
     for (const { output } of [seller, buyer]) {
+      expect(output).not.toContain('Not in the interface')
       expect(output).not.toMatch(/^\s+at /m)
       expect(output).not.toMatch(/(?!\n)\p{Cc}/u)
     }

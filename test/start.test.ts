@@ -1,27 +1,21 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accounts, type SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import {
-  copyProject,
-  examplePlugins,
-  fastLedger,
-  freePort,
-  type ProjectCopy,
-  testPlugins
-} from './support/scripts.ts'
+import { accounts } from '../src/xrpl-sandbox/index.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { copyProject, examplePlugins, freePort, type ProjectCopy, testPlugins } from './support/scripts.ts'
 import { hasTerminals, Terminal } from './support/terminal.ts'
 
 const complete = /^#\d+ +10 drops {2}locked \d+\.\d s +letter [A-Z] {2}fulfilled \d+\.\d s$/
 
 let project: ProjectCopy
-let ledger: SandboxLedger
+let ledger: TestLedger
 let env: Record<string, string>
 
 beforeEach(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
   project = await copyProject(examplePlugins)
-  env = { PORT: '0', INTERVAL_MS: '200', LEDGER_PORT: String(ledger.port) }
+  env = { PORT: '0', INTERVAL_MS: '200', LEDGER_PORT: new URL(ledger.url).port }
 })
 
 afterEach(async () => {
@@ -55,7 +49,7 @@ describe('npm start', () => {
     ])
     expect(lines[2]).toMatch(/^\[shop\] Watch the account at /)
     expect(lines[3]).toMatch(
-      new RegExp(`^\\[client\\] Watch the account at http://localhost:${ledger.port}/\\?account=r\\w+$`)
+      new RegExp(`^\\[client\\] Watch the account at http://localhost:${env.LEDGER_PORT}/\\?account=r\\w+$`)
     )
     expectStory(lines.filter(line => !line.startsWith('[')))
     expect(scripts.output).toMatch(

@@ -4,14 +4,14 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { copyProject, examplePlugins, fastLedger, type ProjectCopy } from './support/scripts.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { copyProject, examplePlugins, type ProjectCopy } from './support/scripts.ts'
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let project: ProjectCopy
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
 })
 
 afterAll(() => ledger.close())
@@ -79,7 +79,7 @@ describe('npm run testnet-accounts', () => {
     })
     // What is no request for money goes to the ledger.
     faucet.on('upgrade', (req, socket, head) => {
-      const upstream = net.connect(ledger.port, 'localhost')
+      const upstream = net.connect(Number(new URL(ledger.url).port), 'localhost')
       const headers = req.rawHeaders.flatMap((name, i) =>
         i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]
       )

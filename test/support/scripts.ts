@@ -7,12 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import {
-  accounts,
-  type SandboxLedger,
-  type SandboxOptions,
-  startSandboxLedger
-} from '../../src/xrpl-sandbox/index.ts'
+import { accounts } from '../../src/xrpl-sandbox/index.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -208,11 +203,6 @@ export class Script {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL')
     await this.#exited
   }
-}
-
-/** A sandbox on a free port that closes ledgers faster than a real one, to keep the tests short. */
-export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
-  return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
 }
 
 /** A port that nobody listens on, below those that the system gives to servers on port 0. */

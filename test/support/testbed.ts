@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
 import { Customer } from './customer.ts'
-import { openLedger, type TestLedger, type TestLedgerOptions } from './ledger.ts'
+import { openLedger, type TestLedger } from './ledger.ts'
 import { copyProject, type OpenShop, type ProjectCopy, type Script } from './scripts.ts'
 
 /** What most tests of the scripts need. */
@@ -15,13 +15,13 @@ export interface Testbed {
 }
 
 /** Opens a ledger with a customer, and copies the project, for all tests of a file. */
-export function useTestbed(options?: TestLedgerOptions): Testbed {
+export function useTestbed(): Testbed {
   const bed = {
     run: (script, env) => bed.project.run(script, { ...bed.ledger.env, ...env }),
     openShop: (shop, env) => bed.project.openShop(shop, { ...bed.ledger.env, ...env })
   } as Testbed
   beforeAll(async () => {
-    bed.ledger = await openLedger(options)
+    bed.ledger = await openLedger()
     bed.project = await copyProject()
     bed.customer = await Customer.connect(bed.ledger)
   })

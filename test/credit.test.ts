@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { askWithToken, Customer, type Offer, offerOf, parsePay } from './support/customer.ts'
 import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
+import { LetterStream } from './support/http.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
 import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
 // Both shops give the letter when they accept a payment, and limit what is accepted and not final.
@@ -89,9 +89,12 @@ describe('on a ledger that closes when it is told to', () => {
 describe('on ledgers that close by themselves', () => {
   let ledger: TestLedger
   let customer: Customer
+  let shop: Script
+  let url: string
   beforeAll(async () => {
     ledger = await openLedger({ delayMs: 250, delaySeed: 7 })
     customer = await Customer.connect(ledger)
+    ;({ shop, url } = await openShop(ledger.env))
   })
   afterAll(async () => {
     await customer.disconnect()
@@ -101,19 +104,16 @@ describe('on ledgers that close by themselves', () => {
   test.each(['the Pay-Token', 'the fulfillment'])(
     'shop-from-before has a letter for each payment when its client asks with %s',
     async key => {
-      const { shop, url } = await openShop(ledger.env)
       const offer = await offerOf(url)
       const answers = Array.from({ length: 12 }, async (_, paymentId) => {
         const fulfillment = await customer.pay(offer, '10', { paymentId })
         return key === 'the Pay-Token' ? askWithToken(url, offer) : (await fetch(url + fulfillment)).text()
       })
       expect((await Promise.all(answers)).join('')).toMatch(/^(Your letter: [A-Z]){12}$/)
-      await shop.kill()
     }
   )
 
   test('shop-from-before keeps the letter of a client that has disconnected while the shop slept', async () => {
-    const { shop, url } = await openShop(ledger.env)
     const offer = await offerOf(url)
     await customer.pay(offer)
     shop.process.kill('SIGSTOP')
@@ -129,7 +129,6 @@ describe('on ledgers that close by themselves', () => {
     // A connection that is kept could be closed at the moment when it is used again.
     expect(headers.get('Connection')).toBe('close')
     expect(headers.get('Cache-Control')).toBe('no-store')
-    await shop.kill()
   })
 })
 

@@ -4,7 +4,7 @@ import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/inde
 import { serialize } from '../src/xrpl-sandbox/ledger/codec.ts'
 import { accountOf } from '../src/xrpl-sandbox/ledger/state.ts'
 import { parseTransaction } from '../src/xrpl-sandbox/ledger/transaction.ts'
-import { copyProject, type ProjectCopy, pairs } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, pairs, testPlugins } from './support/scripts.ts'
 
 // What a stranger may write into the memos of payments to shops and clients. Each of these values, made a text, a
 // number, or waited for, is not what it says.
@@ -13,17 +13,8 @@ const values = ['toString', 'valueOf', 'toJSON', 'then', 'length', 'constructor'
 )
 const fields = ['sequence', 'reason', 'id', 'ilp', 'custom']
 const types = ['xrpRejection', 'xrpMessage']
-const unreadable = [
-  '',
-  '{',
-  'null',
-  '[]',
-  '\u0000',
-  '"\u2028\x1b[2J"',
-  '1e999',
-  '['.repeat(900),
-  '{"a":'.repeat(170)
-]
+const deep = ['['.repeat(900), '{"a":'.repeat(170)]
+const unreadable = ['', '{', 'null', '[]', '\u0000', '"\u2028\x1b[2J"', '1e999', ...deep]
 const memos = types.flatMap(type => [
   ...fields.flatMap(field => values.map(value => ({ type, data: `{"id":"x","${field}":${value}}` }))),
   ...unreadable.map(data => ({ type, data }))

@@ -4,8 +4,8 @@ import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { beforeAll, describe, expect } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
+import { fakeShop } from './support/http.ts'
 import { aside } from './support/ledger.ts'
-import { fakeShop } from './support/letters.ts'
 import type { Script } from './support/scripts.ts'
 import { useTestbed } from './support/testbed.ts'
 
@@ -54,24 +54,30 @@ describe.each([
   { client: 'streaming-client1', status: 402 },
   { client: 'streaming-client2', status: 200 }
 ])('$client', ({ client, status }) => {
-  aside(`${client} stops after maxSecondsAtRisk when its payments are not fulfilled`, async () => {
-    const shop = await fakeShop((_req, res) => {
-      res.writeHead(status, { Pay: pay }).flushHeaders()
-      if (status === 402) res.end()
-    })
-    const buyer = run(client, shop.url)
-    expect(await buyer.waitForEnd()).toBe(1)
-    expect(buyer.output.match(/Paused: 10 payments without a letter/g)).toHaveLength(1)
-    expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-    expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
-    expect(buyer.output).toContain(
-      '10 payments, 0 letters: 10 in escrow\n100 drops spent (0.0001 XRP): 0 for letters'
-    )
-    expect(buyer.output).toMatch(
-      /10 payments \(100 drops\) not claimed by the shop so far: the last expires at \d.*\nA client that runs after that gets/
-    )
-    await shop.close()
-  })
+  aside(
+    `${client} invites no compression, and stops after maxSecondsAtRisk when no payment is fulfilled`,
+    async () => {
+      const shop = await fakeShop((_req, res) => {
+        res.writeHead(status, { Pay: pay }).flushHeaders()
+        if (status === 402) res.end()
+      })
+      const buyer = run(client, shop.url)
+      expect(await buyer.waitForEnd()).toBe(1)
+      expect(new Set(shop.requests.map(({ headers }) => headers['accept-encoding']))).toEqual(
+        new Set(['identity'])
+      )
+      expect(buyer.output.match(/Paused: 10 payments without a letter/g)).toHaveLength(1)
+      expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
+      expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
+      expect(buyer.output).toContain(
+        '10 payments, 0 letters: 10 in escrow\n100 drops spent (0.0001 XRP): 0 for letters'
+      )
+      expect(buyer.output).toMatch(
+        /10 payments \(100 drops\) not claimed by the shop so far: the last expires at \d.*\nA client that runs after that gets/
+      )
+      await shop.close()
+    }
+  )
 })
 
 aside('streaming-client1 comes back later to a shop that answers 503, and says why', async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { askWithToken, offerOf } from './support/customer.ts'
-import { fakeShop, LetterStream } from './support/letters.ts'
+import { LetterStream } from './support/http.ts'
 import { useTestbed } from './support/testbed.ts'
 
 // What stands between a shop and its clients: caches, proxies that lose answers, two families of addresses.
@@ -82,13 +82,6 @@ describe('no cache may store what a shop answers', () => {
     expect(res.headers.get('X-Accel-Buffering')).toBe('no')
     await res.body?.cancel()
   })
-})
-
-test.each(['streaming-client1', 'streaming-client2'])('%s invites no compression', async client => {
-  const shop = await fakeShop((_req, res) => res.writeHead(404).end())
-  await bed.run(client, { SHOP_URL: shop.url }).waitForEnd()
-  expect(shop.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(['identity'])
-  await shop.close()
 })
 
 describe('a paid answer that is lost on its way', () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
 import { accounts, type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
-import { LetterStream } from './support/letters.ts'
+import { LetterStream } from './support/http.ts'
 import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
 
 // Only "npm run soak" runs this.

@@ -7,9 +7,8 @@ import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
+import { LetterStream, RawConnection } from './support/http.ts'
 import { openLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
-import { RawConnection } from './support/raw-http.ts'
 import type { OpenShop } from './support/scripts.ts'
 import { useTestbed } from './support/testbed.ts'
 
@@ -59,10 +58,10 @@ const requests = [
 ]
 
 describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
-  const open = () => RawConnection.open(shopOf(name).url)
+  const open = () => new RawConnection(shopOf(name).url)
 
   test.each(requests)(`${name} answers $status to $what`, async ({ text, status }) => {
-    const connection = (await open()).send(text)
+    const connection = open().send(text)
     const shape = new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\n\\r\\n`)
     expect(await connection.waitForText(/\r\n\r\n/)).toMatch(shape)
     if (status === '405') expect(connection.received).toMatch(/^Allow: GET\r$/m)
@@ -71,7 +70,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
   })
 
   test(`${name} sells while other requests are half sent, half closed or two in one packet`, async () => {
-    const [two, half, gone, closed] = [await open(), await open(), await open(), await open()]
+    const [two, half, gone, closed] = [open(), open(), open(), open()]
     half.send('GET / HTTP/1.1\r\nHo')
     gone.send('GET / HTTP/1.1\r\nHost: x\r\n').close()
     expect((await two.send(get + get).waitForClose()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
@@ -85,7 +84,11 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
   const { url } = await bed.openShop('streaming-shop', { maxSilentConnections: '20' })
   const silent: RawConnection[] = []
-  for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
+  for (let n = 0; n < 50; n++) {
+    const connection = new RawConnection(url)
+    await once(connection.socket, 'connect')
+    silent.push(connection)
+  }
   const stream = await LetterStream.open(url)
   await bed.customer.pay(parsePay(stream.pay))
   // The last are too few to be in the way: they are closed since no headers come.
@@ -126,58 +129,39 @@ describe('both shops, on one account', () => {
     data: Buffer.alloc(0)
   }).toString('base64url')
   const soon = async () => (await bed.ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
-  const uuid = '00000000-0000-4000-8000-000000000000'
 
-  const transactions = [
-    { what: 'an escrow without memos', tx: { Condition: condition } },
-    {
-      what: 'an escrow with a memo that has no type',
-      tx: { Condition: condition, Memos: [{ Memo: { MemoData: 'AB' } }] }
-    },
-    {
-      what: 'an escrow without the memo of its id',
-      tx: { Condition: condition, Memos: [memo(ilp, packet)] }
-    },
-    {
-      what: 'an escrow with an id that is none',
-      tx: { Condition: condition, Memos: [memo(ilp, packet), memo(idType, 'constructor')] }
-    },
-    {
-      what: 'an escrow without a condition',
-      tx: { Memos: [memo(ilp, packet), memo(idType, uuid)], FinishAfter: true }
-    },
-    {
-      what: 'an escrow without an expiry',
-      tx: { Condition: condition, CancelAfter: undefined, FinishAfter: true, Memos: [memo(idType, uuid)] }
-    },
-    {
-      what: 'a packet that is garbage',
-      tx: { Condition: condition, Memos: [memo(ilp, '\u0000{}'), memo(idType, uuid)] }
-    },
-    { what: 'no packet at all', tx: { Condition: condition, Memos: [memo(idType, uuid)] } },
-    { what: 'a plain payment', tx: { TransactionType: 'Payment', CancelAfter: undefined } },
-    {
-      what: 'a message that is not JSON',
-      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, '{')] }
-    },
-    {
-      what: 'a message that is null',
-      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
-    }
+  const id = memo(idType, '00000000-0000-4000-8000-000000000000')
+  const payment = { TransactionType: 'Payment', CancelAfter: undefined }
+  const transactions: [string, Record<string, unknown>][] = [
+    ['an escrow without memos', {}],
+    ['an escrow with a memo that has no type', { Memos: [{ Memo: { MemoData: 'AB' } }] }],
+    ['an escrow without the memo of its id', { Memos: [memo(ilp, packet)] }],
+    ['an escrow with an id that is none', { Memos: [memo(ilp, packet), memo(idType, 'constructor')] }],
+    [
+      'an escrow without a condition',
+      { Condition: undefined, FinishAfter: 1, Memos: [memo(ilp, packet), id] }
+    ],
+    ['an escrow without an expiry', { CancelAfter: undefined, FinishAfter: 1, Memos: [id] }],
+    ['a packet that is garbage', { Memos: [memo(ilp, '\u0000{}'), id] }],
+    ['no packet at all', { Memos: [id] }],
+    ['a plain payment', payment],
+    ['a message that is not JSON', { ...payment, Memos: [memo(message, '{')] }],
+    ['a message that is null', { ...payment, Memos: [memo(message, 'null')] }]
   ]
 
   test('both shops survive transactions of all kinds to their account', async () => {
     const later = await soon()
-    for (const { what, tx } of transactions) {
-      const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
+    for (const [what, { FinishAfter, ...tx }] of transactions) {
+      const isPayment = tx.TransactionType === 'Payment'
       const prepared = await client.autofill({
         TransactionType: 'EscrowCreate',
         Account: wallet.classicAddress,
         Destination: bed.ledger.shop.address,
         Amount: '10',
         CancelAfter: later,
-        ...tx,
-        ...finishAfter
+        ...(!isPayment && { Condition: condition }),
+        ...(FinishAfter !== undefined && { FinishAfter: later - 50_000 }),
+        ...tx
       } as Parameters<typeof client.autofill>[0])
       const { result } = await client.submit(wallet.sign(prepared).tx_blob)
       expect(result.engine_result, what).toBe('tesSUCCESS')
@@ -324,7 +308,7 @@ describe.concurrent('streaming-shop', () => {
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
     await bed.customer.pay(parsePay(payer.pay))
     // Who has been there longest without paying has to go.
-    const ghost = (await RawConnection.open(url)).send(
+    const ghost = new RawConnection(url).send(
       `GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(70_000)}`
     )
     const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)

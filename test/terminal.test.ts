@@ -7,9 +7,8 @@ import { expect, test, vi } from 'vitest'
 import { LimitedLog } from '../src/shop/limited-log.ts'
 import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
-import { openLedger } from './support/ledger.ts'
-import { fakeShop, LetterStream } from './support/letters.ts'
-import { RawConnection } from './support/raw-http.ts'
+import { fakeShop, LetterStream, RawConnection } from './support/http.ts'
+import { openLedger, type TestLedger } from './support/ledger.ts'
 import { useTestbed } from './support/testbed.ts'
 
 // What strangers, servers and machines can make a script print.
@@ -55,7 +54,7 @@ test("a client prints a ledger server's engine_result_message as plain text on o
 test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
   const { shop: script, url } = await bed.openShop('shop-from-before', { periodMs: '3600000' })
   const get = async (path: string) => {
-    const connection = await RawConnection.open(url)
+    const connection = new RawConnection(url)
     await connection.send(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`).waitForClose()
     connection.close()
   }
@@ -82,32 +81,27 @@ test('a limited log counts the lines that it does not print, and says how many w
   expect(lines).toEqual(['a', 'b', '    - 2 more lines like these', 'e'])
 })
 
-test.each([
-  { minutes: 20, says: /The clock of this machine is 20 minutes ahead of the ledger's, .*: set it\n/ },
-  { minutes: -20, says: /The clock of this machine is 20 minutes behind the ledger's, .*: set it\n/ }
-])(
-  'scripts whose clock is $minutes minutes fast go by the ledger, and say so once',
-  async ({ minutes, says }) => {
-    const own = await openLedger({ closeIntervalMs: 1000, now: () => Date.now() - minutes * 60_000 })
-    const env = { ...own.env, SHOP_URL: 'http://localhost:1/' }
-    const { shop, url } = await bed.openShop('streaming-shop', env)
-    const stream = await LetterStream.open(url)
-    const payer = await Customer.connect(own)
-    await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - minutes * 60) * 1000 })
-    expect(await stream.waitForLetters(1)).toHaveLength(1)
-    const client = bed.run('streaming-client2', env)
-    await client.waitForOutput(/Waiting for the shop/)
-    for (const { output } of [shop, client]) {
-      expect(output).toMatch(says)
-      expect(output.match(/The clock of/g)).toHaveLength(1)
-    }
-    stream.leave()
-    await payer.disconnect()
-    await client.kill()
-    await shop.kill()
-    await own.close()
-  }
-)
+test('scripts whose clock is 20 minutes fast or slow go by the ledger, and say so once', async () => {
+  const [past, future] = await Promise.all(
+    [-20, 20].map(minutes => openLedger({ closeIntervalMs: 1000, now: () => Date.now() + minutes * 60_000 }))
+  )
+  const { shop, url } = await bed.openShop('streaming-shop', past?.env)
+  const stream = await LetterStream.open(url)
+  const payer = await Customer.connect(past as TestLedger)
+  await payer.pay(parsePay(stream.pay), '10', { expiresInMs: (100 - 20 * 60) * 1000 })
+  expect(await stream.waitForLetters(1)).toHaveLength(1)
+  const client = bed.run('streaming-client2', { ...future?.env, SHOP_URL: 'http://localhost:1/' })
+  await client.waitForOutput(/Waiting for the shop/)
+  const says = (direction: string) => [
+    expect.stringMatching(`The clock of this machine is 20 minutes ${direction} the ledger's, .*: set it`)
+  ]
+  expect(shop.output.match(/The clock of.*/g)).toEqual(says('ahead of'))
+  expect(client.output.match(/The clock of.*/g)).toEqual(says('behind'))
+  stream.leave()
+  await payer.disconnect()
+  for (const script of [client, shop]) await script.kill()
+  for (const ledger of [past, future]) await ledger?.close()
+})
 
 test.runIf(process.platform === 'linux')(
   'a script whose output finds a full disk says so and ends with 1',

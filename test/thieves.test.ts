@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Client, Wallet } from 'xrpl'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
+import { LetterStream } from './support/http.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
 import { useTestbed } from './support/testbed.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.

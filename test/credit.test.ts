@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { askWithToken, Customer, type Offer, offerOf, parsePay } from './support/customer.ts'
-import { type FaultyLedger, startFaultyLedger } from './support/fault-proxy.ts'
+import { startFaultyLedger } from './support/fault-proxy.ts'
 import { LetterStream } from './support/http.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
@@ -86,6 +86,19 @@ describe('on a ledger that closes when it is told to', () => {
   )
 })
 
+const pluginWithGap = `${testPlugins}
+const { Shop } = xrp
+xrp.Shop = () => {
+  const plugin = Shop()
+  const fulfillCondition = plugin.fulfillCondition.bind(plugin)
+  plugin.fulfillCondition = async () => {
+    plugin.fulfillCondition = fulfillCondition
+    throw Object.assign(new Error('ledgers are missing'), { name: 'UnreachableError', code: 'HISTORY_GAP' })
+  }
+  return plugin
+}
+`
+
 describe('on ledgers that close by themselves', () => {
   let ledger: TestLedger
   let customer: Customer
@@ -113,6 +126,15 @@ describe('on ledgers that close by themselves', () => {
     }
   )
 
+  test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
+    const withGap = await copyProject(pluginWithGap)
+    const { shop, url } = await withGap.openShop('shop-from-before', ledger.env)
+    await customer.pay(await offerOf(url))
+    await shop.waitForOutput(/Payment complete/)
+    expect(shop.output).not.toContain('Error fulfilling')
+    await withGap.remove()
+  })
+
   test('shop-from-before keeps the letter of a client that has disconnected while the shop slept', async () => {
     const offer = await offerOf(url)
     await customer.pay(offer)
@@ -132,60 +154,26 @@ describe('on ledgers that close by themselves', () => {
   })
 })
 
-describe('out of touch with the ledger', () => {
-  let ledger: FaultyLedger | undefined
-  let customer: Customer | undefined
-  afterEach(async () => {
-    await customer?.disconnect()
-    await ledger?.close()
-  })
-
-  test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
-    needsSandbox('its proxy is before one')
-    ledger = await startFaultyLedger({ closeIntervalMs: 200 })
-    customer = await Customer.connect({ url: ledger.sandbox.url })
-    const { shop, url } = await openShop({ TEST_LEDGER: ledger.url })
-    const offer = await offerOf(url)
-    const submitted = ledger.proxy.seen(/EscrowFinish/)
-    const paid = customer.pay(offer)
-    await submitted
-    ledger.proxy.accepts = false
-    ledger.proxy.cut()
-    await paid
-    expect(await askWithToken(url, offer)).toMatch(/^Your letter: [A-Z]$/)
-    expect(await askWithToken(url, offer)).toBe(402)
-    ledger.proxy.accepts = true
-    await shop.waitForOutput(/Payment complete/)
-    expect(await shop.interrupt()).toBe(0)
-    expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
-  })
-})
-
-test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
-  const withGap = await copyProject(`${testPlugins}
-const { Shop } = xrp
-xrp.Shop = () => {
-  const plugin = Shop()
-  const fulfillCondition = plugin.fulfillCondition.bind(plugin)
-  plugin.fulfillCondition = async () => {
-    plugin.fulfillCondition = fulfillCondition
-    throw Object.assign(new Error('ledgers are missing'), { name: 'UnreachableError', code: 'HISTORY_GAP' })
-  }
-  return plugin
-}
-`)
-  const ledger = await openLedger()
-  const customer = await Customer.connect(ledger)
-  try {
-    const { shop, url } = await withGap.openShop('shop-from-before', ledger.env)
-    await customer.pay(await offerOf(url))
-    await shop.waitForOutput(/Payment complete/)
-    expect(shop.output).not.toContain('Error fulfilling')
-  } finally {
-    await customer.disconnect()
-    await withGap.remove()
-    await ledger.close()
-  }
+test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
+  needsSandbox('its proxy is before one')
+  const ledger = await startFaultyLedger({ closeIntervalMs: 200 })
+  const customer = await Customer.connect({ url: ledger.sandbox.url })
+  const { shop, url } = await openShop({ TEST_LEDGER: ledger.url })
+  const offer = await offerOf(url)
+  const submitted = ledger.proxy.seen(/EscrowFinish/)
+  const paid = customer.pay(offer)
+  await submitted
+  ledger.proxy.accepts = false
+  ledger.proxy.cut()
+  await paid
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter: [A-Z]$/)
+  expect(await askWithToken(url, offer)).toBe(402)
+  ledger.proxy.accepts = true
+  await shop.waitForOutput(/Payment complete/)
+  expect(await shop.interrupt()).toBe(0)
+  expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
+  await customer.disconnect()
+  await ledger.close()
 })
 
 describe('on a network whose fees rise', () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
-import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
+import { parseTransaction as parseValidated } from '../src/ilp-plugin-xrp-escrow/validated-transaction.ts'
+import { accounts, type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { serialize } from '../src/xrpl-sandbox/ledger/codec.ts'
 import { accountOf } from '../src/xrpl-sandbox/ledger/state.ts'
 import { parseTransaction } from '../src/xrpl-sandbox/ledger/transaction.ts'
@@ -106,5 +107,20 @@ test('both pairs ask a plugin for its interface only, and go on after hostile me
       expect(output).not.toMatch(/^\s+at /m)
       expect(output).not.toMatch(/(?!\n)\p{Cc}/u)
     }
+  }
+})
+
+test('the plugin reads a megabyte of any character in a memo in linear time', () => {
+  const meta = { TransactionResult: 'tesSUCCESS', TransactionIndex: 0, AffectedNodes: [] }
+  const { customer, shop } = accounts
+  for (const text of ['x', '0', ' ', '.', '-', '\u00e9', '\n'].map(character => character.repeat(2 ** 20))) {
+    const Memos = ['xrpIlp', 'xrpId', 'xrpMessage'].map(rel => ({
+      Memo: { MemoType: hex(`https://interledger.org/rel/${rel}`), MemoData: hex(`a${text}!`) }
+    }))
+    const tx = {
+      ...{ TransactionType: 'Payment', Account: customer.address, Destination: shop.address, Amount: '10' },
+      ...{ Fee: '10', Sequence: 4, Memos, hash: 'AB'.repeat(32), ledger_index: 5, date: 0 }
+    }
+    parseValidated({ tx, meta: { ...meta, delivered_amount: '10' }, validated: true }, 'test.crypto.xrp.')
   }
 })

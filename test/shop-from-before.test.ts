@@ -120,13 +120,6 @@ describe('shop-from-before', () => {
     expect((await ask(offer.sharedSecret)).status).toBe(402)
   })
 
-  test('shop-from-before takes no fulfillment for a letter that its token has bought', async () => {
-    const offer = await offerOf(shopUrl)
-    const fulfillment = await bed.customer.pay(offer)
-    expect((await ask(offer.sharedSecret)).status).toBe(200)
-    expect((await fetch(shopUrl + fulfillment)).status).toBe(404)
-  })
-
   test.each(['favicon.ico', 'constructor', '__proto__', 'a/b', randomBytes(32).toString('base64url')])(
     'shop-from-before answers 404 to /%s',
     async path => {

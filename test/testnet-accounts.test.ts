@@ -3,7 +3,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, examplePlugins, type ProjectCopy } from './support/scripts.ts'
 
@@ -33,71 +33,67 @@ const env = () => ({
 const secretsFile = () => join(project.folder, '.env')
 const secrets = () => readFile(secretsFile(), 'utf8')
 
-describe('npm run testnet-accounts', () => {
-  test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
-    const run = project.run('testnet-accounts', env())
-    expect(await run.waitForEnd()).toBe(0)
-    expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
-    expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
-    const addresses = [
-      ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
-    ]
-    expect(addresses).toHaveLength(2)
+test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
+  const run = project.run('testnet-accounts', env())
+  expect(await run.waitForEnd()).toBe(0)
+  expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
+  expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
+  const addresses = [
+    ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
+  ]
+  expect(addresses).toHaveLength(2)
 
-    const { shop, url } = await project.openShop('streaming-shop', env())
-    expect(shop.output).toContain(
-      `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
-    )
-    const client = project.run('streaming-client2', { ...env(), SHOP_URL: url })
-    await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
-    expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
-    expect(await client.interrupt()).toBe(0)
-  })
+  const { shop, url } = await project.openShop('streaming-shop', env())
+  expect(shop.output).toContain(
+    `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
+  )
+  const client = project.run('streaming-client2', { ...env(), SHOP_URL: url })
+  await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
+  expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
+  expect(await client.interrupt()).toBe(0)
+})
 
-  test('testnet-accounts leaves an existing .env unchanged', async () => {
-    const text = 'OTHER=1\n'
-    await writeFile(secretsFile(), text)
-    const run = project.run('testnet-accounts', env())
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toMatch(/\.env exists already; left unchanged: /)
-    expect(await secrets()).toBe(text)
-  })
+test('testnet-accounts leaves an existing .env unchanged', async () => {
+  const text = 'OTHER=1\n'
+  await writeFile(secretsFile(), text)
+  const run = project.run('testnet-accounts', env())
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toMatch(/\.env exists already; left unchanged: /)
+  expect(await secrets()).toBe(text)
+})
 
-  test('testnet-accounts writes nothing when the network cannot be reached', async () => {
-    const run = project.run('testnet-accounts', { FAUCET_URL: 'http://localhost:1' })
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toMatch(
-      /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
-    )
-    expect(run.output).not.toMatch(/^\s+at /m)
-    await expect(secrets()).rejects.toThrow('ENOENT')
-  })
+test('testnet-accounts writes nothing when the network cannot be reached', async () => {
+  const run = project.run('testnet-accounts', { FAUCET_URL: 'http://localhost:1' })
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toMatch(
+    /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
+  )
+  expect(run.output).not.toMatch(/^\s+at /m)
+  await expect(secrets()).rejects.toThrow('ENOENT')
+})
 
-  test('testnet-accounts writes nothing when the faucet refuses', async () => {
-    const faucet = http.createServer((_req, res) => {
-      res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
-    })
-    // What is no request for money goes to the ledger.
-    faucet.on('upgrade', (req, socket, head) => {
-      const upstream = net.connect(Number(new URL(ledger.url).port), 'localhost')
-      const headers = req.rawHeaders.flatMap((name, i) =>
-        i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]
-      )
-      upstream.write(`GET / HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
-      upstream.write(head)
-      upstream.pipe(socket).pipe(upstream)
-      for (const end of [socket, upstream]) end.on('error', () => {})
-    })
-    faucet.listen(0)
-    await once(faucet, 'listening')
-    const { port } = faucet.address() as AddressInfo
-    const run = project.run('testnet-accounts', { FAUCET_URL: `http://localhost:${port}` })
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
-    await expect(secrets()).rejects.toThrow('ENOENT')
-    faucet.close()
-    faucet.closeAllConnections()
+test('testnet-accounts writes nothing when the faucet refuses', async () => {
+  const faucet = http.createServer((_req, res) => {
+    res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
   })
+  // What is no request for money goes to the ledger.
+  faucet.on('upgrade', (req, socket, head) => {
+    const upstream = net.connect(Number(new URL(ledger.url).port), 'localhost')
+    const headers = req.rawHeaders.flatMap((name, i) => (i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]))
+    upstream.write(`GET / HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
+    upstream.write(head)
+    upstream.pipe(socket).pipe(upstream)
+    for (const end of [socket, upstream]) end.on('error', () => {})
+  })
+  faucet.listen(0)
+  await once(faucet, 'listening')
+  const { port } = faucet.address() as AddressInfo
+  const run = project.run('testnet-accounts', { FAUCET_URL: `http://localhost:${port}` })
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
+  await expect(secrets()).rejects.toThrow('ENOENT')
+  faucet.close()
+  faucet.closeAllConnections()
 })
 
 test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {

@@ -41,12 +41,8 @@ test(
       }))
     })
     const probe = new URL('./support/heap-probe.mjs', import.meta.url).href
-    const shop = project.run('streaming-shop', {
-      TEST_LEDGER: ledger.url,
-      PORT: '0',
-      NODE_OPTIONS: `--import ${probe}`
-    })
-    const [, shopUrl = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+    const env = { TEST_LEDGER: ledger.url, NODE_OPTIONS: `--import ${probe}` }
+    const { shop, url: shopUrl } = await project.openShop('streaming-shop', env)
     const clients: { customer: Customer; stream: LetterStream; offer: Offer }[] = []
     for (const { seed = '' } of wallets) {
       const customer = await Customer.connect(ledger, { secret: seed })

@@ -34,19 +34,12 @@ export async function askWithToken(url: string, { sharedSecret }: Offer): Promis
   return res.status === 200 ? body : res.status
 }
 
-/** The last part of an offer's address. */
-export function clientIdOf({ address }: Offer): string {
-  return address.split('.').at(-1) as string
-}
-
 /** What a payment by hand may do differently from an honest client. */
 export interface Deviations {
   id?: string
   paymentId?: number | string
   /** what the packet says, drops */
   packetAmount?: string
-  /** where the packet is addressed to */
-  packetAddress?: string
   ilp?: string
   /** 32 bytes, base64url */
   condition?: string
@@ -75,7 +68,7 @@ export class Customer {
   /** Puts a payment on the ledger. Returns once it is validated. */
   async prepare(offer: Offer, amount = offer.amount, deviations: Deviations = {}): Promise<Transfer> {
     const { paymentId = 0, packetAmount = amount, expiresInMs = 1_000_000 } = deviations
-    const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
+    const account = `${offer.address}.${paymentId}`
     const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
     const transfer: Transfer = {
       id: deviations.id ?? uuid(),

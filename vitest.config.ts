@@ -51,7 +51,6 @@ export default defineConfig(({ mode }) => ({
           include: ['test/**/*.test.ts'],
           exclude: mode === 'soak' ? [] : ['test/soak.test.ts'],
           sequence: { sequencer: LongestFirst },
-          pool: 'threads',
           // Most tests wait for processes and ledgers most of the time.
           maxWorkers: Math.min(4 * availableParallelism(), 32),
           // They share nothing but what they import, which need not be loaded anew for each file.

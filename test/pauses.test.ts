@@ -11,7 +11,7 @@ const constants = {
   maxSettleMs: '120000'
 }
 // A real server closes ledgers less fast.
-const closeEveryMs = process.env.RIPPLED_URL ? 500 : 100
+const closeEveryMs = process.env.RIPPLED_URL ? 500 : 200
 const isReal = process.env.RIPPLED_URL !== undefined
 
 const isPaused = (output: string) =>
@@ -47,7 +47,7 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
       buyersProxy = await startFaultProxy(port)
       const open = await project.openShop(shop, { ...ledger.env, TEST_LEDGER: sellersProxy.url })
       seller = open.shop
-      const env = { TEST_LEDGER: buyersProxy.url, SHOP_URL: open.url, INTERVAL_MS: '100' }
+      const env = { TEST_LEDGER: buyersProxy.url, SHOP_URL: open.url, INTERVAL_MS: '200' }
       buyer = project.run(client, { ...ledger.env, ...env, ...constants })
       await getLetters()
     })

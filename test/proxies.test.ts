@@ -85,6 +85,12 @@ describe('no cache may store what a shop answers', () => {
 })
 
 describe('a paid answer that is lost on its way', () => {
+  // A shop that repeats no letter.
+  let forgetfulUrl: string
+  beforeAll(async () => {
+    forgetfulUrl = (await bed.openShop('shop-from-before', { repeatableMs: '0' })).url
+  })
+
   test('shop-from-before repeats a letter for the fulfillment with the Pay-Token, and nothing for either alone', async () => {
     const url = urlOf('shop-from-before')
     const [offer, other] = [await offerOf(url), await offerOf(url)]
@@ -115,11 +121,10 @@ describe('a paid answer that is lost on its way', () => {
   })
 
   test('shop-from-before repeats letters for a minute, the last thousand', async () => {
-    const { url } = await bed.openShop('shop-from-before', { repeatableMs: '0' })
-    const offer = await offerOf(url)
+    const offer = await offerOf(forgetfulUrl)
     const fulfillment = await bed.customer.pay(offer)
-    expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
-    expect(await askWithToken(url + fulfillment, offer)).toBe(404)
+    expect(await askWithToken(forgetfulUrl, offer)).toMatch(/^Your letter/)
+    expect(await askWithToken(forgetfulUrl + fulfillment, offer)).toBe(404)
   })
 
   test('streaming-client1 gets the letters of answers that a proxy loses', async () => {
@@ -141,8 +146,7 @@ describe('a paid answer that is lost on its way', () => {
   test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async () => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
-    const { url: shopUrl } = await bed.openShop('shop-from-before', { repeatableMs: '0' })
-    const proxy = await openProxy(shopUrl, tooLate)
+    const proxy = await openProxy(forgetfulUrl, tooLate)
     const buyer = bed.run('streaming-client1', { SHOP_URL: proxy.url, INTERVAL_MS: '2000' })
     await buyer.waitForOutput(
       /A letter was paid for, but lost on its way: the shop answered 404 Unrecognized fulfillment\.\n/

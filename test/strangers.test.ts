@@ -102,7 +102,7 @@ test('shop-from-before accepts a payment for an offer that 300 others have follo
   const { url } = shopOf('shop-from-before')
   const offer = await offerOf(url)
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(url)))
-  expect(answers.every(({ status }) => status === 402)).toBe(true)
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([402]))
   await bed.customer.pay(offer)
   expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })

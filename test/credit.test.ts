@@ -19,7 +19,6 @@ afterAll(() => project.remove())
 const openShop = (env: Record<string, string>, name = 'shop-from-before') =>
   project.openShop(name, { ...env, maxUnpaid: '30', maxAgeMs: '100' })
 
-const acceptedBy = (shop: Script) => shop.output.match(/Accepted payment/g)?.length ?? 0
 const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
 
 describe('on a ledger that closes when it is told to', () => {
@@ -222,7 +221,7 @@ describe('on a network whose fees rise', () => {
       ledger.setOpenLedgerFee(10)
       await prepare(offer, tooHigh)
       expect((await fetch(url)).status).toBe(503)
-      expect(acceptedBy(shop)).toBe(0)
+      expect(shop.output).not.toContain('Accepted payment')
 
       ledger.setOpenLedgerFee(10)
       const pump = setInterval(() => ledger.closeLedger(), 200)

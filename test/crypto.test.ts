@@ -1,5 +1,5 @@
 import * as IlpPacket from 'ilp-packet'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 
 // The vectors of the reference implementation (the npm package ilp, version 11), as published with it.
@@ -21,23 +21,24 @@ const vectors = [
 ]
 const [, ilpVector] = vectors as [unknown, (typeof vectors)[number]]
 
-describe('the pre-shared key derivation', () => {
-  test.each(vectors)('gives the published fulfillment for $name', ({ secret, packet, fulfillment }) => {
+test.each(vectors)(
+  'pskFulfillment gives the published fulfillment for $name',
+  ({ secret, packet, fulfillment }) => {
     expect(pskFulfillment(secret, packet)).toEqual(fulfillment)
-  })
+  }
+)
 
-  test('gives the published condition, in 43 characters of base64url', () => {
-    const condition = sha256(pskFulfillment(ilpVector.secret, ilpVector.packet))
-    expect(condition.toString('base64url')).toBe(ilpVector.condition)
-    expect(condition).toEqual(sha256(ilpVector.fulfillment))
-  })
+test('pskFulfillment gives the published condition, in 43 characters of base64url', () => {
+  const condition = sha256(pskFulfillment(ilpVector.secret, ilpVector.packet))
+  expect(condition.toString('base64url')).toBe(ilpVector.condition)
+  expect(condition).toEqual(sha256(ilpVector.fulfillment))
+})
 
-  test('gives another condition for every paymentId', () => {
-    const conditions = [0, 1, 2, 10].map(paymentId => {
-      const account = `test.crypto.xrp.rUNRf4XoAcLkghbr2RY7EjNauPMKSTMApD.AAAAAAAAAAA.${paymentId}`
-      const packet = IlpPacket.serializeIlpPayment({ account, amount: '10', data: Buffer.alloc(0) })
-      return sha256(pskFulfillment(ilpVector.secret, packet)).toString('hex')
-    })
-    expect(new Set(conditions).size).toBe(4)
+test('pskFulfillment gives another condition for every paymentId', () => {
+  const conditions = [0, 1, 2, 10].map(paymentId => {
+    const account = `test.crypto.xrp.rUNRf4XoAcLkghbr2RY7EjNauPMKSTMApD.AAAAAAAAAAA.${paymentId}`
+    const packet = IlpPacket.serializeIlpPayment({ account, amount: '10', data: Buffer.alloc(0) })
+    return sha256(pskFulfillment(ilpVector.secret, packet)).toString('hex')
   })
+  expect(new Set(conditions).size).toBe(4)
 })

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
-import net, { type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, examplePlugins, type ProjectCopy } from './support/scripts.ts'
 
@@ -77,13 +78,12 @@ test('testnet-accounts writes nothing when the faucet refuses', async () => {
     res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
   })
   // What is no request for money goes to the ledger.
-  faucet.on('upgrade', (req, socket, head) => {
-    const upstream = net.connect(Number(new URL(ledger.url).port), 'localhost')
-    const headers = req.rawHeaders.flatMap((name, i) => (i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]))
-    upstream.write(`GET / HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
-    upstream.write(head)
-    upstream.pipe(socket).pipe(upstream)
-    for (const end of [socket, upstream]) end.on('error', () => {})
+  new WebSocketServer({ server: faucet }).on('connection', client => {
+    const upstream = new WebSocket(ledger.url)
+    const opened = once(upstream, 'open')
+    client.on('message', text => opened.then(() => upstream.send(String(text))))
+    client.on('close', () => upstream.terminate())
+    upstream.on('message', text => client.send(String(text)))
   })
   faucet.listen(0)
   await once(faucet, 'listening')
@@ -96,19 +96,22 @@ test('testnet-accounts writes nothing when the faucet refuses', async () => {
   faucet.closeAllConnections()
 })
 
-test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
+test.each([
+  {
+    what: 'what is missing when the test network is chosen without secrets',
+    text: undefined,
+    sentence: 'There is no .env with your secrets: run "npm run testnet-accounts" first'
+  },
+  {
+    what: 'which variable is empty in .env',
+    text: 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n',
+    sentence:
+      'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
+  }
+])('plugins.ts says $what', async ({ text, sentence }) => {
+  if (text) await writeFile(secretsFile(), text)
   const shop = project.run('streaming-shop', env())
   expect(await shop.waitForEnd()).toBe(1)
-  expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
-  expect(shop.output).not.toMatch(/^\s+at /m)
-})
-
-test('plugins.ts names the variable that is empty in .env', async () => {
-  await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
-  const shop = project.run('streaming-shop', env())
-  expect(await shop.waitForEnd()).toBe(1)
-  expect(shop.output.trim().split('\n').at(-1)).toBe(
-    'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
-  )
+  expect(shop.output.trim().split('\n').at(-1)).toBe(sentence)
   expect(shop.output).not.toMatch(/^\s+at /m)
 })

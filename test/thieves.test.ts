@@ -6,13 +6,9 @@ import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts
 import { LetterStream } from './support/http.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { useTestbed } from './support/testbed.ts'
+import type { Message } from './xrpl-sandbox/client.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
-
-interface Entry {
-  tx: { TransactionType: string; Account: string }
-  meta: { TransactionResult: string }
-}
 
 const bed = useTestbed()
 let watcher: Client
@@ -89,7 +85,7 @@ test('a shop counts the fees of fulfillments that failed because another was fir
   const offer = parsePay(stream.pay)
   const results = async () => {
     const range = { ledger_index_min: -1, ledger_index_max: -1 }
-    const { transactions } = await own.ask<{ transactions: Entry[] }>({
+    const { transactions } = await own.ask<{ transactions: Message[] }>({
       ...{ command: 'account_tx', account: own.shop.address, ...range }
     })
     const mine = transactions.filter(

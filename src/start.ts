@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { Lines } from './terminal/lines.ts'
+import * as lines from './terminal/lines.ts'
 import type { ProgressEvent } from './terminal/progress.ts'
 import { onShutdown, shutdown } from './terminal/shutdown.ts'
 
@@ -12,46 +12,34 @@ interface PaymentLine {
   amount: string
   sentAt: number
   /** seconds after it was sent */
-  locked: string
-  letter: string
-  outcome: string
+  locked?: string
+  letter?: string
+  outcome?: string
 }
 
-const lines = new Lines(process.stdout)
 // By the id of their transfer.
 const payments = new Map<string, PaymentLine>()
 let sent = 0
-// The client comes before the shop: it ends first, while the shop can still fulfill.
-const children: ChildProcess[] = []
 let ending: ChildProcess | undefined
 
-/** Shows what a script reports. */
-function show(name: string, message: ProgressEvent): void {
-  const { event } = message
-  if (event === 'listening') run('client', 'streaming-client2.ts', { SHOP_URL: `${message.url}/` })
-  else if (event === 'notice') lines.print(name, message.text)
-  else showPayment(message)
-}
-
+/** Shows what a script reports of a payment. */
 function showPayment(message: Extract<ProgressEvent, { id: string }>): void {
   const { event, id } = message
-  if (event === 'sent') {
-    const { amount } = message
-    const sentAt = performance.now()
-    payments.set(id, { number: sent++, amount, sentAt, locked: '', letter: '', outcome: '' })
-  }
+  if (event === 'sent')
+    payments.set(id, { number: sent++, amount: message.amount, sentAt: performance.now() })
   const payment = payments.get(id)
   if (!payment) return
   const seconds = `${((performance.now() - payment.sentAt) / 1000).toFixed(1)} s`
   if (event === 'letter') payment.letter = message.letter
   else if (event === 'locked') payment.locked = seconds
   else if (event !== 'sent') payment.outcome = `${event} ${seconds}`
-  const isComplete = payment.outcome !== '' && (payment.letter !== '' || event !== 'fulfilled')
+  const isComplete = Boolean(payment.outcome && (payment.letter || event !== 'fulfilled'))
   if (isComplete) payments.delete(id)
   showLine(payment, isComplete)
 }
 
-function showLine({ number, amount, locked, letter, outcome }: PaymentLine, isComplete: boolean): void {
+function showLine(payment: PaymentLine, isComplete: boolean): void {
+  const { number, amount, locked = '', letter = '', outcome } = payment
   // In 57 characters, up to payment 999 and 99.9 s.
   const columns = [
     `#${number}`.padEnd(4),
@@ -59,7 +47,7 @@ function showLine({ number, amount, locked, letter, outcome }: PaymentLine, isCo
     lines.color('client', (locked && `  locked ${locked}`).padEnd(15)),
     // The shop may hear of a ledger before the client.
     lines.color('shop', (locked && letter && `  letter ${letter}`).padEnd(10)),
-    lines.color('shop', outcome && `  ${outcome}`)
+    lines.color('shop', outcome ? `  ${outcome}` : '')
   ]
   lines.grow(number, columns.join('').trimEnd(), isComplete)
 }
@@ -74,19 +62,23 @@ function run(name: string, file: string, env: Record<string, string> = {}): void
     stdio: ['ignore', 'ignore', 'pipe', 'ipc']
   })
   child.stderr?.setEncoding('utf8').on('data', text => lines.print(name, text))
-  child.on('message', message => show(name, message as ProgressEvent))
+  child.on('message', (message: ProgressEvent) => {
+    if (message.event === 'listening') run('client', 'streaming-client2.ts', { SHOP_URL: `${message.url}/` })
+    else if (message.event === 'notice') lines.print(name, message.text)
+    else showPayment(message)
+  })
   child.on('close', code => shutdown(code ?? 1))
-  children.unshift(child)
-}
-
-onShutdown(async function () {
-  for (const child of children) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
+  // The client, which is run after the shop, ends before it: then the shop can still fulfill.
+  onShutdown(async function () {
+    if (child.exitCode !== null || child.signalCode !== null) return
     const closed = Promise.all([once(child, 'close'), child.connected && once(child, 'disconnect')])
     ending = child
     child.kill('SIGTERM')
     await closed
-  }
+  })
+}
+
+onShutdown(function () {
   for (const payment of payments.values()) showLine(payment, true)
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

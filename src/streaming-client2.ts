@@ -3,17 +3,18 @@ import * as IlpPacket from 'ilp-packet'
 import { v4 as uuid } from 'uuid'
 import { everyInterval } from './client/every-interval.ts'
 import { lettersOnly } from './client/letter-stream.ts'
-import { parsePayHeader, requestOffer, toShopUrl } from './client/offer.ts'
+import { requestOffer, toShopUrl } from './client/offer.ts'
+import { parsePayHeader } from './client/pay-header.ts'
 import { Payments, toIntervalMs } from './client/payments.ts'
 import { hmac, sha256 } from './crypto.ts'
-import { explainMissingPlugins, logConnectionState, shutdown } from './terminal/shutdown.ts'
+import { logConnectionState, shutdown } from './terminal/shutdown.ts'
 
 const shopUrl = toShopUrl(process.env.SHOP_URL ?? 'http://localhost:8000/')
 const intervalMs = toIntervalMs(process.env.INTERVAL_MS ?? '1000')
 const expiresInMs = 1_000_000 // then an unfulfilled payment comes back
 const maxPrice = 100 // drops for one letter
 
-const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
+const { xrp } = await import('../plugins.ts')
 const plugin = xrp.Customer()
 await plugin.connect()
 logConnectionState(plugin)

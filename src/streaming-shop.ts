@@ -4,17 +4,16 @@ import base64url from 'base64url'
 import { browserPage, isBrowser } from './shop/browser-page.ts'
 import { ConnectedClients } from './shop/connected-clients.ts'
 import { IncomingPayments } from './shop/incoming-payments.ts'
-import { LimitedLog } from './shop/limited-log.ts'
 import { logAccount, shortCondition } from './shop/log-account.ts'
 import {
   acceptGet,
-  closeServer,
   listen,
+  logRequest,
   serverOptions,
   serviceUnavailable,
   toPort
 } from './shop/web-server.ts'
-import { describe, explainMissingPlugins, logConnectionState, onShutdown } from './terminal/shutdown.ts'
+import { describe, logConnectionState, onShutdown } from './terminal/shutdown.ts'
 
 const port = toPort(process.env.PORT ?? '8000')
 const host = process.env.HOST ?? '127.0.0.1'
@@ -25,20 +24,19 @@ const maxWaitMs = 10 * 60 * 1000 // for a client's next payment
 
 // Who is connected, by clientId
 const clients = new ConnectedClients(maxClients, maxWaitMs)
-const requestLog = new LimitedLog(1_000)
 
 console.log('== Starting the shop server ==')
 console.log(' 1. Connecting to an account to accept payments...')
 
-const { xrp } = await import('../plugins.ts').catch(explainMissingPlugins)
+const { xrp } = await import('../plugins.ts')
 const plugin = xrp.Shop()
 await plugin.connect()
 logConnectionState(plugin)
 
 // Where we are paid, and how much
 const { account, price } = logAccount(plugin, cost)
-const payments = new IncomingPayments(plugin, { account, cost, clients }, maxUnpaid)
-await payments.liquidity.check()
+const payments = new IncomingPayments(plugin, clients, cost, maxUnpaid)
+await payments.finances.check()
 console.log(' 2. Starting web server to accept requests...')
 console.log(`    - Charging ${price}`)
 
@@ -60,7 +58,7 @@ const server = http.createServer(serverOptions, async function (req, res) {
   // Store the shared secret and the http request context to use when we get paid
   clients.add(clientId, sharedSecret, res)
 
-  requestLog.add('    - Waiting for payments...')
+  logRequest('    - Waiting for payments...')
 
   // A proxy is to pass each letter on as it comes
   res.setHeader('Cache-Control', 'no-store, no-transform')
@@ -80,7 +78,7 @@ console.log(`    - Listening on ${shopUrl}`)
 console.log(` 3. Visit ${shopUrl} in your browser to buy letters`)
 onShutdown(async function () {
   clients.disconnectAll()
-  await closeServer(server)
+  server.close()
   await payments.close()
 })
 
@@ -93,7 +91,7 @@ plugin.on('incoming_prepare', async function (transfer) {
   const letter = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'.charAt(randomInt(26))
   client.res.write(letter)
   clients.touch(client)
-  payments.addLetter({ id: transfer.id, letter })
+  payments.finances.onLetter(letter, transfer.id)
   console.log(` 4. Accepted payment with condition ${transfer.executionCondition}.`)
   console.log(`    - Fulfilling transfer on the ledger using fulfillment: ${fulfillment}`)
 

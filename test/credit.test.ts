@@ -85,18 +85,22 @@ describe('on a ledger that closes when it is told to', () => {
   )
 })
 
-const pluginWithGap = `${testPlugins}
+/** A shop whose first fulfillment fails, and is made on SIGUSR2. */
+function copyWithFailure(error: { name: string; code?: string }): Promise<ProjectCopy> {
+  return copyProject(`${testPlugins}
 const { Shop } = xrp
 xrp.Shop = () => {
   const plugin = Shop()
   const fulfillCondition = plugin.fulfillCondition.bind(plugin)
-  plugin.fulfillCondition = async () => {
+  plugin.fulfillCondition = async (...terms) => {
     plugin.fulfillCondition = fulfillCondition
-    throw Object.assign(new Error('ledgers are missing'), { name: 'UnreachableError', code: 'HISTORY_GAP' })
+    process.once('SIGUSR2', () => fulfillCondition(...terms))
+    throw Object.assign(new Error('ledgers are missing'), ${JSON.stringify(error)})
   }
   return plugin
 }
-`
+`)
+}
 
 describe('on ledgers that close by themselves', () => {
   let ledger: TestLedger
@@ -126,7 +130,7 @@ describe('on ledgers that close by themselves', () => {
   )
 
   test('shop-from-before collects a payment whose first fulfillment was lost in a gap of the history', async () => {
-    const withGap = await copyProject(pluginWithGap)
+    const withGap = await copyWithFailure({ name: 'UnreachableError', code: 'HISTORY_GAP' })
     const { shop, url } = await withGap.openShop('shop-from-before', ledger.env)
     await customer.pay(await offerOf(url))
     await shop.waitForOutput(/Payment complete/)
@@ -152,6 +156,45 @@ describe('on ledgers that close by themselves', () => {
     expect(headers.get('Cache-Control')).toBe('no-store')
   })
 })
+
+test.each([
+  { outcome: 'rolled back', error: { name: 'AlreadyRolledBackError' }, before: /^402$/, after: 2 },
+  {
+    outcome: 'unknown',
+    error: { name: 'UnreachableError', code: 'LEDGER_RESET' },
+    before: /^Your letter: [A-Z]$/,
+    after: 1
+  }
+])(
+  'shop-from-before has one letter for a payment that it gave up as $outcome, when the money comes after all',
+  async ({ error, before, after }) => {
+    const givesUp = await copyWithFailure(error)
+    const ledger = await openLedger()
+    const customer = await Customer.connect(ledger)
+    try {
+      const { shop, url } = await givesUp.openShop('shop-from-before', ledger.env)
+      const offer = await offerOf(url)
+      const paid = customer.pay(offer)
+      await shop.waitForOutput(/Error fulfilling the transfer/)
+      const answers = [await askWithToken(url, offer)]
+      expect(String(answers[0])).toMatch(before)
+      shop.process.kill('SIGUSR2')
+      await paid
+      // What comes later on the ledger is told later.
+      const { executionCondition = '' } = await customer.prepare(offer, '10', { paymentId: 1 })
+      await shop.waitForOutput(new RegExp(`Payment complete: ${executionCondition.slice(0, 8)}`))
+      for (let n = 0; n < 3; n++) answers.push(await askWithToken(url, offer))
+      expect(answers.slice(1).filter(answer => answer !== 402)).toHaveLength(after)
+      expect(await shop.interrupt()).toBe(0)
+      expect(shop.output).toContain('2 letters sold, 20 drops earned, 700 drops of fees\n')
+      expect(shop.output).not.toContain('Another shop')
+    } finally {
+      await customer.disconnect()
+      await givesUp.remove()
+      await ledger.close()
+    }
+  }
+)
 
 test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
   needsSandbox('its proxy is before one')

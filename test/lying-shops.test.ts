@@ -212,7 +212,7 @@ aside.each([
   {
     what: 'a body without end',
     answer: { status: 200, body: undefined },
-    says: 'its answer is far too long'
+    says: 'over limit: 10000'
   }
 ])('streaming-client1 stops when its payment is fulfilled and it gets $what', async ({ answer, says }) => {
   const { pay } = await openTill()

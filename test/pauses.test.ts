@@ -7,7 +7,7 @@ import { copyProject, type ProjectCopy, pairs, type Script } from './support/scr
 const patienceSeconds = 10
 const constants = {
   maxSecondsAtRisk: '1',
-  patienceSeconds: String(patienceSeconds),
+  patienceMs: String(patienceSeconds * 1_000),
   maxSettleMs: '120000'
 }
 // A real server closes ledgers less fast.

@@ -4,11 +4,12 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { LimitedLog } from '../src/shop/limited-log.ts'
+import { limitedLog } from '../src/shop/limited-log.ts'
 import { useScriptedServer } from './ilp-plugin-xrp-escrow/scripted-server.ts'
 import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
 import { fakeShop, LetterStream, RawConnection } from './support/http.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
+import { copyProject, testPlugins } from './support/scripts.ts'
 import { useTestbed } from './support/testbed.ts'
 
 // What strangers, servers and machines can make a script print.
@@ -73,10 +74,10 @@ test('shop-from-before prints 100 characters of a path, and no more lines of str
 test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const lines: string[] = []
-  const log = new LimitedLog(2, line => lines.push(line))
-  for (const line of ['a', 'b', 'c', 'd']) log.add(line)
+  const log = limitedLog(2, line => lines.push(line))
+  for (const line of ['a', 'b', 'c', 'd']) log(line)
   vi.advanceTimersByTime(10_000)
-  log.add('e')
+  log('e')
   vi.useRealTimers()
   expect(lines).toEqual(['a', 'b', '    - 2 more lines like these', 'e'])
 })
@@ -101,6 +102,21 @@ test('scripts whose clock is 20 minutes fast or slow go by the ledger, and say s
   await payer.disconnect()
   for (const script of [client, shop]) await script.kill()
   for (const ledger of [past, future]) await ledger?.close()
+})
+
+test('a script whose shutdown hangs ends at a third Ctrl-C, with 1', async () => {
+  const own = await copyProject(`${testPlugins}
+import { onShutdown } from './src/terminal/shutdown.ts'
+onShutdown(() => new Promise(() => setInterval(() => {}, 1_000)))
+`)
+  const { shop } = await own.openShop('streaming-shop', bed.ledger.env)
+  // Those within half a second count once: npm passes each on.
+  let pressed = 0
+  const pressing = setInterval(() => shop.process.kill('SIGINT') && pressed++, 600)
+  expect(await shop.waitForEnd()).toBe(1)
+  clearInterval(pressing)
+  expect(pressed).toBeGreaterThanOrEqual(3)
+  await own.remove()
 })
 
 test.runIf(process.platform === 'linux')(

@@ -4,15 +4,13 @@ import { notice } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
 import { printable } from '../terminal/text.ts'
 
-export { parsePayHeader } from './pay-header.ts'
-
 const retryMs = 1_000
 const maxAnswerMs = 10_000
 const maxRetryAfterSeconds = 60
-const maxBodyBytes = 10_000
-// How a request fails when its connection is cut, and what a proxy then answers.
+// No redirect is followed: it would take the shared secret, and with it the client's credit, to another place.
+const options: RequestInit = { redirect: 'manual', size: 10_000 }
+// How a request fails when its connection is cut: a proxy answers 502 or 504 then.
 const cutConnection = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'])
-const cutBehindProxy = new Set([502, 504])
 // Nobody listens, at least at the first address that a name has: node-fetch reports no other.
 const closedPort = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH', 'EHOSTUNREACH'])
 // How https:// fails on a port that does not speak TLS.
@@ -20,9 +18,12 @@ const noTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET
 
 const restarted = 'The shop was restarted and does not know this client: start the client again'
 
+// Whether nobody listened at the shop's address, and no letter has come since.
 let isGone = false
+// Whether its last answer was that it cannot serve just now.
+let isUnavailable = false
 
-/** Whether nobody listened at the shop's address, and no letter has come since. */
+/** Whether the shop was started again, or runs no more: then it does not know this client. */
 export function isShopGone(): boolean {
   return isGone
 }
@@ -39,24 +40,9 @@ export function toShopUrl(text: string): string {
 
 /** Makes the first request, as soon as there is a shop to answer it. */
 export async function requestOffer(shopUrl: string): Promise<Response> {
-  let isSaid = false
-  try {
-    for (;;) {
-      const res = await request(shopUrl, {}, maxAnswerMs)
-      isGone = false
-      const seconds = retryAfterSeconds(res)
-      if (!seconds) return res
-      const reason = printable(await bodyOf(res))
-      if (!isSaid) notice(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`)
-      isSaid = true
-      await delay(seconds * 1000)
-    }
-  } catch (err) {
-    const isTls = noTls.has((err as NodeJS.ErrnoException).code ?? '')
-    return isTls
-      ? shutdown(1, `The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
-      : requestFailed(shopUrl, err)
-  }
+  const res = await request(shopUrl, {}, maxAnswerMs).catch(err => requestFailed(shopUrl, err))
+  isGone = false
+  return res
 }
 
 /**
@@ -72,15 +58,14 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
   let url = shopUrl
   let isLost = false
   for (;;) {
-    const { status, seconds, body } = await ask(url, init)
+    const { status, body } = await ask(url, init)
     if (status === 200) {
       isGone = false
       return body
     }
     if (isGone && (status === 402 || status === 404)) return shutdown(1, restarted)
-    if (seconds) await delay(seconds * 1000)
-    else if (status === 402 && url === shopUrl) url = paidUrl
-    else if (cutBehindProxy.has(status)) {
+    if (status === 402 && url === shopUrl) url = paidUrl
+    else if (status === 502 || status === 504) {
       isLost = true
       url = paidUrl
       await delay(retryMs)
@@ -93,74 +78,63 @@ export async function fetchLetter(shopUrl: string, init: RequestInit, fulfillmen
 
 /** Checks that a shop that fulfills nothing still runs: one that was started again does not know this client. */
 export async function checkShop(shopUrl: string): Promise<void> {
-  if (isGone) return
-  try {
-    const { body } = await request(shopUrl)
-    body?.resume()
-    if (isGone) shutdown(1, restarted)
-  } catch {
-    // It is there.
-  }
+  if (isGone || isUnavailable) return
+  const res = await request(shopUrl).catch(() => undefined)
+  res?.body?.resume()
+  if (res && isGone) shutdown(1, restarted)
 }
 
 /** Makes a request for a letter. */
-async function ask(url: string, init: RequestInit) {
+async function ask(url: string, init: RequestInit): Promise<{ status: number; body: string }> {
   try {
     const res = await request(url, init)
-    return { status: res.status, seconds: retryAfterSeconds(res), body: printable(await bodyOf(res)) }
+    return { status: res.status, body: printable(await res.text()) }
   } catch (err) {
     const { code = '', message } = err as NodeJS.ErrnoException
-    if (!cutConnection.has(code)) return requestFailed(url, err)
-    return { status: 502, seconds: undefined, body: message }
+    return cutConnection.has(code) ? { status: 502, body: message } : requestFailed(url, err)
   }
 }
 
 /**
- * Makes a request, as soon as somebody listens there. No redirect is followed: it would take the shared secret, and
- * with it the client's credit, to another place. No compression: it would hold letters back.
+ * Makes a request, as soon as somebody listens there and can serve.
  *
  * @param maxHeadersMs - how long to wait for the answer's headers: the body of a stream has no end
  */
 async function request(url: string, init: RequestInit = {}, maxHeadersMs?: number): Promise<Response> {
   // The library is loaded when there is a ledger to pay on.
   const { default: fetch } = await import('node-fetch')
+  // Compression would hold letters back.
   const headers = { ...init.headers, 'Accept-Encoding': 'identity' }
+  const shopUrl = new URL('.', url).href
   for (;;) {
     const timeout = new AbortController()
     const timer = maxHeadersMs && setTimeout(() => timeout.abort(), maxHeadersMs)
+    let waitMs = retryMs
     try {
-      return await fetch(url, { redirect: 'manual', ...init, headers, signal: timeout.signal })
+      const res = await fetch(url, { ...init, ...options, headers, signal: timeout.signal })
+      const retryAfter = res.headers.get('Retry-After')
+      const wasUnavailable = isUnavailable
+      isUnavailable = res.status === 503 && retryAfter !== null
+      if (!isUnavailable) return res
+      const reason = printable(await res.text())
+      if (!wasUnavailable) notice(`The shop at ${shopUrl} is unavailable, retrying: ${reason}`)
+      // It may be a date as well (RFC 9110, 10.2.3): that counts as a second.
+      waitMs = 1000 * Math.min(Math.max(1, Number(retryAfter) || 1), maxRetryAfterSeconds)
     } catch (err) {
       if (!closedPort.has((err as NodeJS.ErrnoException).code ?? '')) throw err
-      const shopUrl = new URL('.', url).href
       if (!isGone) notice(`Waiting for the shop at ${shopUrl} - start it in another terminal`)
       isGone = true
     } finally {
       clearTimeout(timer)
     }
-    await delay(retryMs)
+    await delay(waitMs)
   }
 }
 
 function requestFailed(url: string, err: unknown): Promise<never> {
-  const reason = printable((err as Error).message)
-  return shutdown(1, `The request to the shop at ${new URL('.', url).href} failed: ${reason}`)
-}
-
-/** When a shop that cannot answer just now wants to be asked again; undefined if it does not say so. */
-function retryAfterSeconds(res: Response): number | undefined {
-  const header = res.headers.get('Retry-After')
-  if (res.status !== 503 || header === null) return undefined
-  // It may be a date as well (RFC 9110, 10.2.3): that counts as a second.
-  return Math.min(Math.max(1, Number(header) || 1), maxRetryAfterSeconds)
-}
-
-/** Reads a short answer; rejects one that is not short. */
-async function bodyOf(res: Response): Promise<string> {
-  let body = ''
-  for await (const chunk of res.body ?? []) {
-    body += chunk
-    if (body.length > maxBodyBytes) throw new Error('its answer is far too long')
-  }
-  return body
+  const { code = '', message } = err as NodeJS.ErrnoException
+  const shop = `shop at ${new URL('.', url).href}`
+  return noTls.has(code)
+    ? shutdown(1, `The ${shop} does not speak TLS: write SHOP_URL with http://`)
+    : shutdown(1, `The request to the ${shop} failed: ${printable(message)}`)
 }

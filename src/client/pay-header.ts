@@ -1,15 +1,13 @@
 import type { Response } from 'node-fetch'
 import { printable } from '../terminal/text.ts'
 
-const sharedSecretPattern = /^[A-Za-z0-9_-]{43}$/
-const amountPattern = /^[1-9]\d{0,18}$/
-// <ledger prefix><account>.<clientId>, with room for a paymentId in the 1023 characters of an ILP address.
-const addressPattern = /^[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)+$/
-const maxAddressLength = 1_000
-// Which client a shop is for, by the status of its first answer.
-const clients: Record<number, { does: string; client: string }> = {
-  200: { does: 'streams its letters', client: 'streaming-client2' },
-  402: { does: 'wants one request for each letter', client: 'streaming-client1' }
+// Drops, <ledger prefix><account>.<clientId> with room for a paymentId in the 1023 characters of an ILP address, and
+// 32 bytes in base64url.
+const payPattern = /^interledger-psk ([1-9]\d{0,18}) (?=\S{1,1000} )([\w~-]+(?:\.[\w~-]+)+) ([\w-]{43})$/
+// What a shop does, by the status of its first answer, and which client is for it.
+const shops: Record<number, string> = {
+  200: 'streams its letters: its client is streaming-client2 (npm run streaming-client2)',
+  402: 'wants one request for each letter: its client is streaming-client1 (npm run streaming-client1)'
 }
 
 /**
@@ -36,22 +34,12 @@ export function parsePayHeader(
       `${res.url} is not a letter shop: its answer (${res.status}) has no Pay header. Check SHOP_URL`
     )
   if (res.status !== status) {
-    const other = clients[res.status]
-    throw new Error(
-      other
-        ? `This shop ${other.does}: its client is ${other.client} (npm run ${other.client})`
-        : `The shop answered ${res.status} instead of ${status}: it is not a letter shop`
-    )
+    const does = shops[res.status]
+    const other = `The shop answered ${res.status} instead of ${status}: it is not a letter shop`
+    throw new Error(does ? `This shop ${does}` : other)
   }
-  const [scheme = '', amount = '', address = '', sharedSecret = '', ...rest] = pay.split(' ')
-  const isPsk =
-    scheme === 'interledger-psk' &&
-    amountPattern.test(amount) &&
-    addressPattern.test(address) &&
-    address.length <= maxAddressLength &&
-    sharedSecretPattern.test(sharedSecret) &&
-    rest.length === 0
-  if (!isPsk)
+  const [, amount, address, sharedSecret] = payPattern.exec(pay) ?? []
+  if (!amount || !address || !sharedSecret)
     throw new Error(
       `The shop's Pay header is not "interledger-psk <amount> <address> <shared secret>": ${printable(pay)}`
     )
@@ -63,5 +51,5 @@ export function parsePayHeader(
     throw new Error(
       `The shop asks ${amount} drops for a letter, and maxPrice at the top of the script allows ${maxPrice}`
     )
-  return [scheme, amount, address, sharedSecret]
+  return ['interledger-psk', amount, address, sharedSecret]
 }

@@ -1,27 +1,17 @@
 import type { LedgerTransfer, PluginXrpEscrow, Transfer } from 'ilp-plugin-xrp-escrow'
-import { notice, report } from '../terminal/progress.ts'
+import { notice, type PaymentState, report } from '../terminal/progress.ts'
 import { describe, isShuttingDown, onShutdown, shutdown, waitForPayments } from '../terminal/shutdown.ts'
 import { count } from '../terminal/text.ts'
 import { checkShop, isShopGone } from './offer.ts'
-import {
-  missingNotice,
-  type PaymentTotals,
-  recoveredNotice,
-  refundNotice,
-  summaryOf,
-  unknownNotice
-} from './summary.ts'
 
 // How far a client trusts a shop: payments of so many seconds may be without their letter.
 const maxSecondsAtRisk = 30
 // How long it then waits, while payments reach the ledger, before it stops.
-const patienceSeconds = 3 * maxSecondsAtRisk
+const patienceMs = 3 * maxSecondsAtRisk * 1000
 // After so many ledgers without a fulfillment it makes one payment at a time.
 const maxUnfulfilledLedgers = 3
 // How long the end waits while the ledger decides nothing: a payment takes about two ledgers.
 const maxSettleMs = 15_000
-// Payments of an earlier run that come back with one ledger are reported together.
-const sameLedgerMs = 200
 
 /**
  * Reads the time between two payments.
@@ -38,10 +28,10 @@ export function toIntervalMs(text: string): number {
 }
 
 /** A payment that is neither fulfilled nor returned. */
-interface OpenPayment {
+interface OpenPayment extends Transfer {
   /** counts from 0, as the paymentId does */
   number: number
-  transfer: Transfer
+  state: PaymentState
   /** drops that it has cost so far */
   feeDrops: bigint
 }
@@ -51,13 +41,16 @@ export class Payments {
   readonly #plugin: PluginXrpEscrow
   readonly #intervalMs: number
   readonly #maxAtRisk: number
-  readonly #totals: PaymentTotals
   readonly #open = new Map<string, OpenPayment>()
-  // Of the open ones: those on their way to the ledger, and those with an outcome that the plugin cannot know.
-  readonly #sent = new Set<OpenPayment>()
-  readonly #unknown = new Set<OpenPayment>()
+  readonly #count = { sent: 0, locked: 0, unknown: 0, fulfilled: 0, returned: 0, failed: 0 }
+  #payments = 0
+  #letters = 0
+  // How many letters are paid for and have neither come nor been lost on their way.
+  #lettersDue = 0
+  #paidDrops = 0n
+  // undefined if the plugin does not report fees
+  #feeDrops: bigint | undefined
   readonly #recovered: Transfer[] = []
-  #lostLetters = 0
   #isPaused = false
   #pausedMs = 0
   // Ledgers without a fulfillment, counted by payments: one that was sent after another was locked is in a later ledger.
@@ -76,13 +69,12 @@ export class Payments {
     this.#intervalMs = intervalMs
     this.#maxAtRisk = Math.max(2, Math.ceil((maxSecondsAtRisk * 1000) / intervalMs))
     // A plugin that tells what a fulfillment costs reports fees, too.
-    const feeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
-    this.#totals = { payments: 0, letters: 0, fulfilled: 0, returned: 0, paidDrops: 0n, feeDrops }
+    if ('getFulfillmentFee' in plugin) this.#feeDrops = 0n
     plugin.on('outgoing_prepare', transfer => this.#onLocked(transfer))
     plugin.on('outgoing_cancel', transfer => this.#onReturned(transfer))
     plugin.on('error', err => {
       const { transferIds = [] } = err as { transferIds?: string[] }
-      for (const id of transferIds) this.#onUnknown(this.#open.get(id))
+      for (const id of transferIds) this.#move({ id }, 'unknown')
     })
     onShutdown(code => this.#end(code))
   }
@@ -93,21 +85,19 @@ export class Payments {
    */
   canPay(): boolean {
     if (isShuttingDown() || isShopGone() || !this.#plugin.isConnected()) return false
-    const { payments, letters, returned } = this.#totals
-    const atRisk = payments - letters - returned - this.#unknown.size
+    const { sent, returned, unknown } = this.#count
+    const atRisk = this.#payments - this.#letters - returned - unknown
     const wasPaused = this.#isPaused
     this.#isPaused = atRisk >= (wasPaused ? this.#maxAtRisk / 2 : this.#maxAtRisk)
     if (!this.#isPaused) {
       if (wasPaused) notice('\nPayments resumed')
-      return this.#sent.size === 0 || this.#unfulfilledLedgers <= maxUnfulfilledLedgers
-    }
-    if (!wasPaused) {
-      notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
       this.#pausedMs = 0
+      return sent === 0 || this.#unfulfilledLedgers <= maxUnfulfilledLedgers
     }
+    if (!wasPaused) notice(`\nPaused: ${count(atRisk, 'payment')} without a letter`)
     // Counted in intervals: a machine that sleeps counts none, and without a new ledger nobody can fulfill.
-    if (this.#sent.size === 0) this.#pausedMs += this.#intervalMs
-    if (this.#pausedMs > patienceSeconds * 1000)
+    if (sent === 0) this.#pausedMs += this.#intervalMs
+    if (this.#pausedMs > patienceMs)
       shutdown(1, `Stopped: no letter for the last ${count(atRisk, 'payment')}`)
     return false
   }
@@ -123,19 +113,23 @@ export class Payments {
    * @param sending - what `sendTransfer` returned: a payment that cannot be made ends the script
    */
   async add(transfer: Transfer, sending: Promise<void>): Promise<void> {
-    const payment: OpenPayment = { number: this.#totals.payments++, transfer, feeDrops: 0n }
-    this.#open.set(transfer.id, payment)
-    this.#sent.add(payment)
-    report({ event: 'sent', id: transfer.id, amount: transfer.amount })
+    const { id } = transfer
+    this.#open.set(id, { ...transfer, number: this.#payments++, state: 'sent', feeDrops: 0n })
+    this.#count.sent++
+    report({ event: 'sent', id, amount: transfer.amount })
     try {
       await sending
     } catch (err) {
       const { name, code } = err as Error & { code?: string }
       // If it is on the ledger after all, an event says so.
-      if (name === 'UnreachableError') return this.#onUnknown(payment)
-      if (this.#remove(payment)) this.#totals.payments--
-      report({ event: 'failed', id: transfer.id })
-      if (code === 'NETWORK_BUSY') return this.#onBusy()
+      if (name === 'UnreachableError') return void this.#move({ id }, 'unknown')
+      if (this.#move({ id }, 'failed')) this.#payments--
+      if (code === 'NETWORK_BUSY') {
+        if (this.#unfulfilledLedgers <= maxUnfulfilledLedgers)
+          notice("\nThe network's fees are too high just now: trying one payment at a time")
+        this.#unfulfilledLedgers = maxUnfulfilledLedgers + 1
+        return
+      }
       const isPoor = name === 'InsufficientBalanceError'
       const advice = isPoor ? '\nFund the account, or wait for unfulfilled escrows to expire' : ''
       shutdown(1, describe(err) + advice)
@@ -148,13 +142,11 @@ export class Payments {
    * @returns false for a payment of another run of this account, and when it is too late
    */
   onFulfilled(transfer: LedgerTransfer): boolean {
-    const payment = this.#close(transfer)
-    if (!payment) return false
-    this.#totals.fulfilled++
-    this.#totals.paidDrops += BigInt(payment.transfer.amount)
+    if (!this.#move(transfer, 'fulfilled')) return false
+    this.#paidDrops += BigInt(transfer.amount)
+    this.#lettersDue++
     this.#unfulfilledLedgers = 0
-    this.#firstOfNextLedger = this.#totals.payments
-    report({ event: 'fulfilled', id: transfer.id })
+    this.#firstOfNextLedger = this.#payments
     return true
   }
 
@@ -167,10 +159,10 @@ export class Payments {
    */
   onLetters(letters: string): boolean {
     if (this.#isOver) return false
-    if (letters === '') this.#lostLetters++
-    this.#totals.letters += letters.length
+    this.#letters += letters.length
+    this.#lettersDue -= letters.length || 1
     this.#pausedMs = 0
-    if (this.#totals.letters > this.#totals.payments + this.#maxAtRisk) {
+    if (this.#letters > this.#payments + this.#maxAtRisk) {
       shutdown(1, 'Received more letters than were paid for: this is not a letter shop')
       return false
     }
@@ -178,88 +170,93 @@ export class Payments {
   }
 
   #onLocked(transfer: LedgerTransfer): void {
-    const payment = this.#open.get(transfer.id)
-    if (!payment) return
-    this.#sent.delete(payment)
-    this.#unknown.delete(payment)
-    if (payment.number >= this.#firstOfNextLedger) {
-      if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
-      this.#firstOfNextLedger = this.#totals.payments
-    }
-    this.#addFee(payment, transfer)
-    report({ event: 'locked', id: transfer.id })
+    const payment = this.#move(transfer, 'locked')
+    if (!payment || payment.number < this.#firstOfNextLedger) return
+    this.#firstOfNextLedger = this.#payments
+    if (++this.#unfulfilledLedgers > maxUnfulfilledLedgers && this.#shop) checkShop(this.#shop.url)
   }
 
   #onReturned(transfer: LedgerTransfer): void {
-    if (this.#close(transfer)) {
-      this.#totals.returned++
-      report({ event: 'returned', id: transfer.id })
-    } else if (this.#recovered.push(transfer) === 1)
-      setTimeout(
-        () => this.#isOver || notice(`\n${recoveredNotice(this.#recovered.splice(0))}`),
-        sameLedgerMs
-      )
+    if (this.#move(transfer, 'returned') || this.#recovered.push(transfer) > 1) return
+    // With those that come back in the same ledger
+    setImmediate(() => {
+      const recovered = sumOf(this.#recovered.splice(0))
+      if (!this.#isOver) notice(`\nRecovered ${recovered} of an earlier run that had expired`)
+    })
   }
 
-  #onUnknown(payment: OpenPayment | undefined): void {
-    if (!payment || !this.#open.has(payment.transfer.id)) return
-    this.#sent.delete(payment)
-    this.#unknown.add(payment)
-    report({ event: 'unknown', id: payment.transfer.id })
-  }
-
-  #onBusy(): void {
-    if (this.#unfulfilledLedgers <= maxUnfulfilledLedgers)
-      notice("\nThe network's fees are too high just now: trying one payment at a time")
-    this.#unfulfilledLedgers = maxUnfulfilledLedgers + 1
-  }
-
-  #remove(payment: OpenPayment): boolean {
-    this.#sent.delete(payment)
-    this.#unknown.delete(payment)
-    return this.#open.delete(payment.transfer.id)
-  }
-
-  #close(transfer: LedgerTransfer): OpenPayment | undefined {
-    const payment = this.#open.get(transfer.id)
+  /** Counts an open payment in another state, with what it has cost by then, and returns it. */
+  #move({ id, feeDrops }: { id: string; feeDrops?: string }, state: PaymentState): OpenPayment | undefined {
+    const payment = this.#open.get(id)
     if (!payment || this.#isOver) return undefined
-    this.#remove(payment)
-    this.#addFee(payment, transfer)
+    this.#count[payment.state]--
+    this.#count[state]++
+    payment.state = state
+    if (this.#feeDrops !== undefined && feeDrops !== undefined) {
+      this.#feeDrops += BigInt(feeDrops) - payment.feeDrops
+      payment.feeDrops = BigInt(feeDrops)
+    }
+    report({ event: state, id, amount: payment.amount })
+    if (state === 'locked' || state === 'unknown') return payment
+    this.#open.delete(id)
     this.#pausedMs = 0
     return payment
   }
 
-  #addFee(payment: OpenPayment, { feeDrops = '0' }: LedgerTransfer): void {
-    const { feeDrops: total } = this.#totals
-    if (total !== undefined) this.#totals.feeDrops = total + BigInt(feeDrops) - payment.feeDrops
-    payment.feeDrops = BigInt(feeDrops)
-  }
-
   /** Waits for the ledger to decide, and for letters unless something went wrong, then prints a summary. */
   async #end(code: number): Promise<void> {
-    const isStopped = this.#pausedMs > patienceSeconds * 1000
     const pending = () => {
+      const isStopped = this.#pausedMs > patienceMs
       if (isStopped || isShopGone() || !this.#plugin.isConnected()) return 0
-      return this.#open.size - this.#unknown.size + (code === 0 ? this.#missingLetters() : 0)
+      const { sent, locked } = this.#count
+      return sent + locked + (code === 0 ? Math.max(0, this.#lettersDue) : 0)
     }
     await waitForPayments(pending, maxSettleMs)
-    this.#isOver = true
-    if (this.#totals.payments === 0) return
     // Without the ledger nobody knows what has become of what it held.
-    const isLocked = (payment: OpenPayment) =>
-      !this.#sent.has(payment) && !this.#unknown.has(payment) && this.#plugin.isConnected()
-    const open = [...this.#open.values()]
-    const inEscrow = open.filter(isLocked).map(({ transfer }) => transfer)
-    const unknown = open.filter(payment => !isLocked(payment)).map(({ transfer }) => transfer)
-    notice(`\n${summaryOf(this.#totals, inEscrow.length, unknown.length)}`)
-    if (inEscrow.length > 0) notice(refundNotice(inEscrow))
-    if (unknown.length > 0) notice(unknownNotice(unknown))
-    const missing = this.#missingLetters()
-    if (missing > 0) notice(missingNotice(missing, isShopGone() ? undefined : this.#shop))
+    const isConnected = this.#plugin.isConnected()
+    for (const [id, { state }] of this.#open)
+      if (state === 'sent' || !isConnected) this.#move({ id }, 'unknown')
+    this.#isOver = true
+    if (this.#payments > 0) notice(`\n${this.#summary().join('\n')}`)
   }
 
-  /** How many letters are missing whose payments are fulfilled, those aside that were lost on their way. */
-  #missingLetters(): number {
-    return Math.max(0, this.#totals.fulfilled - this.#totals.letters - this.#lostLetters)
+  /** What became of the payments and what they cost, and what to do about those that are not complete. */
+  #summary(): string[] {
+    const { fulfilled, returned, locked, unknown } = this.#count
+    const outcomes = Object.entries({ fulfilled, returned, 'in escrow': locked, unknown })
+      .filter(([, number]) => number > 0)
+      .map(([outcome, number]) => `${number} ${outcome}`)
+    const spent = this.#paidDrops + (this.#feeDrops ?? 0n)
+    const fees =
+      this.#feeDrops === undefined ? 'and fees that the plugin does not report' : `${this.#feeDrops} in fees`
+    const lines = [
+      `${count(this.#payments, 'payment')}, ${count(this.#letters, 'letter')}: ${outcomes.join(', ')}`,
+      `${spent} drops spent (${Number(spent) / 1e6} XRP): ${this.#paidDrops} for letters, ${fees}`
+    ]
+    const open = (state: PaymentState) => [...this.#open.values()].filter(payment => payment.state === state)
+    if (locked > 0) {
+      const last = new Date(open('locked').at(-1)?.expiresAt ?? '').toLocaleTimeString()
+      lines.push(
+        `${sumOf(open('locked'))} not claimed by the shop so far: the last expires at ${last}`,
+        'A client that runs after that gets back what is left; a sandbox that has stopped by then has lost it'
+      )
+    }
+    if (unknown > 0)
+      lines.push(
+        `${sumOf(open('unknown'))} with unknown outcome, not counted above: paid, or back after they expire`
+      )
+    if (this.#lettersDue > 0) {
+      const { url, payToken } = (!isShopGone() && this.#shop) || {}
+      const advice = url ? 'while the shop runs, each of these requests fetches one' : 'the shop has gone'
+      lines.push(`${count(this.#lettersDue, 'letter')} paid for and not received: ${advice}`)
+      if (url) lines.push(`curl -H "Pay-Token: ${payToken}" ${url}`)
+    }
+    return lines
   }
+}
+
+/** How many payments these are, and of how much. */
+function sumOf(transfers: Transfer[]): string {
+  const drops = transfers.reduce((sum, { amount }) => sum + BigInt(amount), 0n)
+  return `${count(transfers.length, 'payment')} (${drops} drops)`
 }

@@ -194,7 +194,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     this.#isConnected = true
     this.emit('connect')
     this.emit('read', this.lastRead)
-    // Only now: whoever hears of a transfer wants to do something about it.
+    // Only once connected: a listener may act on a transfer at once.
     this.#readOn(connection, unread)
     for (const message of early) this.#onLedgerClosed(connection, message)
     early = undefined

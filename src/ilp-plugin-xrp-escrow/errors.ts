@@ -72,7 +72,7 @@ export class RequestFailedError extends Error {
 export class TransactionFailedError extends Error {
   /** e.g. `tecUNFUNDED`, or one of this plugin's own words, see `transactionFailed` */
   readonly engineResult: string
-  /** drops that it cost the account all the same */
+  /** drops that it cost the account nevertheless */
   readonly fee: bigint
 
   constructor(engineResult: string, message: string, fee: bigint) {
@@ -94,7 +94,7 @@ const accountNotFound = new Set(['tecNO_DST', 'tecNO_DST_INSUF_XRP', 'terNO_ACCO
  * @param what - names the transaction
  * @param engineResult - a result code of the ledger; `notSent` if it was never submitted, `expired` if it would have
  *   been too late
- * @param fee - drops that it cost all the same
+ * @param fee - drops that it cost nevertheless
  */
 export function transactionFailed(
   what: string,

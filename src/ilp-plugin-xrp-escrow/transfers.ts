@@ -328,7 +328,7 @@ export class Transfers {
     }
   }
 
-  /** Only its receiver can reject a transfer, and once; its money stays locked all the same. */
+  /** Only its receiver can reject a transfer, and once; the money stays locked until it expires. */
   #onRejection(receiver: string, { sequence, reason }: Rejection): void {
     const { prefix, wallet } = this.#settings
     const record = this.outgoing.inEscrow(toEscrow(wallet.address, sequence).index)
@@ -368,7 +368,7 @@ export class Transfers {
       ledgerIndex <= ledger.index && !open.has((escrow as Escrow).index)
     lost.push(...this.#logs.flatMap(log => log.open().filter(isGone)))
     const error = this.#lose(lost, gap.code, gap.message)
-    // Whoever fulfills once more asks for the escrow first.
+    // A repeated `fulfillCondition` first checks whether the escrow is open.
     for (const { reject } of unknown) reject(error)
   }
 

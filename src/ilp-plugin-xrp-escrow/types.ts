@@ -101,7 +101,7 @@ export interface PluginEvents {
 
 /** Options of the plugin. */
 export interface PluginOptions {
-  /** family seed of the account (`s…`): whoever knows it can spend the account's money */
+  /** family seed of the account (`s…`): anyone who knows it can spend the account's money */
   secret: string
   /** WebSocket URL of an XRP Ledger server */
   server: string

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import base64url from 'base64url'
 import { hmac } from '../crypto.ts'
-import type { Payment } from './incoming-transfer.ts'
+import type { Payment } from './incoming-payments.ts'
 
 // How many clients without credit keep their address and secret, and how many payments are found by fulfillment.
 const maxIdleAccounts = 100_000
@@ -80,6 +80,8 @@ export class ClientAccounts {
   /** Credits a payment that is accepted. */
   credit({ client, drops, fulfillment }: Payment<ClientAccount>): void {
     this.#add(client, drops)
+    // The rest of one that was revoked
+    if (drops < this.#cost) return
     const purchase = { client, letter: '' }
     client.unspent.add(purchase)
     this.#purchases.set(fulfillment, purchase)
@@ -91,42 +93,41 @@ export class ClientAccounts {
     }
   }
 
-  /** Takes the credit of a payment back that cannot come any more, as far as it is unspent. */
-  revoke({ client, drops, fulfillment }: Payment<ClientAccount>): void {
-    this.#add(client, drops > client.balance ? -client.balance : -drops)
+  /**
+   * Takes the credit of a payment back that cannot come any more, as far as it is unspent.
+   *
+   * @returns what to credit should it come after all
+   */
+  revoke(payment: Payment<ClientAccount>): Payment<ClientAccount> {
+    const { client, fulfillment } = payment
+    const isSpent = payment.drops > client.balance
+    const drops = isSpent ? client.balance : payment.drops
+    this.#add(client, -drops)
     const purchase = this.#purchases.get(fulfillment)
     if (purchase && client.unspent.delete(purchase)) this.#purchases.delete(fulfillment)
-  }
-
-  /** Takes the price of a letter off a client's balance; undefined if there is not enough. */
-  buy(client: ClientAccount): Purchase | undefined {
-    if (client.balance < this.#cost) return undefined
-    client.usesToken = true
-    const [oldest = { client, letter: '' }] = client.unspent
-    return this.#sell(oldest)
+    return { ...payment, drops }
   }
 
   /**
-   * Takes the price of a letter off the balance of the client that made a payment, once for each payment. Anybody can
-   * see a fulfillment on the ledger: it buys nothing by itself once its client has used its Pay-Token.
+   * Takes the price of a letter off a client's balance: for its oldest payment that has bought none, or for the one with
+   * a fulfillment. Anybody can see a fulfillment on the ledger: it buys nothing by itself once its client has used its
+   * Pay-Token.
    *
-   * @param client - the client that shows its Pay-Token, if one does: only to the payer is the letter that the payment
-   *   has bought a moment ago given again, since that answer may have been lost on its way
+   * @param client - the client that asks: only to the payer is the letter that a payment has bought a moment ago given
+   *   again, since that answer may have been lost on its way
+   * @returns undefined if there is not enough
    */
-  buyWithFulfillment(fulfillment: string, client?: ClientAccount): Purchase | undefined {
-    const purchase = this.#purchases.get(fulfillment)
+  buy(client: ClientAccount, fulfillment?: string): Purchase | undefined {
+    const [oldest = { client, letter: '' }] = client.unspent
+    const purchase = fulfillment === undefined ? oldest : this.#purchases.get(fulfillment)
     if (!purchase) return undefined
     const { client: payer, soldAt } = purchase
     if (soldAt !== undefined)
       return client === payer && performance.now() - soldAt < repeatableMs ? purchase : undefined
     if (payer.balance < this.#cost || (payer.usesToken && client !== payer)) return undefined
-    return this.#sell(purchase)
-  }
-
-  #sell(purchase: Purchase): Purchase {
-    const { client } = purchase
-    this.#add(client, -this.#cost)
-    client.unspent.delete(purchase)
+    if (fulfillment === undefined) payer.usesToken = true
+    this.#add(payer, -this.#cost)
+    payer.unspent.delete(purchase)
     purchase.soldAt = performance.now()
     return purchase
   }

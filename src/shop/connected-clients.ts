@@ -40,15 +40,16 @@ export class ConnectedClients {
     const evicted = clients.find(({ paidAt }) => paidAt === undefined) ?? clients[0]
     const paidAt = evicted?.paidAt
     if (!evicted || (paidAt !== undefined && performance.now() - paidAt < paidGraceMs)) return false
-    this.#remove(evicted.clientId)
+    this.#remove(evicted)
     return true
   }
 
   /** Keeps a client until it leaves, or pays nothing for too long. */
   add(clientId: string, sharedSecret: Buffer, res: ServerResponse): void {
-    const timeout = setTimeout(() => this.#remove(clientId), this.#maxWaitMs)
-    this.#clients.set(clientId, { clientId, sharedSecret, res, paidAt: undefined, timeout })
-    res.on('close', () => this.#remove(clientId))
+    const timeout = setTimeout(() => this.#remove(client), this.#maxWaitMs)
+    const client: ConnectedClient = { clientId, sharedSecret, res, paidAt: undefined, timeout }
+    this.#clients.set(clientId, client)
+    res.on('close', () => this.#remove(client))
   }
 
   /** A client has paid: its time begins again. */
@@ -60,14 +61,12 @@ export class ConnectedClients {
   }
 
   disconnectAll(): void {
-    for (const clientId of this.#clients.keys()) this.#remove(clientId)
+    for (const client of this.#clients.values()) this.#remove(client)
   }
 
-  #remove(clientId: string): void {
-    const client = this.#clients.get(clientId)
-    if (!client) return
+  #remove(client: ConnectedClient): void {
     clearTimeout(client.timeout)
-    this.#clients.delete(clientId)
+    this.#clients.delete(client.clientId)
     client.res.end()
   }
 }

@@ -4,11 +4,15 @@ import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { report } from '../terminal/progress.ts'
 import { shutdown } from '../terminal/shutdown.ts'
+import { limitedLog } from './limited-log.ts'
 
 // Connections on which no request has come yet.
 const maxSilentConnections = 2_000
 // Addresses that are reached under the name localhost.
 const localHosts = new Set(['127.0.0.1', '0.0.0.0', '::'])
+
+/** Logs what anybody may ask for. */
+export const logRequest = limitedLog(1_000)
 
 /** The headers of a request have to come soon: Node.js looks for late ones every 30 s unless it is told otherwise. */
 export const serverOptions: ServerOptions = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 }
@@ -77,9 +81,9 @@ export async function listen(server: Server, port: number, host: string): Promis
     const { code, message, syscall } = err as NodeJS.ErrnoException
     if (code === 'EADDRNOTAVAIL' || syscall === 'getaddrinfo')
       return shutdown(1, `HOST="${host}" is not a local address: unset it, or choose 0.0.0.0 for all of them`)
-    const other = port < 65_535 ? Math.max(port + 1, 8001) : 8001
     const isInUse = code === 'EADDRINUSE'
     const reason = isInUse ? 'is in use by another program: stop it, or' : `cannot be opened (${message}):`
+    const other = port < 65_535 ? Math.max(port + 1, 8001) : 8001
     const advice = `choose another port, PORT=${other}, and SHOP_URL=http://localhost:${other}/ for the client`
     return shutdown(1, `Port ${port} ${reason} ${advice}`)
   }
@@ -105,12 +109,4 @@ function limitSilentConnections(server: Server): void {
 export function serviceUnavailable(res: ServerResponse, reason: string, retryAfterSeconds = 60): void {
   res.writeHead(503, { 'Retry-After': retryAfterSeconds })
   res.end(`${reason}: please come back in ${retryAfterSeconds} s\n`)
-}
-
-/** Cuts every open answer and accepts no more requests. */
-export async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close')
-  server.close()
-  server.closeAllConnections()
-  await closed
 }

@@ -2,9 +2,11 @@
 export type ProgressEvent =
   | { event: 'listening'; url: string }
   | { event: 'notice'; text: string }
-  | { event: 'sent'; id: string; amount: string }
   | { event: 'letter'; id: string; letter: string }
-  | { event: 'locked' | 'fulfilled' | 'returned' | 'unknown' | 'failed'; id: string }
+  | { event: PaymentState; id: string; amount: string }
+
+/** Where a payment stands: on its way to the ledger, in escrow there, or with an outcome. */
+export type PaymentState = 'sent' | 'locked' | 'unknown' | 'fulfilled' | 'returned' | 'failed'
 
 // Each look at the environment is a system call.
 const isReporting = Boolean(process.env.REPORT_PROGRESS)

@@ -13,7 +13,8 @@ const scripts = [
   'start',
   'testnet-accounts',
   'xrpl-sandbox/main',
-  'xrpl-sandbox/index'
+  'xrpl-sandbox/index',
+  'terminal/shutdown'
 ]
 
 // The number that a constant at the top of a source is.

@@ -98,7 +98,7 @@ export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
     join(folder, 'plugins.mjs'),
     plugins === examplePlugins
       ? `export * from ${bundled('plugins.example')}`
-      : plugins.replace("'ilp-plugin-xrp-escrow'", bundled('ilp-plugin-xrp-escrow'))
+      : plugins.replace(/(?<= from )'(?:\.\/src\/)?([\w/-]+)(?:\.ts)?'/g, (_, name) => bundled(name))
   )
   const scripts: Script[] = []
   const project: ProjectCopy = {

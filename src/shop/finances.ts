@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
-import { notice } from '../terminal/progress.ts'
+import type { LedgerTransfer, PluginXrpEscrow } from 'ilp-plugin-xrp-escrow'
+import { notice, report } from '../terminal/progress.ts'
 import { count } from '../terminal/text.ts'
 
 // What a fulfillment costs on a ledger at rest, for plugins that do not say it.
@@ -9,14 +9,20 @@ const fewLetters = 100n
 const maxAgeMs = 5_000
 // Thousands of requests may ask together.
 const minPauseMs = 500
+const lossNotice = 'Fees exceed what a letter earns: that is why hosted ledgers come next'
 
-/** Whether a shop's account can pay the fees of its fulfillments. */
-export class Liquidity {
+/** What a shop earns and what that costs, and whether its account can pay the fees of its fulfillments. */
+export class Finances {
   readonly #plugin: PluginXrpEscrow
   readonly #cost: bigint
-  readonly #countUnpaid: () => number
+  #lettersSold = 0
+  #earnedDrops = 0n
+  // undefined if the plugin does not report fees
+  #paidFeeDrops: bigint | undefined
+  /** how many fulfillments cost a fee since the shop's start, and how many of these are final */
+  readonly fees = { due: 0, paid: 0 }
+  // What the account had when it was asked for, and how many fees were paid by then.
   #balance = 0n
-  // How many fees were paid since the balance was asked for.
   #feesPaid = 0
   // undefined while a fulfillment costs more than the plugin may pay
   #feeDrops: bigint | undefined = usualFeeDrops
@@ -25,13 +31,15 @@ export class Liquidity {
   #warning: string | undefined
 
   /**
+   * @param plugin - connected
    * @param cost - of a letter, drops
-   * @param countUnpaid - how many payments are accepted and not final: their fees are to be paid
    */
-  constructor(plugin: PluginXrpEscrow, cost: number, countUnpaid: () => number) {
+  constructor(plugin: PluginXrpEscrow, cost: number) {
     this.#plugin = plugin
     this.#cost = BigInt(cost)
-    this.#countUnpaid = countUnpaid
+    // A plugin that tells what a fulfillment costs reports no fee where there was none.
+    this.#paidFeeDrops = 'getFulfillmentFee' in plugin ? 0n : undefined
+    plugin.on('fulfill_failed', (_transfer, feeDrops) => this.#addFee(feeDrops))
   }
 
   /** Why the shop cannot pay for one more fulfillment just now; undefined if it can. An old "no" is checked again. */
@@ -48,19 +56,37 @@ export class Liquidity {
     this.#checking = undefined
   }
 
-  /** A payment is final. */
-  addPaidFee(): void {
-    this.#feesPaid++
+  /** The money of a payment has come. */
+  onPaid({ amount, feeDrops }: LedgerTransfer): void {
+    this.#earnedDrops += BigInt(amount)
+    this.#addFee(feeDrops)
+  }
+
+  /** A letter was handed over: reports it with the id of its transfer, if the two belong together. */
+  onLetter(letter: string, id = ''): void {
+    this.#lettersSold++
+    report({ event: 'letter', id, letter })
+  }
+
+  /** What was sold and earned, in a line or two. */
+  summary(): string[] {
+    const fees = this.#paidFeeDrops === undefined ? 'unknown fees' : `${this.#paidFeeDrops} drops of fees`
+    const sums = `${count(this.#lettersSold, 'letter')} sold, ${this.#earnedDrops} drops earned, ${fees}`
+    return (this.#paidFeeDrops ?? 0n) > this.#earnedDrops ? [sums, lossNotice] : [sums]
+  }
+
+  #addFee(feeDrops = '0'): void {
+    if (this.#paidFeeDrops !== undefined) this.#paidFeeDrops += BigInt(feeDrops)
   }
 
   async #check(): Promise<void> {
     await delay(Math.max(0, this.#checkedAt + minPauseMs - performance.now()))
     this.#checkedAt = performance.now()
-    const feesPaid = this.#feesPaid
+    const { paid } = this.fees
     const balance = await this.#plugin.getBalance()
     const feeDrops = await this.#askFee()
     this.#balance = BigInt(balance)
-    this.#feesPaid -= feesPaid
+    this.#feesPaid = paid
     this.#feeDrops = feeDrops
     this.#warn()
   }
@@ -86,7 +112,7 @@ export class Liquidity {
   #lettersLeft(): bigint | undefined {
     const feeDrops = this.#feeDrops
     if (feeDrops === undefined) return undefined
-    const feesDue = this.#countUnpaid() + this.#feesPaid + 1
+    const feesDue = this.fees.due - this.#feesPaid + 1
     const spare = this.#balance - BigInt(feesDue) * feeDrops
     return spare < 0n ? 0n : 1n + spare / (feeDrops > this.#cost ? feeDrops - this.#cost : 1n)
   }

@@ -5,7 +5,7 @@ import { noChromium } from './test/support/chromium.ts'
 
 // What runs on a real server, at RIPPLED_URL: one file after the other, since they share its ledger.
 const real = [
-  'test/{any-plugin,clients,faults,lying-shops,pauses,shop-from-before,strangers,streaming-shop,thieves}.test.ts',
+  'test/{clients,faults,lying-shops,pauses,shop-from-before,strangers,streaming-shop,thieves}.test.ts',
   'test/ilp-plugin-xrp-escrow/{interface,reconnect,submission,transfers}.test.ts'
 ]
 
@@ -39,7 +39,7 @@ const browserReporter: Reporter = {
 
 export default defineConfig(({ mode }) => ({
   test: {
-    globalSetup: 'test/support/setup.ts',
+    globalSetup: 'test/support/bundles.ts',
     reporters: ['default', browserReporter],
     // So generous that no test fails for the speed of a machine.
     testTimeout: 120_000,

@@ -1,35 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Customer } from './support/customer.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
-import { fakeShop } from './support/letters.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, freePort, type ProjectCopy, type Script, withTsx } from './support/scripts.ts'
+import { fakeShop } from './support/http.ts'
+import { openLedger } from './support/ledger.ts'
+import { copyProject, freePort, pairs, type Script, withTsx } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
-let ledger: TestLedger
-let project: ProjectCopy
-// Where the ledger decides when a client ends, however long the machine takes.
-let patient: ProjectCopy
-const env = () => ({ ...ledger.env, INTERVAL_MS: '200', PORT: '0' })
-
-beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  patient = await copyProject()
-  await patient.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
-})
-
-afterAll(async () => {
-  await project.remove()
-  await patient.remove()
-  await ledger.close()
-})
-
-async function openShop(shop: string, port = '0'): Promise<{ script: Script; url: string }> {
-  const script = project.run(shop, { ...env(), PORT: port })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const bed = useTestbed()
 
 /** Reads the lines that a client ends with. */
 function summaryOf(client: Script) {
@@ -45,18 +23,19 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
   const hasLetters = (count: number) => (output: string) => lettersIn(output).length >= count
 
   test(`two ${client} of one account get a letter for each of their own payments, and all drops add up`, async () => {
-    const purse = await Customer.connect(ledger)
-    const till = await Customer.connect(ledger, ledger.shop)
-    const balances = async () => [await purse.plugin.getBalance(), await till.plugin.getBalance()].map(BigInt)
+    const till = await Customer.connect(bed.ledger, bed.ledger.shop)
+    const balances = async () =>
+      [await bed.customer.plugin.getBalance(), await till.plugin.getBalance()].map(BigInt)
     const [purseBefore = 0n, tillBefore = 0n] = await balances()
-    const { script, url } = await openShop(shop)
+    const seller = await bed.openShop(shop)
+    // The ledger decides when a client ends, however long the machine takes.
     const runs = ['100', '200'].map(INTERVAL_MS =>
-      patient.run(client, { ...env(), SHOP_URL: url, INTERVAL_MS })
+      bed.run(client, { SHOP_URL: seller.url, INTERVAL_MS, maxSettleMs: '120000' })
     )
     for (const run of runs) await run.waitUntil(hasLetters(4))
     const ends = runs.map(run => run.interrupt())
     expect(await Promise.all(ends)).toEqual([0, 0])
-    expect(await script.interrupt()).toBe(0)
+    expect(await seller.shop.interrupt()).toBe(0)
 
     let total = 0
     for (const run of runs) {
@@ -75,28 +54,27 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
     const [purseAfter = 0n, tillAfter = 0n] = await balances()
     expect(purseBefore - purseAfter).toBe(20n * BigInt(total))
     expect(tillAfter - tillBefore).toBe(-340n * BigInt(total))
-    await purse.disconnect()
     await till.disconnect()
   })
 
   test(`${client} waits for a shop that starts later, and stops when the shop has gone`, async () => {
     const port = String(await freePort())
-    const run = project.run(client, { ...env(), SHOP_URL: `http://localhost:${port}/` })
+    const env = { SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '200', maxSettleMs: '2000' }
+    const run = bed.run(client, env)
     await run.waitForOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
-    const { script } = await openShop(shop, port)
+    const { shop: seller } = await bed.openShop(shop, { PORT: port })
     await run.waitUntil(hasLetters(1))
     expect(run.output.match(/Waiting for the shop/g)).toHaveLength(1)
-    const gone = script.interrupt()
+    const gone = seller.interrupt()
     if (client.includes('client1')) {
       await run.waitForNextOutput(/Waiting for the shop at \S+ - start it in another terminal\n/)
       const payments = run.output.match(/Calculating/g)?.length
       await gone
-      const { script: back } = await openShop(shop, port)
+      await bed.openShop(shop, { PORT: port })
       await run.waitForOutput(
         /The shop was restarted and does not know this client: start the client again\n/
       )
       expect(run.output.match(/Calculating/g)).toHaveLength(payments ?? 0)
-      await back.kill()
     } else await run.waitForOutput(/The shop ended the stream\n/)
     expect(await run.waitForEnd()).toBe(1)
     expect(run.output).toMatch(/^\d+ payments?, \d+ letters?: /m)
@@ -117,7 +95,7 @@ test('a client that waits for its shop reports money of an earlier run, and ends
   // Each ledger is at least a second later than the one before.
   for (let n = 0; n < 310; n++) await own.closeLedger()
   const url = `http://localhost:${await freePort()}/`
-  const run = project.run('src/streaming-client2.ts', { ...env(), ...own.env, SHOP_URL: url })
+  const run = bed.run('streaming-client2', { ...own.env, SHOP_URL: url })
   await run.waitUntil(output => {
     const counts = output.matchAll(
       /\nRecovered (\d) payments? \(\1[0] drops\) of an earlier run that had expired\n/g
@@ -158,34 +136,35 @@ test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
     sentence: /^INTERVAL_MS="1s" is not a number of milliseconds from 1 to 2147483647: choose one/
   }
 ])('a client ends with one sentence and code 1 when $what', async ({ change, sentence }) => {
-  const run = project.run('src/streaming-client1.ts', { ...env(), ...change })
+  const run = bed.run('streaming-client1', change)
   expect(await run.waitForEnd()).toBe(1)
   expect(run.output.trim()).toMatch(sentence)
 })
 
-test('a client advises http:// when SHOP_URL is https:// and the shop does not speak TLS', async () => {
-  const server = await fakeShop((_req, res) => res.end())
-  const shopUrl = server.url.replace('http:', 'https:')
-  const run = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: shopUrl })
-  expect(await run.waitForEnd()).toBe(1)
-  expect(run.output).toContain(`The shop at ${shopUrl} does not speak TLS: write SHOP_URL with http://`)
-  await server.close()
-})
-
-test('a client names SHOP_URL when another web server answers there', async () => {
+test.each([
+  {
+    what: 'advises http:// when SHOP_URL is https:// and the shop does not speak TLS',
+    scheme: 'https:',
+    sentence: 'The shop at <url> does not speak TLS: write SHOP_URL with http://'
+  },
+  {
+    what: 'names SHOP_URL when another web server answers there',
+    scheme: 'http:',
+    sentence: '<url> is not a letter shop: its answer (200) has no Pay header. Check SHOP_URL'
+  }
+])('a client $what', async ({ scheme, sentence }) => {
   const server = await fakeShop((_req, res) => res.end('<h1>It works!</h1>'))
-  const run = project.run('src/streaming-client1.ts', { ...env(), SHOP_URL: server.url })
+  const url = server.url.replace('http:', scheme)
+  const run = bed.run('streaming-client1', { SHOP_URL: url })
   expect(await run.waitForEnd()).toBe(1)
-  expect(run.output).toContain(
-    `${server.url} is not a letter shop: its answer (200) has no Pay header. Check SHOP_URL`
-  )
+  expect(run.output).toContain(sentence.replace('<url>', url))
   await server.close()
 })
 
 test('a client names "npm install" when there is no plugins.ts', async () => {
   const bare = await copyProject()
   await rm(join(bare.folder, 'plugins.ts'))
-  const run = bare.run('src/streaming-client1.ts', env(), [], withTsx)
+  const run = bare.run('streaming-client1', {}, [], withTsx)
   expect(await run.waitForEnd()).toBe(1)
   expect(run.output.trim().split('\n').at(-1)).toBe(
     'There is no plugins.ts: make it with "npm install", or copy plugins.example.ts to plugins.ts'

@@ -1,65 +1,49 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, type TestContext } from 'vitest'
-import { Client } from 'xrpl'
-import { accounts, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
+import { accounts } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
-import { startFaultProxy } from './support/fault-proxy.ts'
+import { startFaultyLedger } from './support/fault-proxy.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, freePort, type Script } from './support/scripts.ts'
+import { copyProject, freePort, pairs, type Script } from './support/scripts.ts'
+import { RawClient } from './xrpl-sandbox/client.ts'
 
 /** A copy of the project, and a ledger that can go away and come back, on ports that stay the same. */
 async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
   const project = await copyProject()
-  for (const { client } of pairs)
-    await project.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
-  const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
-  let sandbox = await start()
-  const proxy = await startFaultProxy(sandbox.port)
+  const ledger = await startFaultyLedger({ closeIntervalMs: 500 })
   const shopPort = await freePort()
   onTestFinished(async () => {
     await project.remove()
-    await proxy.close()
-    await sandbox.close()
+    await ledger.close()
   })
   return {
-    ledgerUrl: sandbox.url,
+    ledger,
     loseLedger() {
-      proxy.accepts = false
-      proxy.cut()
-    },
-    async bringLedgerBack({ isEmpty = false } = {}) {
-      if (isEmpty) {
-        await sandbox.close()
-        sandbox = await start()
-        proxy.target = sandbox.port
-      }
-      proxy.accepts = true
+      ledger.proxy.accepts = false
+      ledger.proxy.cut()
     },
     async openShop(shop: string): Promise<Script> {
-      const run = project.run(shop, { TEST_LEDGER: proxy.url, PORT: String(shopPort) })
-      await run.waitForOutput(/Visit/)
-      return run
+      return (await project.openShop(shop, { TEST_LEDGER: ledger.url, PORT: String(shopPort) })).shop
     },
     startClient(client: string): Script {
-      const url = `http://localhost:${shopPort}/`
-      return project.run(client, { TEST_LEDGER: proxy.url, SHOP_URL: url, INTERVAL_MS: '200' })
+      const env = { SHOP_URL: `http://localhost:${shopPort}/`, INTERVAL_MS: '200', expiresInMs: '200000' }
+      return project.run(client, { TEST_LEDGER: ledger.url, ...env })
     }
   }
 }
 
 aside.for(pairs)('$client and $shop go on after the ledger comes back empty', async (pair, context) => {
   const { client, shop, lettersIn } = pair
-  const { loseLedger, bringLedgerBack, openShop, startClient } = await useProject(context)
+  const { ledger, loseLedger, openShop, startClient } = await useProject(context)
   const seller = await openShop(shop)
   const buyer = startClient(client)
   await buyer.waitUntil(output => lettersIn(output).length >= 3)
   loseLedger()
   for (const script of [seller, buyer])
     await script.waitForOutput(/The ledger cannot be reached, reconnecting: start /)
-  await bringLedgerBack({ isEmpty: true })
+  await ledger.restart({ keepState: false })
   for (const script of [seller, buyer]) await script.waitForOutput(/The ledger is back\n/)
   await buyer.waitForOutput(/restarted|reset/)
   const before = lettersIn(buyer.output).length
@@ -78,7 +62,7 @@ aside.for(pairs)('$client and $shop go on after the ledger comes back empty', as
 aside(
   'every drop is paid for a letter or returned after client, shop and ledger were killed at random moments',
   async context => {
-    const { ledgerUrl, loseLedger, bringLedgerBack, openShop, startClient } = await useProject(context)
+    const { ledger, loseLedger, openShop, startClient } = await useProject(context)
     const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
     const run = { shop: await openShop(shop), client: startClient(client) }
     for (const victim of ['client', 'shop', 'ledger'] as const) {
@@ -87,7 +71,7 @@ aside(
       if (victim === 'ledger') {
         loseLedger()
         await run.client.waitForOutput(/The ledger cannot be reached/)
-        await bringLedgerBack()
+        ledger.proxy.accepts = true
       } else await run[victim].kill()
       if (victim === 'shop') {
         // A client stops when its shop does: another takes its place.
@@ -102,41 +86,36 @@ aside(
     expect(await run.shop.interrupt()).toBe(0)
 
     // Everything expires, and the customer's next run fetches back what was not taken.
-    const observer = new Client(ledgerUrl)
-    await observer.connect()
-    const customer = await Customer.connect({ url: ledgerUrl })
+    const observer = await RawClient.connect(ledger.sandbox.url)
+    const ask = async (request: object) => (await observer.ask(request)).result
+    const validated = { ledger_index: 'validated' }
+    const customer = await Customer.connect({ url: ledger.sandbox.url })
     let open = Number.POSITIVE_INFINITY
     for (let ledgers = 0; open > 0 && ledgers < 5_000; ledgers += 100) {
-      for (let n = 0; n < 100; n++) await observer.request({ command: 'ledger_accept' } as never)
-      const { result } = await observer.request({
-        command: 'account_objects',
-        account: accounts.customer.address,
-        ledger_index: 'validated'
-      })
-      open = result.account_objects.length
+      for (let n = 0; n < 100; n++) await ask({ command: 'ledger_accept' })
+      const account = accounts.customer.address
+      open = (await ask({ command: 'account_objects', account, ...validated })).account_objects.length
     }
     expect(open).toBe(0)
 
-    const { result } = await observer.request({
-      command: 'account_tx',
-      account: accounts.shop.address,
-      limit: 10_000
+    const { transactions, marker } = await ask({
+      ...{ command: 'account_tx', account: accounts.shop.address, limit: 10_000 },
+      ...{ ledger_index_min: -1, ledger_index_max: -1 }
     })
-    expect(result.marker).toBeUndefined()
+    expect(marker).toBeUndefined()
     const count = { EscrowCreate: 0, EscrowFinish: 0, EscrowCancel: 0 } as Record<string, number>
     const fees = { [accounts.shop.address]: 0, [accounts.customer.address]: 0 } as Record<string, number>
-    for (const { tx_json, meta } of result.transactions) {
-      const { Account, TransactionType, Fee } = tx_json as unknown as Record<string, string>
-      if (Account && Account in fees) fees[Account] = (fees[Account] as number) + Number(Fee)
-      const isSuccess = (meta as { TransactionResult: string }).TransactionResult === 'tesSUCCESS'
-      if (isSuccess && TransactionType) count[TransactionType] = (count[TransactionType] ?? 0) + 1
+    for (const { tx, meta } of transactions) {
+      if (tx.Account in fees) fees[tx.Account] = (fees[tx.Account] as number) + Number(tx.Fee)
+      const isSuccess = meta.TransactionResult === 'tesSUCCESS'
+      if (isSuccess) count[tx.TransactionType] = (count[tx.TransactionType] ?? 0) + 1
     }
     expect(count.EscrowFinish).toBeGreaterThan(5)
     expect(count.EscrowCreate).toBe((count.EscrowFinish as number) + (count.EscrowCancel as number))
     const paid = 10 * (count.EscrowFinish as number)
     const balanceOf = async (account: string) => {
-      const info = await observer.request({ command: 'account_info', account, ledger_index: 'validated' })
-      return Number(info.result.account_data.Balance)
+      const { account_data } = await ask({ command: 'account_info', account, ...validated })
+      return Number(account_data.Balance)
     }
     const funded = 10_000_000_000
     expect(await balanceOf(accounts.shop.address)).toBe(
@@ -147,6 +126,6 @@ aside(
     expect(spent - paid - (fees[accounts.customer.address] as number)).toBeLessThanOrEqual(100)
     expect(spent - paid - (fees[accounts.customer.address] as number)).toBeGreaterThanOrEqual(0)
     await customer.disconnect()
-    await observer.disconnect()
+    observer.close()
   }
 )

@@ -1,54 +1,42 @@
 import { randomBytes } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import base64url from 'base64url'
 import PluginXrpEscrow from 'ilp-plugin-xrp-escrow'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
-import { aside, openLedger, type TestLedger } from './support/ledger.ts'
-import { fakeShop } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { fakeShop } from './support/http.ts'
+import { aside } from './support/ledger.ts'
+import type { Script } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
 const sharedSecret = Buffer.alloc(32, 7)
 const nobody = 'rEwRpE8w41M6GQm6Cr6zR3DkPxWQ193nMS'
 const intervalMs = 100
 const maxSecondsAtRisk = 1
 
-let ledger: TestLedger
+const bed = useTestbed()
 let pay: string
-// Where a client trusts its shop for a second, and where it waits until the ledger has decided.
-let project: ProjectCopy
-let patient: ProjectCopy
-// Where nothing is changed.
-let plain: ProjectCopy
+const ends: (() => Promise<void>)[] = []
 
-beforeAll(async () => {
-  ledger = await openLedger()
-  pay = `interledger-psk 10 test.crypto.xrp.${ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
-  project = await copyProject()
-  await project.edit(
-    'src/client/payments.ts',
-    'maxSecondsAtRisk = 30',
-    `maxSecondsAtRisk = ${maxSecondsAtRisk}`
-  )
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 2_000')
-  plain = await copyProject()
-  patient = await copyProject()
-  await patient.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
+beforeAll(() => {
+  pay = `interledger-psk 10 test.crypto.xrp.${bed.ledger.shop.address}.AAAAAAAAAAA ${base64url(sharedSecret)}`
 })
 
-afterAll(async () => {
-  await project.remove()
-  await patient.remove()
-  await plain.remove()
-  await ledger.close()
-})
+afterAll(() => Promise.all(ends.map(end => end())))
 
-function run(client: string, url: string, on = project): Script {
-  return on.run(`src/${client}.ts`, {
-    ...ledger.env,
-    SHOP_URL: url,
-    INTERVAL_MS: String(intervalMs)
-  })
+async function openShop(handler: RequestListener) {
+  const shop = await fakeShop(handler)
+  ends.push(shop.close)
+  return shop
+}
+
+// A client trusts its shop for a second.
+const impatient = { maxSecondsAtRisk: String(maxSecondsAtRisk), maxSettleMs: '2000' }
+// It waits until the ledger has decided.
+const patient = { maxSettleMs: '120000' }
+
+function run(client: string, url: string, constants: Record<string, string> = impatient): Script {
+  return bed.run(client, { SHOP_URL: url, INTERVAL_MS: String(intervalMs), ...constants })
 }
 
 /**
@@ -56,7 +44,7 @@ function run(client: string, url: string, on = project): Script {
  * tests pay the same account meanwhile.
  */
 async function openTill(): Promise<{ till: PluginXrpEscrow; pay: string }> {
-  const till = new PluginXrpEscrow({ server: ledger.url, secret: ledger.shop.secret })
+  const till = new PluginXrpEscrow({ server: bed.ledger.url, secret: bed.ledger.shop.secret })
   const name = base64url(randomBytes(8))
   till.on('incoming_prepare', ({ id, ilp }) => {
     const packet = base64url.toBuffer(ilp)
@@ -64,6 +52,7 @@ async function openTill(): Promise<{ till: PluginXrpEscrow; pay: string }> {
     till.fulfillCondition(id, base64url(pskFulfillment(sharedSecret, packet))).catch(() => {})
   })
   await till.connect()
+  ends.push(() => till.disconnect())
   return { till, pay: pay.replace('AAAAAAAAAAA', name) }
 }
 
@@ -75,28 +64,33 @@ describe.each([
   { client: 'streaming-client1', status: 402 },
   { client: 'streaming-client2', status: 200 }
 ])('$client', ({ client, status }) => {
-  aside(`${client} stops after maxSecondsAtRisk when its payments are not fulfilled`, async () => {
-    const shop = await fakeShop((_req, res) => {
-      res.writeHead(status, { Pay: pay }).flushHeaders()
-      if (status === 402) res.end()
-    })
-    const buyer = run(client, shop.url)
-    expect(await buyer.waitForEnd()).toBe(1)
-    expect(buyer.output.match(/Paused: 10 payments without a letter/g)).toHaveLength(1)
-    expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-    expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
-    expect(buyer.output).toContain(
-      '10 payments, 0 letters: 10 in escrow\n100 drops spent (0.0001 XRP): 0 for letters'
-    )
-    expect(buyer.output).toMatch(
-      /10 payments \(100 drops\) not claimed by the shop so far: the last expires at \d.*\nA client that runs after that gets/
-    )
-    await shop.close()
-  })
+  aside(
+    `${client} invites no compression, and stops after maxSecondsAtRisk when no payment is fulfilled`,
+    async () => {
+      const shop = await openShop((_req, res) => {
+        res.writeHead(status, { Pay: pay }).flushHeaders()
+        if (status === 402) res.end()
+      })
+      const buyer = run(client, shop.url)
+      expect(await buyer.waitForEnd()).toBe(1)
+      expect(new Set(shop.requests.map(({ headers }) => headers['accept-encoding']))).toEqual(
+        new Set(['identity'])
+      )
+      expect(buyer.output.match(/Paused: 10 payments without a letter/g)).toHaveLength(1)
+      expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
+      expect(paymentsOf(buyer)).toBe((maxSecondsAtRisk * 1000) / intervalMs)
+      expect(buyer.output).toContain(
+        '10 payments, 0 letters: 10 in escrow\n100 drops spent (0.0001 XRP): 0 for letters'
+      )
+      expect(buyer.output).toMatch(
+        /10 payments \(100 drops\) not claimed by the shop so far: the last expires at \d.*\nA client that runs after that gets/
+      )
+    }
+  )
 })
 
 aside('streaming-client1 comes back later to a shop that answers 503, and says why', async () => {
-  const shop = await fakeShop((_req, res) => {
+  const shop = await openShop((_req, res) => {
     if (shop.requests.length < 3) res.writeHead(503, { 'Retry-After': '0.1' }).end('The shop is full\n')
     else res.writeHead(404).end()
   })
@@ -104,17 +98,15 @@ aside('streaming-client1 comes back later to a shop that answers 503, and says w
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output.match(/is unavailable, retrying: The shop is full\n/g)).toHaveLength(1)
   expect(shop.requests).toHaveLength(3)
-  await shop.close()
 })
 
 aside('streaming-client2 ends with a sentence when the account to be paid does not exist', async () => {
-  const shop = await fakeShop((_req, res) => {
-    res.writeHead(200, { Pay: pay.replace(ledger.shop.address, nobody) }).flushHeaders()
+  const shop = await openShop((_req, res) => {
+    res.writeHead(200, { Pay: pay.replace(bed.ledger.shop.address, nobody) }).flushHeaders()
   })
   const buyer = run('streaming-client2', shop.url)
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toMatch(/needs an account that is not on the ledger \(.*tecNO_DST/)
-  await shop.close()
 })
 
 aside.each([
@@ -130,29 +122,32 @@ aside.each([
     answer: (res: ServerResponse) => res.writeHead(302, { Pay: pay, Location: '/' }).end()
   }
 ])('$client pays nothing to a shop that $what', async ({ client, answer }) => {
-  const shop = await fakeShop((_req, res) => answer(res))
+  const shop = await openShop((_req, res) => answer(res))
   const buyer = run(client, shop.url)
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toMatch(/^The (request to the )?shop /m)
   expect(buyer.output).not.toMatch(/^\s+at /m)
   expect(buyer.output).not.toContain('payment')
   expect(shop.requests).toHaveLength(1)
-  await shop.close()
 })
 
-aside('streaming-client2 stops when its payments are fulfilled and no letters come', async () => {
-  const { till, pay } = await openTill()
-  const shop = await fakeShop((_req, res) => res.writeHead(200, { Pay: pay }).flushHeaders())
-  const buyer = run('streaming-client2', shop.url)
+aside.each([
+  { client: 'streaming-client1', what: 'its requests are not answered' },
+  { client: 'streaming-client2', what: 'no letters come' }
+])('$client stops when its payments are fulfilled and $what', async ({ client }) => {
+  const { pay } = await openTill()
+  const shop = await openShop((req, res) => {
+    if (client === 'streaming-client2') res.writeHead(200, { Pay: pay }).flushHeaders()
+    else if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
+  })
+  const buyer = run(client, shop.url)
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-  expect(paymentsOf(buyer)).toBe(10)
-  await till.disconnect()
-  await shop.close()
+  if (client === 'streaming-client2') expect(paymentsOf(buyer)).toBe(10)
 })
 
 aside('streaming-client2 stops when the body has no end, and prints no control sequence', async () => {
-  const shop = await fakeShop((_req, res) => {
+  const shop = await openShop((_req, res) => {
     res.writeHead(200, { Pay: pay }).flushHeaders()
     res.write('A\x1b[2J\x07\u009b\r\n')
     const flood = () => {
@@ -169,15 +164,14 @@ aside('streaming-client2 stops when the body has no end, and prints no control s
   expect(buyer.output).toContain('Received more letters than were paid for')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
   expect(buyer.output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
-  await shop.close()
 })
 
 aside('streaming-client1 asks again for a letter after 503, and after its connection was cut', async () => {
-  const { till, pay } = await openTill()
+  const { pay } = await openTill()
   const busy = new Set([1, 2, 4])
   const cut = new Set([3, 6])
   let asked = 0
-  const shop = await fakeShop((req, res) => {
+  const shop = await openShop((req, res) => {
     if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
     else if (cut.has(++asked)) req.socket.resetAndDestroy()
     else if (busy.has(asked)) res.writeHead(503, { 'Retry-After': '0.1' }).end('Not yet\n')
@@ -188,15 +182,13 @@ aside('streaming-client1 asks again for a letter after 503, and after its connec
   expect(await buyer.interrupt()).toBe(0)
   const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
   expect(letters).toBe(payments)
-  await till.disconnect()
-  await shop.close()
 })
 
 aside('streaming-client1 asks a shop of 2017 by the fulfillment of its payment', async () => {
   const { till, pay } = await openTill()
   const conditions = new Set<string>()
   till.on('incoming_prepare', ({ executionCondition = '' }) => conditions.add(executionCondition))
-  const shop = await fakeShop((req, res) => {
+  const shop = await openShop((req, res) => {
     const condition = base64url(sha256(base64url.toBuffer(req.url?.slice(1) ?? '')))
     if (conditions.delete(condition)) res.end('Your letter: Q')
     else res.writeHead(402, { Pay: pay }).end('Please send money')
@@ -204,20 +196,6 @@ aside('streaming-client1 asks a shop of 2017 by the fulfillment of its payment',
   const buyer = run('streaming-client1', shop.url, patient)
   await buyer.waitForOutput(/(Your letter: Q\n[\s\S]*){3}/)
   expect(await buyer.interrupt()).toBe(0)
-  await till.disconnect()
-  await shop.close()
-})
-
-aside('streaming-client1 stops when its payments are fulfilled and its requests not answered', async () => {
-  const { till, pay } = await openTill()
-  const shop = await fakeShop((req, res) => {
-    if (!req.headers['pay-token']) res.writeHead(402, { Pay: pay }).end()
-  })
-  const buyer = run('streaming-client1', shop.url)
-  expect(await buyer.waitForEnd()).toBe(1)
-  expect(buyer.output).toContain('Stopped: no letter for the last 10 payments\n')
-  await till.disconnect()
-  await shop.close()
 })
 
 aside.each([
@@ -237,8 +215,8 @@ aside.each([
     says: 'over limit: 10000'
   }
 ])('streaming-client1 stops when its payment is fulfilled and it gets $what', async ({ answer, says }) => {
-  const { till, pay } = await openTill()
-  const shop = await fakeShop((req, res) => {
+  const { pay } = await openTill()
+  const shop = await openShop((req, res) => {
     if (!req.headers['pay-token']) return res.writeHead(402, { Pay: pay }).end()
     res.writeHead(answer.status, { Pay: pay.replace(' 10 ', ' 20 ') })
     if (answer.body !== undefined) return res.end(answer.body)
@@ -249,9 +227,7 @@ aside.each([
     flood()
     return undefined
   })
-  const buyer = run('streaming-client1', shop.url, plain)
+  const buyer = run('streaming-client1', shop.url, {})
   expect(await buyer.waitForEnd()).toBe(1)
   expect(buyer.output).toContain(says)
-  await till.disconnect()
-  await shop.close()
 })

@@ -41,3 +41,12 @@ test.each([
 ])('parsePayHeader rejects the status %i of a shop that should answer %i', (answered, expected, message) => {
   expect(() => parse(good, answered, expected)).toThrow(message)
 })
+
+test('parsePayHeader reads a megabyte of any character in linear time', () => {
+  // Not with the square of its length, which would be hours.
+  for (const text of ['x', '0', ' ', '.', '-', '\u00e9', '\n'].map(character => character.repeat(2 ** 20))) {
+    const headers = { get: () => `interledger-psk 10 a.${text}! ${'A'.repeat(43)}` }
+    const response = { url: 'http://localhost:8000/', status: 200, headers }
+    expect(() => parsePayHeader(response, 200, 100, 'test.')).toThrow(/Pay header is not .*: .{0,100}$/)
+  }
+})

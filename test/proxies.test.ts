@@ -2,38 +2,21 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Customer, parsePay } from './support/customer.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
-import { fakeShop, LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { askWithToken, offerOf } from './support/customer.ts'
+import { LetterStream } from './support/http.ts'
+import { useTestbed } from './support/testbed.ts'
 
 // What stands between a shop and its clients: caches, proxies that lose answers, two families of addresses.
 
-let ledger: TestLedger
-let project: ProjectCopy
-let customer: Customer
-const shops: Record<string, { script: Script; url: string }> = {}
-
-async function openShop(name: string, env = {}): Promise<{ script: Script; url: string }> {
-  const script = project.run(`src/${name}.ts`, { ...ledger.env, PORT: '0', ...env })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const bed = useTestbed()
+const urls: Record<string, string> = {}
 
 beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  customer = await Customer.connect(ledger)
-  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(name)
+  for (const name of ['shop-from-before', 'streaming-shop']) urls[name] = (await bed.openShop(name)).url
 })
 
-afterAll(async () => {
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
-})
-
-const urlOf = (name: string) => shops[name]?.url as string
+const urlOf = (name: string) => urls[name] as string
 const withToken = (payToken: string) => ({ headers: { 'Pay-Token': payToken } })
 
 /** An HTTP proxy before a shop; its `lose` says of which answers the client gets nothing, `isBusy` that it refuses. */
@@ -71,8 +54,8 @@ describe('no cache may store what a shop answers', () => {
   test.each([
     { name: 'shop-from-before', path: '', init: {}, status: 402 },
     { name: 'shop-from-before', path: '', init: withToken('x'), status: 400 },
-    { name: 'shop-from-before', path: 'x', init: {}, status: 404 },
-    { name: 'shop-from-before', path: 'favicon.ico', init: {}, status: 404 },
+    { name: 'shop-from-before', path: 'constructor', init: {}, status: 404 },
+    { name: 'shop-from-before', path: '__proto__', init: {}, status: 404 },
     { name: 'shop-from-before', path: '', init: { method: 'POST' }, status: 405 },
     { name: 'streaming-shop', path: '', init: {}, status: 200 },
     { name: 'streaming-shop', path: 'x', init: {}, status: 404 },
@@ -87,8 +70,8 @@ describe('no cache may store what a shop answers', () => {
   })
 
   test('shop-from-before sends a letter with no-store', async () => {
-    const offer = parsePay((await fetch(urlOf('shop-from-before'))).headers.get('Pay'))
-    await customer.pay(offer)
+    const offer = await offerOf(urlOf('shop-from-before'))
+    await bed.customer.pay(offer)
     const res = await fetch(urlOf('shop-from-before'), withToken(offer.sharedSecret))
     expect([res.status, res.headers.get('Cache-Control')]).toEqual([200, 'no-store'])
   })
@@ -101,22 +84,21 @@ describe('no cache may store what a shop answers', () => {
   })
 })
 
-test.each(['streaming-client1', 'streaming-client2'])('%s invites no compression', async client => {
-  const shop = await fakeShop((_req, res) => res.writeHead(404).end())
-  await project.run(`src/${client}.ts`, { ...ledger.env, SHOP_URL: shop.url }).waitForEnd()
-  expect(shop.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(['identity'])
-  await shop.close()
-})
-
 describe('a paid answer that is lost on its way', () => {
+  // A shop that repeats no letter.
+  let forgetfulUrl: string
+  beforeAll(async () => {
+    forgetfulUrl = (await bed.openShop('shop-from-before', { repeatableMs: '0' })).url
+  })
+
   test('shop-from-before repeats a letter for the fulfillment with the Pay-Token, and nothing for either alone', async () => {
     const url = urlOf('shop-from-before')
-    const [offer, other] = [
-      parsePay((await fetch(url)).headers.get('Pay')),
-      parsePay((await fetch(url)).headers.get('Pay'))
+    const [offer, other] = [await offerOf(url), await offerOf(url)]
+    const [first, second] = [
+      await bed.customer.pay(offer),
+      await bed.customer.pay(offer, '10', { paymentId: 1 })
     ]
-    const [first, second] = [await customer.pay(offer), await customer.pay(offer, '10', { paymentId: 1 })]
-    await customer.pay(other)
+    await bed.customer.pay(other)
     const ask = async (path: string, init = {}) => {
       const res = await fetch(url + path, init)
       return { status: res.status, body: await res.text(), balance: res.headers.get('Pay-Balance') }
@@ -139,15 +121,10 @@ describe('a paid answer that is lost on its way', () => {
   })
 
   test('shop-from-before repeats letters for a minute, the last thousand', async () => {
-    const own = await copyProject()
-    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
-    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const url = `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`
-    const offer = parsePay((await fetch(url)).headers.get('Pay'))
-    const fulfillment = await customer.pay(offer)
-    expect((await fetch(url, withToken(offer.sharedSecret))).status).toBe(200)
-    expect((await fetch(url + fulfillment, withToken(offer.sharedSecret))).status).toBe(404)
-    await own.remove()
+    const offer = await offerOf(forgetfulUrl)
+    const fulfillment = await bed.customer.pay(offer)
+    expect(await askWithToken(forgetfulUrl, offer)).toMatch(/^Your letter/)
+    expect(await askWithToken(forgetfulUrl + fulfillment, offer)).toBe(404)
   })
 
   test('streaming-client1 gets the letters of answers that a proxy loses', async () => {
@@ -156,15 +133,11 @@ describe('a paid answer that is lost on its way', () => {
       urlOf('shop-from-before'),
       (_, { statusCode }) => statusCode === 200 && answers++ % 2 === 0
     )
-    const buyer = project.run('src/streaming-client1.ts', {
-      ...ledger.env,
-      SHOP_URL: proxy.url,
-      INTERVAL_MS: '2000'
-    })
+    const buyer = bed.run('streaming-client1', { SHOP_URL: proxy.url, INTERVAL_MS: '2000' })
     await buyer.waitUntil(output => output.match(/^Your letter: [A-Z]$/gm)?.length === 3)
     expect(await buyer.interrupt()).toBe(0)
-    const got = buyer.output.match(/^Your letter: [A-Z]$/gm) ?? []
-    expect(got.slice(0, 3)).toEqual(proxy.lost.slice(0, 3))
+    expect(proxy.lost.length).toBeGreaterThanOrEqual(2)
+    for (const letter of proxy.lost) expect(buyer.output).toContain(`${letter}\n`)
     const [, payments, letters] = /^(\d+) payments, (\d+) letters: /m.exec(buyer.output) ?? []
     expect(letters).toBe(payments)
     proxy.close()
@@ -173,15 +146,8 @@ describe('a paid answer that is lost on its way', () => {
   test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async () => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
-    const own = await copyProject()
-    await own.edit('src/shop/client-accounts.ts', 'repeatableMs = 60_000', 'repeatableMs = 0')
-    const run = own.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0' })
-    const proxy = await openProxy(`${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/`, tooLate)
-    const buyer = project.run('src/streaming-client1.ts', {
-      ...ledger.env,
-      SHOP_URL: proxy.url,
-      INTERVAL_MS: '2000'
-    })
+    const proxy = await openProxy(forgetfulUrl, tooLate)
+    const buyer = bed.run('streaming-client1', { SHOP_URL: proxy.url, INTERVAL_MS: '2000' })
     await buyer.waitForOutput(
       /A letter was paid for, but lost on its way: the shop answered 404 Unrecognized fulfillment\.\n/
     )
@@ -200,19 +166,17 @@ describe('a paid answer that is lost on its way', () => {
     proxy.isBusy = false
     expect(await (await fetch(url, withToken(payToken))).text()).toMatch(/^Your letter: [A-Z]$/)
     proxy.close()
-    await own.remove()
   })
 })
 
 const hasIpv6 = networkInterfaces().lo?.some(({ address }) => address === '::1') ?? false
 
 test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
-  const { script, url } = await openShop('streaming-shop', { HOST: '::1' })
+  const { url } = await bed.openShop('streaming-shop', { HOST: '::1' })
   expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/$/)
   const stream = await LetterStream.open(url)
   expect(stream.status).toBe(200)
   stream.leave()
-  await script.kill()
 })
 
 test('a script tries every address of a name, and a failure names the reason at each', async () => {
@@ -229,13 +193,13 @@ test('a script tries every address of a name, and a failure names the reason at 
     const internal = process.binding('tcp_wrap').TCP.prototype
     internal.connect6 = () => -99
   `)}`
-  const env = { ...ledger.env, NODE_OPTIONS: `--no-warnings --import ${preload}` }
-  const client = project.run('src/streaming-client2.ts', { ...env, SHOP_URL: 'http://two.test:1/' })
+  const env = { NODE_OPTIONS: `--no-warnings --import ${preload}` }
+  const client = bed.run('streaming-client2', { ...env, SHOP_URL: 'http://two.test:1/' })
   await client.waitForOutput(
     /Waiting for the shop at http:\/\/two\.test:1\/ - start it in another terminal\n/
   )
   await client.kill()
-  const shop = project.run('src/streaming-shop.ts', { ...env, TEST_LEDGER: 'ws://two.test:1', PORT: '0' })
+  const shop = bed.run('streaming-shop', { ...env, TEST_LEDGER: 'ws://two.test:1', PORT: '0' })
   expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output).toMatch(
     /The ledger at "ws:\/\/two\.test:1" cannot be reached \(connect EADDRNOTAVAIL .*, connect ECONNREFUSED 127\.0\.0\.1:1\)/

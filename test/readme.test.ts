@@ -2,7 +2,15 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { copyProject, freePort, type ProjectCopy, root, type Script, withTsx } from './support/scripts.ts'
+import {
+  copyProject,
+  examplePlugins,
+  freePort,
+  type ProjectCopy,
+  root,
+  type Script,
+  withTsx
+} from './support/scripts.ts'
 import { RawClient } from './xrpl-sandbox/client.ts'
 
 const documents = [
@@ -72,11 +80,11 @@ describe('the outputs in the README', () => {
   const outputOf = (command: string) => blocks('output').find(({ of }) => of === command)?.text ?? ''
 
   beforeAll(async () => {
-    project = await copyProject(read('plugins.example.ts'))
+    project = await copyProject(examplePlugins)
     ledgerPort = await freePort()
     const port = await freePort()
-    env = { PORT: String(port), SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '500' }
-    await project.edit('plugins.ts', 'sandboxLedger()', `sandboxLedger({ port: ${ledgerPort} })`)
+    const shop = { PORT: String(port), SHOP_URL: `http://localhost:${port}/` }
+    env = { ...shop, INTERVAL_MS: '500', LEDGER_PORT: String(ledgerPort) }
   })
 
   afterAll(async () => {
@@ -102,7 +110,7 @@ describe('the outputs in the README', () => {
   /** Runs what package.json has under a command of the README. */
   function runCommand(command: string, nodeOptions?: string[]): Script {
     const name = command.replace(/^npm (run )?/, '')
-    const [, file = ''] = /^node --import tsx\/esm (\S+)$/.exec(scripts[name] ?? '') ?? []
+    const [, file = ''] = /^node --import tsx\/esm src\/(\S+)\.ts$/.exec(scripts[name] ?? '') ?? []
     return project.run(file, env, [], nodeOptions)
   }
 

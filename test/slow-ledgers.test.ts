@@ -1,23 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
 import { aside, needsSandbox, openLedger } from './support/ledger.ts'
-import { pairs } from './support/pairs.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { copyProject, type ProjectCopy, pairs, type Script } from './support/scripts.ts'
 
 let project: ProjectCopy
 
 beforeAll(async () => {
   project = await copyProject()
-  // The ledger decides when a script ends, however long the machine takes.
-  await project.edit('src/client/payments.ts', 'maxSettleMs = 15_000', 'maxSettleMs = 120_000')
-  await project.edit('src/shop/incoming-payments.ts', 'maxSettleMs = 30_000', 'maxSettleMs = 120_000')
-  await project.edit('src/shop/incoming-payments.ts', 'maxFetchMs = 3_000', 'maxFetchMs = 120_000')
-  // A payment that is not claimed comes back after some hundred ledgers, which are a second each.
-  for (const { client } of pairs)
-    await project.edit(client, 'expiresInMs = 1_000_000', 'expiresInMs = 200_000')
 })
 
 afterAll(() => project.remove())
+
+const constants = {
+  // The ledger decides when a script ends, however long the machine takes.
+  maxSettleMs: '120000',
+  maxFetchMs: '120000',
+  // A payment that is not claimed comes back after some hundred ledgers, which are a second each.
+  expiresInMs: '200000'
+}
 
 /** A ledger that closes when several transactions wait for it, as a slow one would. */
 async function useSlowLedger({ onTestFinished }: TestContext) {
@@ -75,9 +75,9 @@ function sumsOf(client: string, shop: string) {
 describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lettersIn }) => {
   async function run(context: TestContext) {
     const { ledger, pace } = await useSlowLedger(context)
-    const seller = project.run(shop, { ...ledger.env, PORT: '0' })
-    const [, url = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
-    const buyer = project.run(client, { ...ledger.env, SHOP_URL: `${url}/`, INTERVAL_MS: '100' })
+    const env = { ...ledger.env, ...constants }
+    const { shop: seller, url } = await project.openShop(shop, env)
+    const buyer = project.run(client, { ...env, SHOP_URL: url, INTERVAL_MS: '100' })
     await buyer.waitUntil(output => lettersIn(output).length >= 6)
     return { ledger, pace, seller, buyer }
   }

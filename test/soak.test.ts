@@ -1,27 +1,15 @@
 import { setInterval } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { Wallet } from 'xrpl'
-import { accounts, type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
+import { accounts, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer, type Offer, parsePay } from './support/customer.ts'
-import { LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { LetterStream } from './support/http.ts'
+import { copyProject, type Script } from './support/scripts.ts'
 
 // Only "npm run soak" runs this.
 const clientCount = 50
 const seconds = 120
 const warmUpSeconds = 30
-
-let ledger: SandboxLedger
-let project: ProjectCopy
-
-beforeEach(async () => {
-  project = await copyProject()
-})
-
-afterEach(async () => {
-  await project.remove()
-  await ledger.close()
-})
 
 async function heapOf(script: Script): Promise<number> {
   const before = script.output.match(/heap: /g)?.length ?? 0
@@ -33,7 +21,8 @@ test(
   `${clientCount} clients pay a streaming shop every second for ${seconds} seconds, and each gets its own letters`,
   async () => {
     const wallets = Array.from({ length: clientCount }, () => Wallet.generate())
-    ledger = await startSandboxLedger({
+    const project = await copyProject()
+    const ledger = await startSandboxLedger({
       port: 0,
       funding: [accounts.shop.address, ...wallets.map(({ address }) => address)].map(address => ({
         address,
@@ -41,12 +30,8 @@ test(
       }))
     })
     const probe = new URL('./support/heap-probe.mjs', import.meta.url).href
-    const shop = project.run('src/streaming-shop.ts', {
-      TEST_LEDGER: ledger.url,
-      PORT: '0',
-      NODE_OPTIONS: `--import ${probe}`
-    })
-    const [, shopUrl = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
+    const env = { TEST_LEDGER: ledger.url, NODE_OPTIONS: `--import ${probe}` }
+    const { shop, url: shopUrl } = await project.openShop('streaming-shop', env)
     const clients: { customer: Customer; stream: LetterStream; offer: Offer }[] = []
     for (const { seed = '' } of wallets) {
       const customer = await Customer.connect(ledger, { secret: seed })
@@ -80,6 +65,8 @@ test(
       stream.leave()
       await customer.disconnect()
     }
+    await project.remove()
+    await ledger.close()
   },
   (seconds + 60) * 1_000
 )

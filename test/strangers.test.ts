@@ -6,52 +6,34 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Client, hashes, type SubmittableTransaction, Wallet } from 'xrpl'
 import { pskFulfillment, sha256 } from '../src/crypto.ts'
 import { accounts } from '../src/xrpl-sandbox/index.ts'
-import { Customer, parsePay } from './support/customer.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
-import { RawConnection } from './support/raw-http.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
+import { LetterStream, RawConnection } from './support/http.ts'
+import { openLedger } from './support/ledger.ts'
+import type { OpenShop } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
-let ledger: TestLedger
-let project: ProjectCopy
-let customer: Customer
-const shops: Record<string, { script: Script; url: string }> = {}
-
-async function openShop(script: string, env = {}): Promise<{ script: Script; url: string }> {
-  const run = project.run(script, { ...ledger.env, PORT: '0', ...env })
-  return { script: run, url: `${(await run.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+const bed = useTestbed()
+const shops: Record<string, OpenShop> = {}
 
 beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  customer = await Customer.connect(ledger)
-  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await openShop(`src/${name}.ts`)
+  for (const name of ['shop-from-before', 'streaming-shop']) shops[name] = await bed.openShop(name)
 })
 
-afterAll(async () => {
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
-})
-
-function shopOf(name: string): { script: Script; url: string } {
-  return shops[name] as { script: Script; url: string }
-}
+const shopOf = (name: string) => shops[name] as OpenShop
 
 /** A shop is well if an honest client still gets a letter for a payment. */
 async function expectToBeWell(name: string): Promise<void> {
-  const { script, url } = shopOf(name)
-  expect(script.process.exitCode).toBeNull()
+  const { shop, url } = shopOf(name)
+  expect(shop.process.exitCode).toBeNull()
   if (name === 'streaming-shop') {
     const stream = await LetterStream.open(url)
-    await customer.pay(parsePay(stream.pay))
+    await bed.customer.pay(parsePay(stream.pay))
     expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   } else {
-    const offer = parsePay((await fetch(url)).headers.get('Pay'))
-    await customer.pay(offer)
-    expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+    const offer = await offerOf(url)
+    await bed.customer.pay(offer)
+    expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   }
 }
 
@@ -76,10 +58,10 @@ const requests = [
 ]
 
 describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
-  const open = () => RawConnection.open(shopOf(name).url)
+  const open = () => new RawConnection(shopOf(name).url)
 
   test.each(requests)(`${name} answers $status to $what`, async ({ text, status }) => {
-    const connection = (await open()).send(text)
+    const connection = open().send(text)
     const shape = new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\n\\r\\n`)
     expect(await connection.waitForText(/\r\n\r\n/)).toMatch(shape)
     if (status === '405') expect(connection.received).toMatch(/^Allow: GET\r$/m)
@@ -88,7 +70,7 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
   })
 
   test(`${name} sells while other requests are half sent, half closed or two in one packet`, async () => {
-    const [two, half, gone, closed] = [await open(), await open(), await open(), await open()]
+    const [two, half, gone, closed] = [open(), open(), open(), open()]
     half.send('GET / HTTP/1.1\r\nHo')
     gone.send('GET / HTTP/1.1\r\nHost: x\r\n').close()
     expect((await two.send(get + get).waitForClose()).match(/^HTTP/gm)?.length ?? 0).toBeLessThan(2)
@@ -100,37 +82,37 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
 })
 
 test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
-  const own = await copyProject()
-  await own.edit('src/shop/web-server.ts', 'maxSilentConnections = 2_000', 'maxSilentConnections = 20')
-  const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  const { url } = await bed.openShop('streaming-shop', { maxSilentConnections: '20' })
   const silent: RawConnection[] = []
-  for (let n = 0; n < 50; n++) silent.push(await RawConnection.open(url))
+  for (let n = 0; n < 50; n++) {
+    const connection = new RawConnection(url)
+    await once(connection.socket, 'connect')
+    silent.push(connection)
+  }
   const stream = await LetterStream.open(url)
-  await customer.pay(parsePay(stream.pay))
+  await bed.customer.pay(parsePay(stream.pay))
   // The last are too few to be in the way: they are closed since no headers come.
   for (const connection of silent) await connection.waitForClose()
   expect(silent[0]?.received).not.toMatch(/200|402/)
   expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
   stream.leave()
-  await own.remove()
 })
 
 test('shop-from-before accepts a payment for an offer that 300 others have followed', async () => {
   const { url } = shopOf('shop-from-before')
-  const offer = parsePay((await fetch(url)).headers.get('Pay'))
+  const offer = await offerOf(url)
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(url)))
-  expect(answers.every(({ status }) => status === 402)).toBe(true)
-  await customer.pay(offer)
-  expect((await fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })).status).toBe(200)
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([402]))
+  await bed.customer.pay(offer)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })
 
 describe('both shops, on one account', () => {
   let client: Client
   let wallet: Wallet
   beforeAll(async () => {
-    wallet = Wallet.fromSeed(ledger.customer.secret)
-    client = new Client(ledger.url)
+    wallet = Wallet.fromSeed(bed.ledger.customer.secret)
+    client = new Client(bed.ledger.url)
     await client.connect()
   })
   afterAll(() => client.disconnect())
@@ -146,59 +128,40 @@ describe('both shops, on one account', () => {
     amount: '10',
     data: Buffer.alloc(0)
   }).toString('base64url')
-  const soon = async () => (await ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
-  const uuid = '00000000-0000-4000-8000-000000000000'
+  const soon = async () => (await bed.ledger.newest()).timeMs / 1000 - 946_684_800 + 100_000
 
-  const transactions = [
-    { what: 'an escrow without memos', tx: { Condition: condition } },
-    {
-      what: 'an escrow with a memo that has no type',
-      tx: { Condition: condition, Memos: [{ Memo: { MemoData: 'AB' } }] }
-    },
-    {
-      what: 'an escrow without the memo of its id',
-      tx: { Condition: condition, Memos: [memo(ilp, packet)] }
-    },
-    {
-      what: 'an escrow with an id that is none',
-      tx: { Condition: condition, Memos: [memo(ilp, packet), memo(idType, 'constructor')] }
-    },
-    {
-      what: 'an escrow without a condition',
-      tx: { Memos: [memo(ilp, packet), memo(idType, uuid)], FinishAfter: true }
-    },
-    {
-      what: 'an escrow without an expiry',
-      tx: { Condition: condition, CancelAfter: undefined, FinishAfter: true, Memos: [memo(idType, uuid)] }
-    },
-    {
-      what: 'a packet that is garbage',
-      tx: { Condition: condition, Memos: [memo(ilp, '\u0000{}'), memo(idType, uuid)] }
-    },
-    { what: 'no packet at all', tx: { Condition: condition, Memos: [memo(idType, uuid)] } },
-    { what: 'a plain payment', tx: { TransactionType: 'Payment', CancelAfter: undefined } },
-    {
-      what: 'a message that is not JSON',
-      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, '{')] }
-    },
-    {
-      what: 'a message that is null',
-      tx: { TransactionType: 'Payment', CancelAfter: undefined, Memos: [memo(message, 'null')] }
-    }
+  const id = memo(idType, '00000000-0000-4000-8000-000000000000')
+  const payment = { TransactionType: 'Payment', CancelAfter: undefined }
+  const transactions: [string, Record<string, unknown>][] = [
+    ['an escrow without memos', {}],
+    ['an escrow with a memo that has no type', { Memos: [{ Memo: { MemoData: 'AB' } }] }],
+    ['an escrow without the memo of its id', { Memos: [memo(ilp, packet)] }],
+    ['an escrow with an id that is none', { Memos: [memo(ilp, packet), memo(idType, 'constructor')] }],
+    [
+      'an escrow without a condition',
+      { Condition: undefined, FinishAfter: 1, Memos: [memo(ilp, packet), id] }
+    ],
+    ['an escrow without an expiry', { CancelAfter: undefined, FinishAfter: 1, Memos: [id] }],
+    ['a packet that is garbage', { Memos: [memo(ilp, '\u0000{}'), id] }],
+    ['no packet at all', { Memos: [id] }],
+    ['a plain payment', payment],
+    ['a message that is not JSON', { ...payment, Memos: [memo(message, '{')] }],
+    ['a message that is null', { ...payment, Memos: [memo(message, 'null')] }]
   ]
 
   test('both shops survive transactions of all kinds to their account', async () => {
     const later = await soon()
-    for (const { what, tx } of transactions) {
-      const finishAfter = 'FinishAfter' in tx ? { FinishAfter: later - 50_000 } : {}
+    for (const [what, { FinishAfter, ...tx }] of transactions) {
+      const isPayment = tx.TransactionType === 'Payment'
       const prepared = await client.autofill({
         TransactionType: 'EscrowCreate',
         Account: wallet.classicAddress,
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '10',
         CancelAfter: later,
-        ...tx,
-        ...finishAfter
+        ...(!isPayment && { Condition: condition }),
+        ...(FinishAfter !== undefined && { FinishAfter: later - 50_000 }),
+        ...tx
       } as Parameters<typeof client.autofill>[0])
       const { result } = await client.submit(wallet.sign(prepared).tx_blob)
       expect(result.engine_result, what).toBe('tesSUCCESS')
@@ -208,28 +171,28 @@ describe('both shops, on one account', () => {
   })
 
   test('a shop reports once that another uses its account, and then counts its payments', async () => {
-    const { script: elsewhere } = shopOf('shop-from-before')
+    const { shop: elsewhere } = shopOf('shop-from-before')
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
-    await customer.pay(parsePay(stream.pay))
+    await bed.customer.pay(parsePay(stream.pay))
     await elsewhere.waitForOutput(/Another shop uses this account: stop it, or /)
     const before = elsewhere.output.length
-    for (const paymentId of [1, 2, 3]) await customer.pay(parsePay(stream.pay), '10', { paymentId })
+    for (const paymentId of [1, 2, 3]) await bed.customer.pay(parsePay(stream.pay), '10', { paymentId })
     expect(elsewhere.output.slice(before)).not.toMatch(/rejected|Another shop/)
     stream.leave()
   })
 
   test('streaming-shop fulfills escrows that were made with tickets', async () => {
-    const { script, url } = shopOf('streaming-shop')
+    const { shop, url } = shopOf('streaming-shop')
     // Those of the tests before are over.
-    const all = (pattern: RegExp) => script.output.match(pattern)?.length
-    await script.waitUntil(() => all(/Accepted payment/g) === all(/Payment complete/g))
-    const before = script.output.length
+    const all = (pattern: RegExp) => shop.output.match(pattern)?.length
+    await shop.waitUntil(() => all(/Accepted payment/g) === all(/Payment complete/g))
+    const before = shop.output.length
     const stream = await LetterStream.open(url)
     const offer = parsePay(stream.pay)
     const submit = async (tx: SubmittableTransaction) => {
       const { result } = await client.submit(wallet.sign(await client.autofill(tx)).tx_blob)
       expect(result.engine_result).toBe('tesSUCCESS')
-      await ledger.closeLedger()
+      await bed.ledger.closeLedger()
     }
     const Account = wallet.classicAddress
     await submit({ TransactionType: 'TicketCreate', Account, TicketCount: 3 })
@@ -247,7 +210,7 @@ describe('both shops, on one account', () => {
         Account,
         Sequence: 0,
         TicketSequence,
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '10',
         Condition: `A0258020${hash.toUpperCase()}810120`,
         CancelAfter: await soon(),
@@ -255,8 +218,8 @@ describe('both shops, on one account', () => {
       })
     }
     expect(await stream.waitForLetters(3)).toHaveLength(3)
-    const told = () => script.output.slice(before).match(/Payment complete|Error/g) ?? []
-    while (told().length < 3) await once(script.process, 'output')
+    const told = () => shop.output.slice(before).match(/Payment complete|Error/g) ?? []
+    while (told().length < 3) await once(shop.process, 'output')
     expect(told()).toEqual(Array(3).fill('Payment complete'))
     stream.leave()
   })
@@ -267,7 +230,7 @@ describe('both shops, on one account', () => {
     const submit = async (tx: SubmittableTransaction, by: Wallet) => {
       const { result } = await client.submit(by.sign(await client.autofill(tx)).tx_blob)
       expect(result.engine_result).toBe('tesSUCCESS')
-      await ledger.closeLedger()
+      await bed.ledger.closeLedger()
     }
     await submit(
       { TransactionType: 'Payment', Account: address, Destination: thief.address, Amount: '20000000' },
@@ -280,7 +243,7 @@ describe('both shops, on one account', () => {
     for (const stolen of [id, nextBest]) {
       const Memos = [memo(ilp, packet), memo(idType, stolen)]
       const escrow = {
-        Destination: ledger.shop.address,
+        Destination: bed.ledger.shop.address,
         Amount: '1',
         Condition: condition,
         CancelAfter: await soon(),
@@ -289,7 +252,7 @@ describe('both shops, on one account', () => {
       await submit({ TransactionType: 'EscrowCreate', Account: thief.address, ...escrow }, thief)
     }
     const stream = await LetterStream.open(shopOf('streaming-shop').url)
-    await customer.pay(parsePay(stream.pay), '10', { id })
+    await bed.customer.pay(parsePay(stream.pay), '10', { id })
     expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
     stream.leave()
   })
@@ -307,8 +270,7 @@ test('streaming-shop warns of a low balance, then stops selling until it is fund
   await client.submitAndWait(wallet.sign(burn).tx_blob)
   await client.disconnect()
 
-  const run = project.run('src/streaming-shop.ts', { ...poor.env, PORT: '0' })
-  const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+  const { shop: run, url } = await bed.openShop('streaming-shop', poor.env)
   expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
@@ -341,21 +303,18 @@ async function untilOpen(url: string): Promise<void> {
 
 describe.concurrent('streaming-shop', () => {
   test('full streaming-shop evicts who has not paid, and accepts a client once another has disconnected', async () => {
-    const own = await copyProject()
-    await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 3')
-    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+    const { url } = await bed.openShop('streaming-shop', { maxClients: '3' })
     const open = () => LetterStream.open(url)
     const [payer, idler, newcomer] = [await open(), await open(), await open()]
-    await customer.pay(parsePay(payer.pay))
+    await bed.customer.pay(parsePay(payer.pay))
     // Who has been there longest without paying has to go.
-    const ghost = (await RawConnection.open(url)).send(
+    const ghost = new RawConnection(url).send(
       `GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(70_000)}`
     )
     const answer = await ghost.waitForText(/^HTTP\/1\.1 200 [\s\S]*\r\n\r\n/)
     expect(await idler.waitForEnd()).toBe('')
-    await customer.pay(parsePay(newcomer.pay))
-    await customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
+    await bed.customer.pay(parsePay(newcomer.pay))
+    await bed.customer.pay(parsePay(/^Pay: (.*)\r$/m.exec(answer)?.[1] ?? null))
     const refused = await fetch(url)
     const sentence = 'The shop is full: please come back in 60 s\n'
     expect([refused.status, await refused.text()]).toEqual([503, sentence])
@@ -364,31 +323,24 @@ describe.concurrent('streaming-shop', () => {
     await untilOpen(url)
     expect([payer, newcomer].some(({ isOver }) => isOver)).toBe(false)
     for (const stream of [payer, newcomer]) stream.leave()
-    await own.remove()
   })
 
   test('streaming-shop disconnects a client that does not pay, or pays no more', async () => {
-    const own = await copyProject()
-    await own.edit('src/streaming-shop.ts', 'maxWaitMs = 10 * 60 * 1000', 'maxWaitMs = 3000')
-    const run = own.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-    const url = (await run.waitForOutput(/Visit (http:\S+)/))[1] as string
+    const { url } = await bed.openShop('streaming-shop', { maxWaitMs: '3000' })
     const [payer, idler] = [await LetterStream.open(url), await LetterStream.open(url)]
     let paymentId = 0
-    while (!idler.isOver) await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
+    while (!idler.isOver) await bed.customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     expect(idler.letters).toBe('')
     expect(payer.isOver).toBe(false)
     expect(await payer.waitForEnd()).toHaveLength(paymentId)
-    await own.remove()
   })
 })
 
 test('shop-from-before does not let one client spend what another has paid', async () => {
-  const { url, script } = shopOf('shop-from-before')
-  const offerOf = async () => parsePay((await fetch(url)).headers.get('Pay'))
-  const [ada, bob] = [await offerOf(), await offerOf()]
+  const { url, shop } = shopOf('shop-from-before')
+  const [ada, bob] = [await offerOf(url), await offerOf(url)]
   // Bob pays to Ada's address, under the secret that he knows: his own.
-  await customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
-  await script.waitForOutput(/F05 Wrong Condition/)
-  for (const { sharedSecret } of [ada, bob])
-    expect((await fetch(url, { headers: { 'Pay-Token': sharedSecret } })).status).toBe(402)
+  await bed.customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
+  await shop.waitForOutput(/F05 Wrong Condition/)
+  for (const offer of [ada, bob]) expect(await askWithToken(url, offer)).toBe(402)
 })

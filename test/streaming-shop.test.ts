@@ -2,35 +2,25 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { Customer, clientIdOf, parsePay } from './support/customer.ts'
-import { openLedger, type TestLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { afterEach, beforeAll, expect, test } from 'vitest'
+import { parsePay } from './support/customer.ts'
+import { LetterStream } from './support/http.ts'
+import type { Script } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
 
-let ledger: TestLedger
-let project: ProjectCopy
+const bed = useTestbed()
 let shop: Script
 let shopUrl: string
-let customer: Customer
 const streams: LetterStream[] = []
 
 beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  shop = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-  customer = await Customer.connect(ledger)
-  shopUrl = `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/`
+  const open = await bed.openShop('streaming-shop')
+  shop = open.shop
+  shopUrl = open.url
 })
 
 afterEach(() => {
   for (const stream of streams.splice(0)) stream.leave()
-})
-
-afterAll(async () => {
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
 })
 
 async function open(): Promise<LetterStream> {
@@ -48,24 +38,17 @@ test('streaming-shop answers 200 at once, with the price in a header and nothing
 
 test('streaming-shop writes a letter for a payment, and fulfills it', async () => {
   const stream = await open()
-  await customer.pay(parsePay(stream.pay))
+  await bed.customer.pay(parsePay(stream.pay))
   expect(await stream.waitForLetters(1)).toMatch(/^[A-Z]$/)
   await shop.waitForOutput(/ 4\. Accepted payment with condition [\w-]{43}\.\n[\s\S]*Payment complete/)
 })
 
-test('streaming-shop writes ten letters for ten payments made at once', async () => {
-  const stream = await open()
-  const offer = parsePay(stream.pay)
-  await Promise.all(Array.from({ length: 10 }, (_, paymentId) => customer.pay(offer, '10', { paymentId })))
-  expect(await stream.waitForLetters(10)).toMatch(/^[A-Z]{10}$/)
-})
-
-test('streaming-shop writes each letter to the client that paid for it', async () => {
+test('streaming-shop writes each letter to the client that paid for it, ten for ten payments at once', async () => {
   const [ada, bob] = [await open(), await open()]
-  await customer.pay(parsePay(bob.pay))
-  await customer.pay(parsePay(ada.pay), '10', { paymentId: 0 })
-  await customer.pay(parsePay(ada.pay), '10', { paymentId: 1 })
-  expect(await ada.waitForLetters(2)).toHaveLength(2)
+  const offer = parsePay(ada.pay)
+  const payments = Array.from({ length: 10 }, (_, paymentId) => bed.customer.pay(offer, '10', { paymentId }))
+  await Promise.all([...payments, bed.customer.pay(parsePay(bob.pay))])
+  expect(await ada.waitForLetters(10)).toMatch(/^[A-Z]{10}$/)
   expect(await bob.waitForLetters(1)).toHaveLength(1)
 })
 
@@ -73,12 +56,13 @@ test('streaming-shop rejects the payment of a client that has disconnected', asy
   const stream = await open()
   const offer = parsePay(stream.pay)
   stream.leave()
-  const { executionCondition, id } = await customer.prepare(offer)
+  const { executionCondition, id } = await bed.customer.prepare(offer)
+  const clientId = offer.address.split('.').at(-1)
   await shop.waitForOutput(
-    new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientIdOf(offer)}\\.0`)
+    new RegExp(`F06 Unexpected Payment\\. Nobody here is waiting for a payment to ${clientId}\\.0`)
   )
   expect(shop.output).not.toContain(executionCondition)
-  await expect(customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
+  await expect(bed.customer.plugin.getFulfillment(id)).rejects.toThrow(/has not been fulfilled yet/)
 })
 
 test.each([
@@ -99,10 +83,10 @@ test.each([
 ])('streaming-shop writes no letter for $what', async ({ code, amount, deviations }) => {
   const stream = await open()
   const refusals = shop.output.split(code).length
-  await customer.prepare(parsePay(stream.pay), amount, deviations)
+  await bed.customer.prepare(parsePay(stream.pay), amount, deviations)
   while (shop.output.split(code).length === refusals) await once(shop.process, 'output')
   // What comes after the refusal was decided after it.
-  await customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
+  await bed.customer.pay(parsePay(stream.pay), '10', { paymentId: 99 })
   expect(await stream.waitForLetters(1)).toHaveLength(1)
 })
 
@@ -114,36 +98,21 @@ test('streaming-shop shows a browser its price, and the letters paid for there',
   expect(page).toContain(`SHOP_URL=${shopUrl} npm run streaming-client2`)
   const offer = parsePay(res.headers.get('Pay'))
   expect(page).toContain(offer.address)
-  await customer.pay(offer)
+  await bed.customer.pay(offer)
   expect((await body.read()).value).toMatch(/^[A-Z]$/)
   await body.cancel()
-})
-
-test('streaming-shop ends its open answers on Ctrl-C, with code 0', async () => {
-  const own = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0' })
-  const stream = await LetterStream.open((await own.waitForOutput(/Visit (http:\S+)/))[1] as string)
-  await customer.pay(parsePay(stream.pay))
-  expect(await own.interrupt()).toBe(0)
-  expect(await stream.waitForEnd()).toMatch(/^[A-Z]$/)
-  expect(own.output).toMatch(
-    /\n1 letter sold, 10 drops earned, 350 drops of fees\nFees exceed what a letter earns: /
-  )
 })
 
 test.runIf(process.platform === 'linux')(
   'a shop listens on this machine only unless HOST says otherwise, and ends on SIGTERM with code 0',
   async () => {
-    const reachesShop = async (env: Record<string, string>) => {
-      const run = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: '0', ...env })
-      const { port } = new URL((await run.waitForOutput(/Visit (http:\S+)/))[1] as string)
-      // The loopback interface has this address too; only a server on all addresses answers there.
-      const answer = fetch(`http://127.0.0.2:${port}/nothing`).then(({ status }) => status)
-      const result = await answer.catch(({ cause }) => cause.code)
-      expect(await run.interrupt('SIGTERM')).toBe(0)
-      return result
-    }
-    expect(await reachesShop({})).toBe('ECONNREFUSED')
-    expect(await reachesShop({ HOST: '0.0.0.0' })).toBe(404)
+    // The loopback interface has this address too; only a server on all addresses answers there.
+    const statusAt = (url: string) =>
+      fetch(`http://127.0.0.2:${new URL(url).port}/nothing`).then(({ status }) => status)
+    await expect(statusAt(shopUrl)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+    const own = await bed.openShop('streaming-shop', { HOST: '0.0.0.0' })
+    expect(await statusAt(own.url)).toBe(404)
+    expect(await own.shop.interrupt('SIGTERM')).toBe(0)
   }
 )
 
@@ -151,7 +120,7 @@ test('a shop names the port that another program uses, and ends with code 1', as
   const other = http.createServer().listen(0)
   await once(other, 'listening')
   const { port } = other.address() as AddressInfo
-  const own = project.run('src/streaming-shop.ts', { ...ledger.env, PORT: String(port) })
+  const own = bed.run('streaming-shop', { PORT: String(port) })
   expect(await own.waitForEnd()).toBe(1)
   expect(own.output).toContain(
     `Port ${port} is in use by another program: stop it, or choose another port, PORT=${Number(port) + 1}, and SHOP_URL=http://localhost:${Number(port) + 1}/ for the client`
@@ -183,9 +152,20 @@ test.each<{ what: string; env: Record<string, string>; sentence: RegExp }>([
     sentence: /is not a family seed/
   }
 ])('a shop ends with one sentence and code 1 when $what', async ({ env, sentence }) => {
-  const own = project.run('src/shop-from-before.ts', { ...ledger.env, PORT: '0', ...env })
+  const own = bed.run('shop-from-before', { PORT: '0', ...env })
   expect(await own.waitForEnd()).toBe(1)
   expect(own.output).toMatch(sentence)
   expect(own.output).not.toMatch(/^\s+at /m)
   expect(own.output).not.toContain('sSecretGarbage')
+})
+
+test('streaming-shop ends its open answers on Ctrl-C, and prints correct totals', async () => {
+  const stream = await open()
+  await bed.customer.pay(parsePay(stream.pay))
+  expect(await shop.interrupt()).toBe(0)
+  expect(await stream.waitForEnd()).toMatch(/^[A-Z]$/)
+  const count = shop.output.match(/Payment complete/g)?.length ?? 0
+  expect(shop.output).toContain(
+    `\n${count} letters sold, ${10 * count} drops earned, ${350 * count} drops of fees\nFees exceed what a letter earns: `
+  )
 })

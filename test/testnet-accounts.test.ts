@@ -1,29 +1,24 @@
 import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
-import net, { type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { SandboxLedger } from '../src/xrpl-sandbox/index.ts'
-import { copyProject, fastLedger, type ProjectCopy, root } from './support/scripts.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { openLedger, type TestLedger } from './support/ledger.ts'
+import { copyProject, examplePlugins, type ProjectCopy } from './support/scripts.ts'
 
-let ledger: SandboxLedger
+let ledger: TestLedger
 let project: ProjectCopy
 
 beforeAll(async () => {
-  ledger = await fastLedger()
+  ledger = await openLedger()
 })
 
 afterAll(() => ledger.close())
 
 beforeEach(async () => {
-  // The one edit of the README, and the sandbox in the place of the test network.
-  const example = await readFile(join(root, 'plugins.example.ts'), 'utf8')
-  const edited = example
-    .replace('await ledgers.sandbox()', 'await ledgers.testNetwork()')
-    .replace("'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)')
-  expect(edited).not.toMatch(/await ledgers\.sandbox\(\)|altnet/)
-  project = await copyProject(edited)
+  project = await copyProject(examplePlugins)
 })
 
 afterEach(async () => {
@@ -39,87 +34,84 @@ const env = () => ({
 const secretsFile = () => join(project.folder, '.env')
 const secrets = () => readFile(secretsFile(), 'utf8')
 
-describe('npm run testnet-accounts', () => {
-  test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
-    const run = project.run('src/testnet-accounts.ts', env())
-    expect(await run.waitForEnd()).toBe(0)
-    expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
-    expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
-    const addresses = [
-      ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
-    ]
-    expect(addresses).toHaveLength(2)
+test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
+  const run = project.run('testnet-accounts', env())
+  expect(await run.waitForEnd()).toBe(0)
+  expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
+  expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
+  const addresses = [
+    ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
+  ]
+  expect(addresses).toHaveLength(2)
 
-    const shop = project.run('src/streaming-shop.ts', env())
-    await shop.waitForOutput(
-      new RegExp(`Watch the account at https://testnet\\.xrpl\\.org/accounts/${addresses[0]?.[1]}\n`)
-    )
-    const [, url = ''] = await shop.waitForOutput(/Visit (http:\S+)/)
-    const client = project.run('src/streaming-client2.ts', { ...env(), SHOP_URL: url })
-    await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
-    expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
-    expect(await client.interrupt()).toBe(0)
-  })
-
-  test('testnet-accounts leaves an existing .env unchanged', async () => {
-    const text = 'OTHER=1\n'
-    await writeFile(secretsFile(), text)
-    const run = project.run('src/testnet-accounts.ts', env())
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toMatch(/\.env exists already; left unchanged: /)
-    expect(await secrets()).toBe(text)
-  })
-
-  test('testnet-accounts writes nothing when the network cannot be reached', async () => {
-    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: 'http://localhost:1' })
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toMatch(
-      /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
-    )
-    expect(run.output).not.toMatch(/^\s+at /m)
-    await expect(secrets()).rejects.toThrow('ENOENT')
-  })
-
-  test('testnet-accounts writes nothing when the faucet refuses', async () => {
-    const faucet = http.createServer((_req, res) => {
-      res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
-    })
-    // What is no request for money goes to the ledger.
-    faucet.on('upgrade', (req, socket, head) => {
-      const upstream = net.connect(ledger.port, 'localhost')
-      const headers = req.rawHeaders.flatMap((name, i) =>
-        i % 2 ? [] : [`${name}: ${req.rawHeaders[i + 1]}`]
-      )
-      upstream.write(`GET / HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
-      upstream.write(head)
-      upstream.pipe(socket).pipe(upstream)
-      for (const end of [socket, upstream]) end.on('error', () => {})
-    })
-    faucet.listen(0)
-    await once(faucet, 'listening')
-    const { port } = faucet.address() as AddressInfo
-    const run = project.run('src/testnet-accounts.ts', { FAUCET_URL: `http://localhost:${port}` })
-    expect(await run.waitForEnd()).toBe(1)
-    expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
-    await expect(secrets()).rejects.toThrow('ENOENT')
-    faucet.close()
-    faucet.closeAllConnections()
-  })
-})
-
-test('plugins.ts says what is missing when the test network is chosen without secrets', async () => {
-  const shop = project.run('src/streaming-shop.ts', env())
-  expect(await shop.waitForEnd()).toBe(1)
-  expect(shop.output).toContain('There is no .env with your secrets: run "npm run testnet-accounts" first')
-  expect(shop.output).not.toMatch(/^\s+at /m)
-})
-
-test('plugins.ts names the variable that is empty in .env', async () => {
-  await writeFile(secretsFile(), 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n')
-  const shop = project.run('src/streaming-shop.ts', env())
-  expect(await shop.waitForEnd()).toBe(1)
-  expect(shop.output.trim().split('\n').at(-1)).toBe(
-    'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
+  const { shop, url } = await project.openShop('streaming-shop', env())
+  expect(shop.output).toContain(
+    `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
   )
+  const client = project.run('streaming-client2', { ...env(), SHOP_URL: url })
+  await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
+  expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
+  expect(await client.interrupt()).toBe(0)
+})
+
+test('testnet-accounts leaves an existing .env unchanged', async () => {
+  const text = 'OTHER=1\n'
+  await writeFile(secretsFile(), text)
+  const run = project.run('testnet-accounts', env())
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toMatch(/\.env exists already; left unchanged: /)
+  expect(await secrets()).toBe(text)
+})
+
+test('testnet-accounts writes nothing when the network cannot be reached', async () => {
+  const run = project.run('testnet-accounts', { FAUCET_URL: 'http://localhost:1' })
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toMatch(
+    /The XRP Testnet at "ws:\/\/localhost:1" cannot be reached .*: check your internet connection/
+  )
+  expect(run.output).not.toMatch(/^\s+at /m)
+  await expect(secrets()).rejects.toThrow('ENOENT')
+})
+
+test('testnet-accounts writes nothing when the faucet refuses', async () => {
+  const faucet = http.createServer((_req, res) => {
+    res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
+  })
+  // What is no request for money goes to the ledger.
+  new WebSocketServer({ server: faucet }).on('connection', client => {
+    const upstream = new WebSocket(ledger.url)
+    const opened = once(upstream, 'open')
+    client.on('message', text => opened.then(() => upstream.send(String(text))))
+    client.on('close', () => upstream.terminate())
+    upstream.on('message', text => client.send(String(text)))
+  })
+  faucet.listen(0)
+  await once(faucet, 'listening')
+  const { port } = faucet.address() as AddressInfo
+  const run = project.run('testnet-accounts', { FAUCET_URL: `http://localhost:${port}` })
+  expect(await run.waitForEnd()).toBe(1)
+  expect(run.output).toContain('Faucet request failed (it answered 429: {"error":"Too many requests"})')
+  await expect(secrets()).rejects.toThrow('ENOENT')
+  faucet.close()
+  faucet.closeAllConnections()
+})
+
+test.each([
+  {
+    what: 'what is missing when the test network is chosen without secrets',
+    text: undefined,
+    sentence: 'There is no .env with your secrets: run "npm run testnet-accounts" first'
+  },
+  {
+    what: 'which variable is empty in .env',
+    text: 'XRP_SHOP_SECRET=sMine\nXRP_CUSTOMER_SECRET=\n',
+    sentence:
+      'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
+  }
+])('plugins.ts says $what', async ({ text, sentence }) => {
+  if (text) await writeFile(secretsFile(), text)
+  const shop = project.run('streaming-shop', env())
+  expect(await shop.waitForEnd()).toBe(1)
+  expect(shop.output.trim().split('\n').at(-1)).toBe(sentence)
   expect(shop.output).not.toMatch(/^\s+at /m)
 })

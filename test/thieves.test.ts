@@ -2,45 +2,26 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Client, Wallet } from 'xrpl'
-import { Customer, parsePay } from './support/customer.ts'
+import { askWithToken, Customer, offerOf, parsePay } from './support/customer.ts'
+import { LetterStream } from './support/http.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
-import { LetterStream } from './support/letters.ts'
-import { copyProject, type ProjectCopy, type Script } from './support/scripts.ts'
+import { useTestbed } from './support/testbed.ts'
+import type { Message } from './xrpl-sandbox/client.ts'
 
 // What one client could take from another, or make a shop believe, with what everybody can see on the ledger.
 
-interface Entry {
-  tx: { TransactionType: string; Account: string }
-  meta: { TransactionResult: string }
-}
-
-let ledger: TestLedger
-let project: ProjectCopy
-let customer: Customer
+const bed = useTestbed()
 let watcher: Client
 
 beforeAll(async () => {
-  ledger = await openLedger()
-  project = await copyProject()
-  customer = await Customer.connect(ledger)
-  watcher = new Client(ledger.url)
+  watcher = new Client(bed.ledger.url)
   await watcher.connect()
 })
 
-afterAll(async () => {
-  await watcher.disconnect()
-  await customer.disconnect()
-  await project.remove()
-  await ledger.close()
-})
-
-async function openShop(name: string, on = project): Promise<{ script: Script; url: string }> {
-  const script = on.run(`src/${name}.ts`, { ...ledger.env, PORT: '0' })
-  return { script, url: `${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/` }
-}
+afterAll(() => watcher.disconnect())
 
 test('a Pay-Token buys a letter that a fulfillment read from the ledger does not', async () => {
-  const { url } = await openShop('shop-from-before')
+  const { url } = await bed.openShop('shop-from-before')
   const raids: Promise<number>[] = []
   watcher.on('transaction', ({ tx_json }) => {
     if (tx_json?.TransactionType !== 'EscrowFinish') return
@@ -49,16 +30,15 @@ test('a Pay-Token buys a letter that a fulfillment read from the ledger does not
   })
   // Also of what no ledger has yet.
   await watcher.request({ command: 'subscribe', streams: ['transactions_proposed' as 'transactions'] })
-  const offer = parsePay((await fetch(url)).headers.get('Pay'))
-  const ask = () => fetch(url, { headers: { 'Pay-Token': offer.sharedSecret } })
-  await customer.prepare(offer)
-  expect((await ask()).status).toBe(200)
+  const offer = await offerOf(url)
+  await bed.customer.prepare(offer)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   // From now on the shop knows by what this client gets its letters: it need not be there first.
-  await customer.pay(offer, '10', { paymentId: 1 })
+  await bed.customer.pay(offer, '10', { paymentId: 1 })
   await watcher.request({ command: 'subscribe', streams: ['ledger'] })
   while (raids.length < 2) await new Promise(resolve => watcher.once('ledgerClosed', resolve))
   expect(await Promise.all(raids)).not.toContain(200)
-  expect((await ask()).status).toBe(200)
+  expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
 })
 
 /** The customer's own fulfillment of the escrow that it made last, signed. */
@@ -80,18 +60,18 @@ async function finishOfOwnEscrow(client: Client, { customer, transactionsOf }: T
 }
 
 test('a shop does not report another shop when a payer fulfills its own escrow', async () => {
-  const { url, script } = await openShop('streaming-shop')
+  const { url, shop } = await bed.openShop('streaming-shop')
   const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
   const preimage = createHash('sha256').update(url).digest()
   const condition = createHash('sha256').update(preimage).digest('base64url')
-  await customer.prepare(offer, '10', { condition })
-  await script.waitForOutput(/F05 Wrong Condition/)
-  await watcher.submitAndWait(await finishOfOwnEscrow(watcher, ledger, preimage))
+  await bed.customer.prepare(offer, '10', { condition })
+  await shop.waitForOutput(/F05 Wrong Condition/)
+  await watcher.submitAndWait(await finishOfOwnEscrow(watcher, bed.ledger, preimage))
   // What comes later on the ledger is told later.
-  await customer.pay(offer, '10', { paymentId: 1 })
+  await bed.customer.pay(offer, '10', { paymentId: 1 })
   expect(await stream.waitForLetters(1)).toHaveLength(1)
-  expect(script.output).not.toContain('Another shop')
+  expect(shop.output).not.toContain('Another shop')
   stream.leave()
 })
 
@@ -100,12 +80,12 @@ test('a shop counts the fees of fulfillments that failed because another was fir
   const payer = await Customer.connect(own)
   const rival = new Client(own.url)
   await rival.connect()
-  const script = project.run('src/streaming-shop.ts', { ...own.env, PORT: '0' })
-  const stream = await LetterStream.open(`${(await script.waitForOutput(/Visit (http:\S+)/))[1]}/`)
+  const { shop: script, url } = await bed.openShop('streaming-shop', own.env)
+  const stream = await LetterStream.open(url)
   const offer = parsePay(stream.pay)
   const results = async () => {
     const range = { ledger_index_min: -1, ledger_index_max: -1 }
-    const { transactions } = await own.ask<{ transactions: Entry[] }>({
+    const { transactions } = await own.ask<{ transactions: Message[] }>({
       ...{ command: 'account_tx', account: own.shop.address, ...range }
     })
     const mine = transactions.filter(
@@ -134,20 +114,16 @@ test('a shop counts the fees of fulfillments that failed because another was fir
 })
 
 test('full streaming-shop evicts a client that has been idle since its one payment', async () => {
-  const own = await copyProject()
-  await own.edit('src/streaming-shop.ts', 'maxClients = 1000', 'maxClients = 2')
-  await own.edit('src/shop/connected-clients.ts', 'paidGraceMs = 120_000', 'paidGraceMs = 2_000')
-  const { url } = await openShop('streaming-shop', own)
+  const { url } = await bed.openShop('streaming-shop', { maxClients: '2', paidGraceMs: '2000' })
   const [squatter, payer] = [await LetterStream.open(url), await LetterStream.open(url)]
-  await Promise.all([squatter, payer].map(({ pay }) => customer.pay(parsePay(pay))))
+  await Promise.all([squatter, payer].map(({ pay }) => bed.customer.pay(parsePay(pay))))
   let paymentId = 1
   let newcomer = await LetterStream.open(url)
   for (; newcomer.status === 503; newcomer = await LetterStream.open(url)) {
-    await customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
+    await bed.customer.pay(parsePay(payer.pay), '10', { paymentId: paymentId++ })
     await delay(50)
   }
   expect(await squatter.waitForEnd()).toHaveLength(1)
   expect(payer.isOver).toBe(false)
   for (const stream of [payer, newcomer]) stream.leave()
-  await own.remove()
 })

@@ -89,7 +89,7 @@ async function heaps({ isQuick }: Run): Promise<Table[]> {
 
 /** Runs escrow round trips on sandboxes with a short and with a full history. */
 async function history(): Promise<Table> {
-  const script = new Script(Promise.resolve([...withTsx, roundTrips, '1000', '25000']), {})
+  const script = new Script([...withTsx, roundTrips, '1000', '25000'], {})
   if ((await script.waitForEnd()) !== 0) throw new Error(`The round trips failed:\n${script.output}`)
   const found = script.output.matchAll(/(\S+), after (\d+) transactions: ([\d.]+) ms of CPU .* (\d+) MiB/g)
   // An escrow round trip is two transactions.

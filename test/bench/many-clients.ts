@@ -1,6 +1,6 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises'
 import { Customer, type Offer, parsePay } from '../support/customer.ts'
-import { LetterStream } from '../support/letters.ts'
+import { LetterStream } from '../support/http.ts'
 import { copyProject } from '../support/scripts.ts'
 import { RawClient } from '../xrpl-sandbox/client.ts'
 import { cpuMsOf, heapOf, type Run, startLedger, startShop } from './processes.ts'

@@ -15,7 +15,7 @@ export async function startLedger(
   closeIntervalMs: number
 ): Promise<{ script: Script; url: string }> {
   const options = ['--port', '0', '--close-interval', `${closeIntervalMs}`]
-  const script = project.run('src/xrpl-sandbox/main.ts', { NODE_OPTIONS: preload }, options, withTsx)
+  const script = project.run('xrpl-sandbox/main', { NODE_OPTIONS: preload }, options, withTsx)
   const [, url = ''] = await script.waitForOutput(/Sandbox ledger at (ws:\S+)/)
   return { script, url }
 }
@@ -25,7 +25,7 @@ export async function startShop(
   ledger: { url: string }
 ): Promise<{ script: Script; url: string }> {
   const env = { TEST_LEDGER: ledger.url, PORT: '0', NODE_OPTIONS: preload }
-  const script = project.run('src/streaming-shop.ts', env, [], withTsx)
+  const script = project.run('streaming-shop', env, [], withTsx)
   const [, url = ''] = await script.waitForOutput(/Visit (http:\S+)/)
   return { script, url }
 }
@@ -42,14 +42,13 @@ export async function startClient(
     INTERVAL_MS: `${intervalMs}`,
     NODE_OPTIONS: preload
   }
-  const script = project.run('src/streaming-client2.ts', env, [], withTsx)
-  await script.waitForStart()
+  const script = project.run('streaming-client2', env, [], withTsx)
   return { script, log: new LetterLog(script) }
 }
 
 /** A script of the benchmark's own, with the same probes. */
 export function startOwn(path: string, args: string[]): Script {
-  return new Script(Promise.resolve([...withTsx, path, ...args]), { NODE_OPTIONS: preload })
+  return new Script([...withTsx, path, ...args], { NODE_OPTIONS: preload })
 }
 
 /** When a streaming client has asked for letters and when they came, by what it prints. */

@@ -86,11 +86,11 @@ async function measure(
   loader: string[]
 ): Promise<{ shop: number[]; client: number[] }> {
   const shopStart = performance.now()
-  const shop = project.run('src/streaming-shop.ts', { PORT: '0' }, [], loader)
+  const shop = project.run('streaming-shop', { PORT: '0' }, [], loader)
   const shopTimes = await timesOf(shop, shopPhases, shopStart)
   const SHOP_URL = /Visit (http:\S+)/.exec(shop.output)?.[1] ?? ''
   const clientStart = performance.now()
-  const client = project.run('src/streaming-client2.ts', { SHOP_URL }, [], loader)
+  const client = project.run('streaming-client2', { SHOP_URL }, [], loader)
   const clientTimes = await timesOf(client, clientPhases, clientStart)
   await Promise.all([shop.kill(), client.kill()])
   const ledger = await RawClient.connect(`ws://localhost:${port}`)

@@ -20,9 +20,18 @@ export function parsePay(header: string | null): Offer {
   return { amount, address, sharedSecret }
 }
 
-/** The last part of an offer's address. */
-export function clientIdOf({ address }: Offer): string {
-  return address.split('.').at(-1) as string
+/** Asks a shop for an offer. */
+export async function offerOf(url: string): Promise<Offer> {
+  const res = await fetch(url)
+  await res.body?.cancel()
+  return parsePay(res.headers.get('Pay'))
+}
+
+/** Asks a shop with a Pay-Token: a letter, or the status in its place. */
+export async function askWithToken(url: string, { sharedSecret }: Offer): Promise<string | number> {
+  const res = await fetch(url, { headers: { 'Pay-Token': sharedSecret } })
+  const body = await res.text()
+  return res.status === 200 ? body : res.status
 }
 
 /** What a payment by hand may do differently from an honest client. */
@@ -31,8 +40,6 @@ export interface Deviations {
   paymentId?: number | string
   /** what the packet says, drops */
   packetAmount?: string
-  /** where the packet is addressed to */
-  packetAddress?: string
   ilp?: string
   /** 32 bytes, base64url */
   condition?: string
@@ -61,7 +68,7 @@ export class Customer {
   /** Puts a payment on the ledger. Returns once it is validated. */
   async prepare(offer: Offer, amount = offer.amount, deviations: Deviations = {}): Promise<Transfer> {
     const { paymentId = 0, packetAmount = amount, expiresInMs = 1_000_000 } = deviations
-    const account = deviations.packetAddress ?? `${offer.address}.${paymentId}`
+    const account = `${offer.address}.${paymentId}`
     const packet = IlpPacket.serializeIlpPayment({ account, amount: packetAmount, data: Buffer.alloc(0) })
     const transfer: Transfer = {
       id: deviations.id ?? uuid(),

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { encodeSeed } from 'ripple-address-codec'
 import { TestRunner, test } from 'vitest'
-import { WebSocket } from 'ws'
 import { walletOf } from '../../src/ilp-plugin-xrp-escrow/wallet.ts'
 import { accounts, type SandboxOptions, startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
+import { RawClient } from '../xrpl-sandbox/client.ts'
 
 /** The administrator's WebSocket of a stand-alone rippled to test on in place of sandboxes. */
 const realUrl = process.env.RIPPLED_URL
@@ -62,7 +61,12 @@ export async function openLedger({
   const isReal = realUrl !== undefined
   const sandbox = isReal ? undefined : await startSandboxLedger({ port: 0, closeIntervalMs, ...options })
   const url = sandbox?.url ?? (realUrl as string)
-  const { ask, leave } = await connect(url)
+  const administrator = await RawClient.connect(url)
+  const ask: TestLedger['ask'] = async request => {
+    const { result, error } = await administrator.ask(request)
+    if (error) throw new Error(error)
+    return result
+  }
   const shop = isReal ? generate('ed25519') : accounts.shop
   const customer = isReal ? generate('secp256k1') : accounts.customer
   const closeLedger = async () => {
@@ -109,7 +113,7 @@ export async function openLedger({
     ask,
     async close() {
       clearInterval(timer)
-      leave()
+      administrator.close()
       await sandbox?.close()
     }
   }
@@ -148,26 +152,4 @@ async function fund(ask: TestLedger['ask'], funded: TestAccount[]): Promise<void
     }
   }
   await ask({ command: 'ledger_accept' })
-}
-
-/** An administrator's connection. */
-async function connect(url: string): Promise<{ ask: TestLedger['ask']; leave(): void }> {
-  const socket = new WebSocket(url)
-  await once(socket, 'open')
-  const waiting = new Map<number, (answer: { result?: unknown; error?: string }) => void>()
-  let lastId = 0
-  socket.on('message', data => {
-    const answer = JSON.parse(String(data))
-    waiting.get(answer.id)?.(answer)
-    waiting.delete(answer.id)
-  })
-  return {
-    ask: request =>
-      new Promise((resolve, reject) => {
-        const id = ++lastId
-        waiting.set(id, ({ result, error }) => (error ? reject(new Error(error)) : resolve(result as never)))
-        socket.send(JSON.stringify({ id, ...request }))
-      }),
-    leave: () => socket.terminate()
-  }
 }

@@ -1,19 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, lstatSync, unlinkSync } from 'node:fs'
-import { copyFile, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { cpSync, lstatSync, readFileSync, unlinkSync } from 'node:fs'
+import { copyFile, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import {
-  accounts,
-  type SandboxLedger,
-  type SandboxOptions,
-  startSandboxLedger
-} from '../../src/xrpl-sandbox/index.ts'
-import { buildBundle } from './bundles.ts'
+import { accounts } from '../../src/xrpl-sandbox/index.ts'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -27,26 +21,59 @@ export const xrp = {
 }
 `
 
-/** What nearly every test starts. */
-export const scriptsOfTests = [
-  'src/shop-from-before.ts',
-  'src/streaming-client1.ts',
-  'src/streaming-shop.ts',
-  'src/streaming-client2.ts'
+/**
+ * The plugins.ts that a reader gets, with the sandbox at LEDGER_PORT; or, with TEST_LEDGER, after the one edit of the
+ * README, with that ledger in the place of the test network.
+ */
+export const examplePlugins = [
+  ['sandboxLedger()', 'sandboxLedger({ port: Number(process.env.LEDGER_PORT) })'],
+  ['await ledgers.sandbox()', "await ledgers[process.env.TEST_LEDGER ? 'testNetwork' : 'sandbox']()"],
+  ["'wss://s.altnet.rippletest.net:51233'", 'String(process.env.TEST_LEDGER)']
+].reduce(
+  (text, [before = '', after = '']) => {
+    if (!text.includes(before)) throw new Error(`There is no "${before}" in plugins.example.ts`)
+    return text.replace(before, after)
+  },
+  readFileSync(join(root, 'plugins.example.ts'), 'utf8')
+)
+
+/** The tutorial's two pairs of scripts, and how to read a client's letters from what it prints. */
+export const pairs = [
+  {
+    client: 'streaming-client1',
+    shop: 'shop-from-before',
+    lettersIn: (output: string): string[] => output.match(/(?<=^Your letter: )[A-Z]$/gm) ?? []
+  },
+  {
+    client: 'streaming-client2',
+    shop: 'streaming-shop',
+    lettersIn: (output: string): string[] =>
+      output
+        .match(/^[.A-Z]+$/gm)
+        ?.join('')
+        .match(/[A-Z]/g) ?? []
+  }
 ]
+
+/** The bundle of a script: its constants can be set by variables of their names. */
+export function bundleOf(script: string): string {
+  return join(String(process.env.TEST_BUNDLES), `${script}.mjs`)
+}
+
+/** A shop that sells, and where. */
+export interface OpenShop {
+  shop: Script
+  url: string
+}
 
 /** A copy of the project with a plugins.ts of its own, so that tests never touch the reader's ledger. */
 export interface ProjectCopy {
-  /** where the copy is; from the first use on, its sources are its own */
+  /** where it is: package.json, plugins.ts, and scripts that plain Node.js runs, from bundles */
   folder: string
-  /** changes a constant, as a reader would */
-  edit(file: string, before: string, after: string): Promise<void>
-  /** the file with one of its scripts and all that it imports */
-  bundle(script: string): Promise<string>
-  /** puts bundles in the place of scripts that another starts: plain Node.js then runs them */
-  build(scripts: string[]): Promise<void>
-  /** starts one of its scripts from a bundle, or from its source with options of Node.js (`withTsx`) */
+  /** starts a script of its src/ from a bundle, or from a copy of the source with options of Node.js (`withTsx`) */
   run(script: string, env?: Record<string, string>, args?: string[], nodeOptions?: string[]): Script
+  /** starts a shop on a free port, and waits until it sells */
+  openShop(script: string, env?: Record<string, string>): Promise<OpenShop>
   /** stops what still runs and removes the copy */
   remove(): Promise<void>
 }
@@ -57,88 +84,66 @@ export const withTsx = ['--import', 'tsx/esm']
 /**
  * Copies the project to where its scripts can be run.
  *
- * @param plugins - the text of plugins.ts
+ * @param plugins - the text of plugins.ts, JavaScript if it is no text of this file
  */
 export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'streaming-payments-')))
-  // Most tests start only what is built already: the sources are copied once they are edited, built or run by tsx.
   const src = join(folder, 'src')
-  await symlink(join(root, 'src'), src)
-  const ownSources = () => {
-    if (lstatSync(src).isSymbolicLink()) {
-      unlinkSync(src)
-      // In a third of the time that it takes when it waits for each file.
-      cpSync(join(root, 'src'), src, { recursive: true })
-    }
-    return folder
-  }
+  await symlink(String(process.env.TEST_BUNDLES), src)
   await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'plugins.ts'), plugins)
+  const bundled = (name: string) => `'${pathToFileURL(bundleOf(name))}'`
+  await writeFile(
+    join(folder, 'plugins.mjs'),
+    plugins === examplePlugins
+      ? `export * from ${bundled('plugins.example')}`
+      : plugins.replace(/(?<= from )'(?:\.\/src\/)?([\w/-]+)(?:\.ts)?'/g, (_, name) => bundled(name))
+  )
   const scripts: Script[] = []
-  const edits: string[] = []
-  const bundle = (script: string) => buildBundle(ownSources, script, [plugins, ...edits])
-  return {
-    get folder() {
-      return ownSources()
-    },
-    bundle,
-    async edit(file, before, after) {
-      const path = join(ownSources(), file)
-      const text = await readFile(path, 'utf8')
-      if (!text.includes(before)) throw new Error(`There is no "${before}" in ${file}`)
-      await writeFile(path, text.replace(before, after))
-      edits.push(file, before, after)
-    },
-    async build(scripts) {
-      const bundles = await Promise.all(scripts.map(bundle))
-      for (const [i, script] of scripts.entries()) {
-        const [place, built] = [`${folder}/`, bundles[i] as string].map(path => pathToFileURL(path).href)
-        await writeFile(
-          join(ownSources(), script),
-          `process.env.PROJECT_COPY = '${place}'; import('${built}')\n`
-        )
-      }
-      // Node.js 20 runs a file whose name ends in .ts as long as it is no module.
-      const { type: _, ...manifest } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
-      await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
-    },
+  const project: ProjectCopy = {
+    folder,
     run(script, env = {}, args = [], nodeOptions) {
-      const command = nodeOptions
-        ? Promise.resolve([...nodeOptions, join(ownSources(), script)])
-        : bundle(script).then(file => [file])
-      const started = new Script(
-        command.then(start => [...start, ...args]),
-        { PROJECT_COPY: pathToFileURL(`${folder}/`).href, ...env }
-      )
+      if (nodeOptions && lstatSync(src).isSymbolicLink()) {
+        unlinkSync(src)
+        // In a third of the time that it takes when it waits for each file.
+        cpSync(join(root, 'src'), src, { recursive: true })
+      }
+      if (!nodeOptions) checkConstants(env)
+      const command = nodeOptions ? [...nodeOptions, join(src, `${script}.ts`)] : [bundleOf(script)]
+      const started = new Script([...command, ...args], { PROJECT_COPY: `${pathToFileURL(folder)}/`, ...env })
       scripts.push(started)
       return started
+    },
+    async openShop(script, env) {
+      const shop = project.run(script, { PORT: '0', ...env })
+      return { shop, url: `${(await shop.waitForOutput(/Visit (http:\S+)/))[1]}/` }
     },
     async remove() {
       await Promise.all(scripts.map(script => script.kill()))
       await rm(folder, { recursive: true, force: true })
     }
   }
+  return project
+}
+
+/** Makes sure that the constants that a test sets are there. */
+function checkConstants(env: Record<string, string>): void {
+  const known = String(process.env.TEST_CONSTANTS).split(' ')
+  const unknown = Object.keys(env).find(name => /^[a-z]/.test(name) && !known.includes(name))
+  if (unknown) throw new Error(`No source has a constant "${unknown}"`)
 }
 
 /** A script that runs as a process of its own, as a reader runs it. */
 export class Script {
   /** everything that it has printed so far, to stdout and stderr */
   output = ''
-  #process: ChildProcess | undefined
-  readonly #started: Promise<ChildProcess>
+  readonly process: ChildProcess
   readonly #exited: Promise<number | null>
 
-  /** @param command - the arguments of Node.js, as soon as they are known */
-  constructor(command: Promise<string[]>, env: Record<string, string>) {
-    this.#started = command.then(args => this.#start(args, env))
-    this.#exited = this.#started
-      .then(started => once(started, 'close'))
-      .then(([code]) => code as number | null)
-  }
-
-  #start(args: string[], env: Record<string, string>): ChildProcess {
-    const started = spawn(process.execPath, args, {
+  /** @param args - of Node.js */
+  constructor(args: string[], env: Record<string, string>) {
+    this.process = spawn(process.execPath, args, {
       cwd: root,
       env: {
         ...process.env,
@@ -148,25 +153,13 @@ export class Script {
       },
       stdio: ['ignore', 'pipe', 'pipe']
     })
-    for (const stream of [started.stdout, started.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output += text
-        started.emit('output')
+        this.process.emit('output')
       })
     }
-    this.#process = started
-    return started
-  }
-
-  /** Its process, once it runs. */
-  get process(): ChildProcess {
-    if (!this.#process) throw new Error('The script has not started yet: wait for its output first')
-    return this.#process
-  }
-
-  /** Waits until it runs. */
-  async waitForStart(): Promise<void> {
-    await this.#started
+    this.#exited = once(this.process, 'close').then(([code]) => code as number | null)
   }
 
   /** Waits until the output matches; rejects when the script ends without. */
@@ -185,7 +178,6 @@ export class Script {
     find: (output: string) => Found,
     what = `printing ${find}`
   ): Promise<NonNullable<Found>> {
-    await this.#started
     for (;;) {
       const found = find(this.output)
       if (found) return found
@@ -203,21 +195,14 @@ export class Script {
 
   /** Presses Ctrl-C, and waits. Returns the exit code. */
   async interrupt(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
-    await this.#started
     this.process.kill(signal)
     return this.#exited
   }
 
   async kill(): Promise<void> {
-    await this.#started
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL')
     await this.#exited
   }
-}
-
-/** A sandbox on a free port that closes ledgers faster than a real one, to keep the tests short. */
-export function fastLedger(options: SandboxOptions = {}): Promise<SandboxLedger> {
-  return startSandboxLedger({ port: 0, closeIntervalMs: 200, ...options })
 }
 
 /** A port that nobody listens on, below those that the system gives to servers on port 0. */

@@ -2,13 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { createInterface } from 'node:readline'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { isClosed, probe } from '../../src/xrpl-sandbox/launcher.ts'
-import { buildBundle } from '../support/bundles.ts'
-import { freePort, root } from '../support/scripts.ts'
+import { bundleOf, freePort } from '../support/scripts.ts'
 import { RawClient } from './client.ts'
 import { customer, shop } from './support.ts'
 
@@ -25,14 +24,12 @@ async function listen(): Promise<{ server: Server; port: number }> {
 }
 
 function node(...args: string[]): ChildProcess {
-  const env = { ...process.env, PROJECT_COPY: pathToFileURL(root).href }
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   running.push(child)
   return child
 }
 
-const ledgerCommand = async (...args: string[]) =>
-  node(await buildBundle(() => root, 'src/xrpl-sandbox/main.ts', []), ...args)
+const ledgerCommand = (...args: string[]) => node(bundleOf('xrpl-sandbox/main'), ...args)
 
 /** Waits for the end of a process; all that it has said. */
 async function ended(child: ChildProcess) {
@@ -82,19 +79,19 @@ describe('npm run ledger', () => {
     [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: npm run ledger"]
   ])('with %j says what is wrong and ends with code 1', async (args, sentence) => {
-    const { code, said } = await ended(await ledgerCommand(...args))
+    const { code, said } = await ended(ledgerCommand(...args))
     expect([code, said]).toEqual([1, expect.stringContaining(sentence)])
     expect(said.split('\n')).toHaveLength(1)
   })
 
   test('says how it is used when it is asked', async () => {
-    const { code, said } = await ended(await ledgerCommand('--help'))
+    const { code, said } = await ended(ledgerCommand('--help'))
     expect([code, said]).toEqual([0, expect.stringContaining('[--delay 0]')])
   })
 
   test('says so when the port is in use', async () => {
     const { server, port } = await listen()
-    const { code, said } = await ended(await ledgerCommand('--port', String(port)))
+    const { code, said } = await ended(ledgerCommand('--port', String(port)))
     server.close()
     expect([code, said]).toEqual([
       1,
@@ -106,7 +103,7 @@ describe('npm run ledger', () => {
 describe('a second ledger on one port', () => {
   test('says that there is one already, and ends with code 1', async () => {
     const sandbox = await startSandboxLedger({ port: 0 })
-    const { code, said } = await ended(await ledgerCommand('--port', String(sandbox.port)))
+    const { code, said } = await ended(ledgerCommand('--port', String(sandbox.port)))
     await sandbox.close()
     expect([code, said]).toEqual([1, `Sandbox ledger: already running at ${sandbox.url}; use that one`])
   })
@@ -117,7 +114,7 @@ describe('sandboxLedger', () => {
     node(
       '--input-type=module',
       '--eval',
-      `import { sandboxLedger } from ${JSON.stringify(await buildBundle(() => root, 'src/xrpl-sandbox/index.ts', []))}
+      `import { sandboxLedger } from ${JSON.stringify(bundleOf('xrpl-sandbox/index'))}
        try { await sandboxLedger({ port: ${port}, closeIntervalMs: 100 }) } catch (error) { console.log(error.message) }`
     )
 
@@ -195,7 +192,7 @@ describe('probe', () => {
 })
 
 test('a ledger that stops when idle waits for its last client', async () => {
-  const child = await ledgerCommand('--port', '0', '--stop-when-idle', '2000')
+  const child = ledgerCommand('--port', '0', '--stop-when-idle', '2000')
   const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
   const exit = once(child, 'exit')
   const first = await RawClient.connect(url)

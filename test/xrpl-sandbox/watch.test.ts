@@ -161,9 +161,9 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
     onTestFinished(() => clearInterval(pump))
     await open()
     const env = { TEST_LEDGER: bench.sandbox.url, PORT: '0', INTERVAL_MS: '500' }
-    const seller = project.run('src/streaming-shop.ts', env)
+    const seller = project.run('streaming-shop', env)
     const [, SHOP_URL = ''] = await seller.waitForOutput(/Visit (http:\S+)/)
-    const buyer = project.run('src/streaming-client2.ts', { ...env, SHOP_URL })
+    const buyer = project.run('streaming-client2', { ...env, SHOP_URL })
     const [, fulfillment = ''] = await seller.waitForOutput(/using fulfillment: ([\w-]{43})/)
     const first = page.locator('#list > li', { hasText: /^#0\b/ })
     await first.getByText(/fulfilled, \d+ ledger/).waitFor()

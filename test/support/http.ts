@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 
 /** An open answer of a streaming shop. */
 export class LetterStream {
@@ -71,5 +71,44 @@ export async function fakeShop(
       server.closeAllConnections()
       await once(server, 'close')
     }
+  }
+}
+
+/** A connection on which a test sends bytes that no HTTP client would. */
+export class RawConnection {
+  readonly socket: net.Socket
+  /** everything that came back so far */
+  received = ''
+
+  constructor(url: string) {
+    // Half-open: a client may say that it has nothing more to send, and go on listening.
+    this.socket = net.connect({ port: Number(new URL(url).port), host: 'localhost', allowHalfOpen: true })
+    this.socket.setEncoding('latin1')
+    this.socket.on('data', (text: string) => {
+      this.received += text
+    })
+    this.socket.on('error', () => {})
+  }
+
+  send(text: string): this {
+    this.socket.write(text, 'latin1')
+    return this
+  }
+
+  /** Waits until something has come back that matches, at least until the server has closed. Returns all of it. */
+  async waitForText(pattern: RegExp): Promise<string> {
+    while (!pattern.test(this.received) && !this.socket.readableEnded && !this.socket.destroyed) {
+      await Promise.race(['data', 'end', 'close'].map(event => once(this.socket, event)))
+    }
+    return this.received
+  }
+
+  /** Waits until the server has closed. Returns all that came back. */
+  waitForClose(): Promise<string> {
+    return this.waitForText(/(?!)/)
+  }
+
+  close(): void {
+    this.socket.destroy()
   }
 }

@@ -195,7 +195,8 @@ describe('xrpl-client', () => {
 
 // ripple-lib comes with eighty packages of its age, so that only its conversation is kept: what it sent and what it
 // got, recorded with ripple-lib 1.10.1, ripple-keypairs 1.1.4 and ripple-binary-codec 1.4.2 against this sandbox,
-// when it understood all of it. As long as it gets the same, it understands the same.
+// when it understood all of it. As long as it gets the same, it understands the same. The faucet's signature and the
+// hashes of its two payments are of a later sandbox.
 describe('ripple-lib 1.10.1', () => {
   const recording: { startedAt: string; steps: Message[] } = JSON.parse(
     readFileSync(new URL('./fixtures/ripple-lib-1.10.1.json', import.meta.url), 'utf8')

@@ -131,7 +131,7 @@ test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
       /^SHOP_URL="localhost:8000" is not a web address: write it like SHOP_URL=http:\/\/localhost:8000\/$/
   },
   {
-    what: 'the time between payments is no number',
+    what: 'INTERVAL_MS is not a number',
     change: { INTERVAL_MS: '1s' },
     sentence: /^INTERVAL_MS="1s" is not a number of milliseconds from 1 to 2147483647: choose one/
   }

@@ -21,7 +21,7 @@ const openShop = (env: Record<string, string>, name = 'shop-from-before') =>
 
 const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
 
-describe('on a ledger that closes when it is told to', () => {
+describe('on a ledger that the test closes', () => {
   let ledger: TestLedger
   let customer: Customer
 

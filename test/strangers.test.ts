@@ -40,7 +40,7 @@ async function expectToBeWell(name: string): Promise<void> {
 const get = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const requests = [
   { what: 'garbage', text: '\x00\xff\xfe\r\n\r\n', status: '400' },
-  { what: 'a target that is no address', text: 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
+  { what: 'an invalid request target', text: 'GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n', status: '400' },
   { what: 'a dotted path', text: 'GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n', status: '404' },
   {
     what: 'a percent-encoded path',

@@ -521,7 +521,7 @@ const found: Plan[] = [
   }
 ]
 
-test(`${runs} drawn histories of honest servers end with every transfer paid once and told as it ended`, async () => {
+test(`${runs} drawn histories of honest servers end with every transfer paid once and its outcome emitted`, async () => {
   const { PLAN, SEED = String(randomInt(2 ** 31)) } = process.env
   const drawn = PLAN ? [JSON.parse(PLAN)] : fc.sample(plans, { numRuns: runs, seed: Number(SEED) })
   const waiting = PLAN ? drawn : [...found, ...drawn]

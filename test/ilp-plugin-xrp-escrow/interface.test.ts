@@ -97,7 +97,7 @@ describe('a transfer', () => {
     expect(told).toMatchObject({ id: transfer.id, amount: '10', noteToSelf: { list: [1] } })
   })
 
-  test.each(['when that was told', 'before that is told'])(
+  test.each(['after incoming_cancel', 'before incoming_cancel'])(
     'a transfer that has expired is not fulfilled at the cost of a fee, %s',
     async moment => {
       const { ledger, payer, payee } = await usePair({ closeIntervalMs: 0 })
@@ -111,7 +111,7 @@ describe('a transfer', () => {
       const balance = await payee.getBalance()
       while ((await ledger.newest()).timeMs < expiresMs) await ledger.closeLedger()
       // An answer comes after all that was told before it.
-      if (moment === 'when that was told') await payee.getBalance()
+      if (moment === 'after incoming_cancel') await payee.getBalance()
       await expect(payee.fulfillCondition(transfer.id, transfer.fulfillment)).rejects.toThrow(
         named('AlreadyRolledBackError')
       )
@@ -121,7 +121,7 @@ describe('a transfer', () => {
   )
 })
 
-describe('what is left out or makes no sense', () => {
+describe('invalid input', () => {
   test('methods reject missing and malformed arguments with errors of the interface', async () => {
     const { payer, payee } = await usePair()
     const transfer = await prepare({ payer, payee })

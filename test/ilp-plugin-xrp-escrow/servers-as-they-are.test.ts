@@ -185,7 +185,7 @@ describe('an escrow', () => {
     expect(told).not.toHaveProperty('feeDrops')
   })
 
-  test('a transfer by inner transactions of a Batch, without fee and key, is told to both sides', async () => {
+  test('a transfer by inner transactions of a Batch, without fee and key, is emitted on both sides', async () => {
     const inBatch = changesTransactions(tx => {
       if (String(tx.TransactionType).startsWith('Escrow'))
         Object.assign(tx, { Fee: '0', Flags: 0x40000000, SigningPubKey: '', TxnSignature: undefined })

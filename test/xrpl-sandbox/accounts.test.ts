@@ -18,7 +18,7 @@ async function someone(name: string) {
 const asf = { requireDest: 1, disableMaster: 4, accountTxnId: 5, depositAuth: 9 }
 
 describe('tickets', () => {
-  test('are made, used out of order, and used once', async () => {
+  test('can be used once each, in any order', async () => {
     const by = await someone('ticket holder')
     const first = (await bench.account(by)).Sequence + 1
     await bench.submit(by, { TransactionType: 'TicketCreate', TicketCount: 3 })
@@ -40,7 +40,7 @@ describe('tickets', () => {
     expect(await bench.account(by)).toMatchObject({ OwnerCount: 1, TicketCount: 1, Sequence: first + 3 })
   })
 
-  test('that a transaction waits for are used as soon as they are there', async () => {
+  test('release a held transaction as soon as they exist', async () => {
     const by = await someone('ticket waiter')
     const { Sequence } = await bench.account(by)
     const waiting = await bench.pay(by, shop, 1, { Sequence: 0, TicketSequence: Sequence + 1 })
@@ -50,7 +50,7 @@ describe('tickets', () => {
     expect(await bench.result(waiting)).toBe('tesSUCCESS')
   })
 
-  test('need a reserve', async () => {
+  test('need an owner reserve each', async () => {
     const by = await someone('holder of too many tickets')
     const { engine_result } = await bench.submit(by, { TransactionType: 'TicketCreate', TicketCount: 100 })
     expect(engine_result).toBe('tecINSUFFICIENT_RESERVE')
@@ -61,7 +61,7 @@ describe('an account that', () => {
   const set = (by: Parameters<Bench['submit']>[0], more: object) =>
     bench.submit(by, { TransactionType: 'AccountSet', ...more })
 
-  test('requires destination tags gets no payment and no escrow without', async () => {
+  test('requires destination tags rejects payments and escrows without one', async () => {
     const to = await someone('tagged')
     await set(to, { SetFlag: asf.requireDest })
     expect((await bench.pay(customer, to, 1)).engine_result).toBe('tecDST_TAG_NEEDED')
@@ -73,7 +73,7 @@ describe('an account that', () => {
     await bench.close()
   })
 
-  test('wants to authorize deposits takes what it finishes itself', async () => {
+  test('authorizes deposits receives only escrows that it finishes itself', async () => {
     const to = await someone('guarded')
     await set(to, { SetFlag: asf.depositAuth })
     expect((await bench.pay(customer, to, 1)).engine_result).toBe('tecNO_PERMISSION')
@@ -89,7 +89,7 @@ describe('an account that', () => {
     await bench.close()
   })
 
-  test('has given itself another key and put away its own signs with the other', async () => {
+  test('has disabled its master key signs with its regular key', async () => {
     const by = await someone('careful')
     const disable = { SetFlag: asf.disableMaster }
     expect((await set(by, disable)).engine_result).toBe('tecNO_ALTERNATIVE_KEY')
@@ -112,7 +112,7 @@ describe('an account that', () => {
     await bench.close()
   })
 
-  test('keeps its last transaction takes one that names it', async () => {
+  test('tracks AccountTxnID accepts a transaction that names it', async () => {
     const by = await someone('chained')
     await set(by, { SetFlag: asf.accountTxnId })
     const { hash: AccountTxnID } = await bench.pay(by, shop, 1)
@@ -121,7 +121,7 @@ describe('an account that', () => {
     await bench.close()
   })
 
-  test('describes itself is described so, until it takes that back', async () => {
+  test('sets Domain or TickSize shows it until it clears it', async () => {
     const by = await someone('described')
     const description = {
       Domain: '6578616D706C65',

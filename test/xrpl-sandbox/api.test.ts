@@ -76,7 +76,7 @@ describe('account_tx', () => {
     expect((await list({ limit: 7, forward: true })).flat()).toEqual(whole.toReversed())
   })
 
-  test('keeps to the ledgers asked for', async () => {
+  test('returns transactions of the requested ledgers only', async () => {
     const { ledger_index: first } = await bench.ask('tx', { transaction: payments[3] })
     const range = { ledger_index_min: first, ledger_index_max: first + 1, forward: true }
     const found = (await list(range)).flat()
@@ -86,7 +86,7 @@ describe('account_tx', () => {
   })
 })
 
-test.each([customer, shop])('account_objects pages through the escrows of %s once', async ({ address }) => {
+test.each([customer.address, shop.address])('account_objects lists each escrow of %s once', async address => {
   const found: Message[] = []
   let marker: unknown
   do {
@@ -104,7 +104,7 @@ test.each([customer, shop])('account_objects pages through the escrows of %s onc
   expect(others.account_objects).toEqual([])
 })
 
-test('directories shrink when escrows go, whichever goes first', async () => {
+test('directories shrink when escrows are deleted, in any order', async () => {
   const own = await Bench.start()
   const created = []
   for (let count = 0; count < 70; count++)
@@ -132,7 +132,7 @@ test('directories shrink when escrows go, whichever goes first', async () => {
   await own.stop()
 })
 
-test('tx finds a transaction by its ledger and position as well', async () => {
+test('tx finds a transaction by its CTID', async () => {
   const { ctid, hash } = await bench.ask('tx', { transaction: payments[0] })
   expect(await bench.ask('tx', { ctid: ctid.toLowerCase() })).toMatchObject({ ctid, hash })
   const elsewhere = `${ctid.slice(0, 8)}FFFF${ctid.slice(12)}`
@@ -140,7 +140,7 @@ test('tx finds a transaction by its ledger and position as well', async () => {
   expect(await bench.askInVain('tx', { ctid: `${ctid.slice(0, 12)}0001` })).toBe('wrongNetwork')
 })
 
-test('server_definitions tells a client how to write transactions, once', async () => {
+test('server_definitions returns the definitions, or their hash alone to a client that has them', async () => {
   const { hash, ...definitions } = await bench.ask('server_definitions')
   const codec = new XrplDefinitions(definitions)
   const { tx_blob } = await bench.sign(customer, { TransactionType: 'AccountSet', Domain: 'AB' })
@@ -191,7 +191,7 @@ describe('ledger hashes', () => {
 })
 
 describe('API version 2', () => {
-  test('the streams have the shape of the version that subscribed', async () => {
+  test('streams use the format of the version that subscribed', async () => {
     const [one, two] = [
       await RawClient.connect(bench.sandbox.url),
       await RawClient.connect(bench.sandbox.url)
@@ -217,7 +217,7 @@ describe('API version 2', () => {
   })
 })
 
-test('the open ledger shows what it holds', async () => {
+test('the open ledger lists its transactions', async () => {
   const { hash } = await bench.pay(customer, shop, 7)
   const { ledger } = await bench.ask('ledger', { ledger_index: 'current', transactions: true })
   expect(ledger).toMatchObject({ closed: false, transactions: [hash] })
@@ -225,7 +225,7 @@ test('the open ledger shows what it holds', async () => {
   await bench.close()
 })
 
-test('history is cut to its limit, and complete_ledgers says what is left', async () => {
+test('history is pruned to its limit, and complete_ledgers names the rest', async () => {
   const own = await Bench.start({ historyLimit: 20 })
   const first = await own.pay(customer, shop, 1)
   for (let count = 0; count < 30; count++) {
@@ -247,13 +247,13 @@ test('history is cut to its limit, and complete_ledgers says what is left', asyn
 })
 
 test.each(['book_offers', 'gateway_balances', 'sign', 'amm_info', 'tx_history', 'version'])(
-  '%s is unknown',
+  '%s returns unknownCmd',
   async command => {
     expect(await bench.askInVain(command, { account: shop.address })).toBe('unknownCmd')
   }
 )
 
-test('state can be asked for in the last 256 ledgers, transactions in all of them', async () => {
+test('state is kept for 256 ledgers, transactions for all', async () => {
   const own = await Bench.start()
   const payment = await own.pay(customer, shop, 1)
   await own.close()
@@ -272,7 +272,7 @@ test('state can be asked for in the last 256 ledgers, transactions in all of the
   await own.stop()
 })
 
-test('the entries of the amendments and the fees are there, and feature names the amendments', async () => {
+test('ledger_entry finds Amendments and FeeSettings, and feature names the amendments', async () => {
   const { node } = await bench.ask('ledger_entry', { amendments: true, ledger_index: 'validated' })
   const { features } = await bench.ask('feature')
   expect(node.Amendments.toSorted()).toEqual(Object.keys(features).toSorted())
@@ -314,7 +314,7 @@ async function past(ledgers: number, historyLimit: number) {
   return { bench, ledger, snapshots, told }
 }
 
-test('the history tells every state, transaction and account as it was when its ledger closed', async () => {
+test('history returns every state, transaction and account as of its ledger', async () => {
   const { bench, ledger, snapshots, told } = await past(12, 30)
   const { history } = ledger
   const first = history.first.header.ledgerIndex

@@ -43,7 +43,7 @@ test.each([
 })
 
 test.each(['{', '[', '"', '\\"', '{"', '":', '1e9,', 'ß'])(
-  'a frame of %j over and over is read in linear time',
+  'a frame that repeats %j is parsed in linear time',
   characters => {
     for (const head of ['', '{"command":"ping","a":"', '{"command":"ping","a":[']) {
       const { user } = process.cpuUsage()
@@ -54,7 +54,7 @@ test.each(['{', '[', '"', '\\"', '{"', '":', '1e9,', 'ß'])(
   }
 )
 
-test('a text of almost a megabyte in any field is answered', async () => {
+test('a text of almost a megabyte in any field gets a response', async () => {
   const commands = ['account_info', 'account_tx', 'ledger_data', 'ledger_entry', 'submit', 'tx']
   const fields = ['ledger_index', 'marker', 'limit', 'account', 'index', 'tx_blob', 'transaction']
   for (const command of commands)
@@ -67,19 +67,19 @@ test('a text of almost a megabyte in any field is answered', async () => {
     }
 })
 
-test('a wide object is as good as a narrow one', async () => {
+test('an object with many keys gets a response', async () => {
   expect(await bench.client.ask({ command: 'ping', list: Array(400_000).fill(0) })).toMatchObject({
     status: 'success'
   })
 })
 
-test('a binary frame is read as text', async () => {
+test('a binary frame is parsed as text', async () => {
   const answer = once(bench.client.socket, 'message')
   bench.client.socket.send(Buffer.from('{"id":"binary","command":"ping"}'))
   expect(JSON.parse(String((await answer)[0]))).toMatchObject({ id: 'binary', status: 'success' })
 })
 
-test('a frame of more than four megabytes closes the connection, with the reason', async () => {
+test('a frame of more than four megabytes closes the connection with 1009', async () => {
   const socket = new WebSocket(bench.sandbox.url)
   await once(socket, 'open')
   socket.send('x'.repeat(5 * 1024 * 1024))
@@ -87,7 +87,7 @@ test('a frame of more than four megabytes closes the connection, with the reason
   expect(code).toBe(1009)
 })
 
-test('what is no WebSocket is sent away', async () => {
+test('an HTTP request that is not a WebSocket gets an HTTP error', async () => {
   const socket = connect(bench.sandbox.port, '127.0.0.1')
   socket.write('\x16\x03\x01 hello? \r\n\r\n')
   const [data] = await once(socket, 'data')
@@ -96,19 +96,27 @@ test('what is no WebSocket is sent away', async () => {
 })
 
 test.each([
-  [{ command: 'ping', method: 'fee' }, 'missingCommand'],
-  [{ command: 'submit', tx_blob: 'ABC' }, 'invalidTransaction'],
-  [{ command: 'submit', tx_blob: 'AB'.repeat(100) }, 'invalidTransaction'],
-  [{ command: 'submit', tx_blob: '00'.repeat(400_000) }, 'invalidTransaction'],
-  [{ command: 'submit', secret: 's', tx_json: {} }, 'notSupported'],
-  [{ command: 'account_objects', account: shop.address, marker: '0,1' }, 'invalidParams'],
-  [{ command: 'ledger_entry', escrow: { owner: shop.address, seq: -1 } }, 'malformedSeq'],
-  [{ command: 'ledger_entry', index: 'AB'.repeat(32) }, 'entryNotFound']
-])('%j gives %s', async (request, error) => {
+  ['ping with another method', { command: 'ping', method: 'fee' }, 'missingCommand'],
+  ['submit of half a byte', { command: 'submit', tx_blob: 'ABC' }, 'invalidTransaction'],
+  ['submit of noise', { command: 'submit', tx_blob: 'AB'.repeat(100) }, 'invalidTransaction'],
+  ['submit of many zeros', { command: 'submit', tx_blob: '00'.repeat(400_000) }, 'invalidTransaction'],
+  ['submit with a secret', { command: 'submit', secret: 's', tx_json: {} }, 'notSupported'],
+  [
+    'account_objects from a wrong marker',
+    { command: 'account_objects', account: shop.address, marker: '0,1' },
+    'invalidParams'
+  ],
+  [
+    'ledger_entry of a negative sequence',
+    { command: 'ledger_entry', escrow: { owner: shop.address, seq: -1 } },
+    'malformedSeq'
+  ],
+  ['ledger_entry of an unknown index', { command: 'ledger_entry', index: 'AB'.repeat(32) }, 'entryNotFound']
+])('%s returns %s', async (_, request, error) => {
   expect(await bench.client.ask(request)).toMatchObject({ status: 'error', error })
 })
 
-test('an error repeats the request, but not its secrets', async () => {
+test('an error repeats the request without its secrets', async () => {
   const answer = await bench.client.ask({ command: 'sign', secret: customer.seed, tx_json: { Fee: '1' } })
   expect(answer.request).toMatchObject({ command: 'sign', secret: '<masked>', tx_json: { Fee: '1' } })
   expect(JSON.stringify(answer)).not.toContain(customer.seed)
@@ -160,7 +168,7 @@ describe('wrong types', () => {
     })
     .map(([head, fields]) => ({ ...fields, ...head }))
 
-  test("in any field of any command are answered in rippled's form, never from a failure inside", async () => {
+  test("in any field of any command get an error in rippled's format, never an internal one", async () => {
     const account = { account: shop.address }
     await fc.assert(
       fc.asyncProperty(request, fc.boolean(), async (params, withAccount) => {
@@ -173,7 +181,7 @@ describe('wrong types', () => {
     )
   })
 
-  test('and bits in a transaction lead to a refusal', async () => {
+  test('and flipped bits in a transaction are rejected', async () => {
     const { tx_blob } = await bench.sign(customer, {
       TransactionType: 'Payment',
       Destination: shop.address,
@@ -211,7 +219,7 @@ async function connectGreedy(url: string, bytes: number) {
   return socket
 }
 
-test('a client that asks and asks and never reads is cut off before it fills the memory', async () => {
+test('a client that never reads is disconnected before it fills the memory', async () => {
   const greedy = await connectGreedy(bench.sandbox.url, 100 * mebibyte)
   await bench.client.ask({ command: 'ping' })
   let received = 0
@@ -226,7 +234,7 @@ test('a client that asks and asks and never reads is cut off before it fills the
   expect(received).toBeLessThan(48 * mebibyte)
 })
 
-test('many who ask and never read are cut off before they fill the memory together', async () => {
+test('many clients that never read are disconnected before they fill the memory together', async () => {
   const own = await Bench.start()
   const cutOff = new Promise<void>(resolve => {
     let most = 0
@@ -245,7 +253,7 @@ test('many who ask and never read are cut off before they fill the memory togeth
   await own.stop()
 })
 
-test('the faucet refuses what it cannot do', async () => {
+test('the faucet rejects invalid requests', async () => {
   const faucet = (body: string, method = 'POST') =>
     fetch(
       `http://localhost:${bench.sandbox.port}/accounts`,

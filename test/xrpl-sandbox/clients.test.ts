@@ -69,7 +69,7 @@ describe('xrpl.js', () => {
     expect(await client.getBalances(wallet.address)).toEqual([{ currency: 'XRP', value: '25' }])
   })
 
-  test('hears of ledgers and of the transactions of an account', async () => {
+  test('receives ledgers and the transactions of an account', async () => {
     await client.request({ command: 'subscribe', streams: ['ledger'], accounts: [shop.address] })
     const heard = new Promise<Message>(resolve => client.once('transaction', resolve))
     const ledger = new Promise<Message>(resolve => client.once('ledgerClosed', resolve))
@@ -86,7 +86,7 @@ describe('xrpl.js', () => {
     expect(await ledger).toMatchObject({ ledger_index: expect.any(Number) })
   })
 
-  test('finds in the answer to submit what it has sent, and its hash inside', async () => {
+  test('finds its transaction and the hash in the response to submit', async () => {
     const payment = await client.autofill({
       TransactionType: 'Payment',
       Account: customer.address,
@@ -139,11 +139,11 @@ describe('xrpl.js', () => {
     [{ command: 'random' }, { random: expect.stringMatching(/^[0-9A-F]{64}$/) }],
     [{ command: 'server_info' }, { info: { build_version: '3.2.0', ports: [{ protocol: ['ws'] }] } }],
     [{ command: 'server_state' }, { state: { build_version: '3.2.0', load_base: 256 } }]
-  ])('gets an answer to %j', async (request, answer) => {
+  ])('gets a response to %j', async (request, answer) => {
     expect((await client.request(request as never as { command: 'ping' })).result).toMatchObject(answer)
   })
 
-  test('is told of a failed transaction by submitAndWait', async () => {
+  test('rejects submitAndWait of a failed transaction', async () => {
     const { result } = await client.submitAndWait(
       {
         TransactionType: 'Payment',
@@ -170,7 +170,7 @@ describe('xrpl-client', () => {
     await sandbox.close()
   })
 
-  test('becomes ready, asks, and hears of ledgers and transactions', async () => {
+  test('connects, requests and subscribes', async () => {
     expect(client.getState()).toMatchObject({
       online: true,
       reserve: { base: 1, owner: 0.2 },
@@ -205,7 +205,7 @@ describe('ripple-lib 1.10.1', () => {
   // The shop, and a customer with a secp256k1 key.
   const recorded = [shop.address, 'rHsMbjuugY2AM8hh4RW6s7yKWZ3VEL4A3V']
 
-  test('gets the answers that it has understood before', async () => {
+  test('understands the responses that it understood before', async () => {
     const sandbox = await startSandboxLedger({
       port: 0,
       closeIntervalMs: 0,

@@ -44,7 +44,7 @@ describe('serialize', () => {
     expect(toHex(serialize(value))).toBe(encode(value))
   })
 
-  test('writes as much as it is given', () => {
+  test('writes fields of any length', () => {
     const Memos = Array.from({ length: 3_000 }, () => ({
       Memo: { MemoType: 'AB', MemoData: 'CD'.repeat(30) }
     }))
@@ -117,7 +117,7 @@ describe('a signature', () => {
     }
   })
 
-  test('with the other S is refused, though it is a signature', () => {
+  test('with the high S is rejected', () => {
     const signature = sign(toHex(message), genesis.privateKey)
     const [r, s] = parts(signature)
     expect(der(r, s)).toBe(signature)
@@ -125,7 +125,7 @@ describe('a signature', () => {
     expect(verifySignature(message, der(r, `00${highS}`), genesis.publicKey)).toBe(false)
   })
 
-  test('of Ed25519 with S beyond the order of the curve is refused', () => {
+  test('of Ed25519 with S beyond the order of the curve is rejected', () => {
     const signature = Buffer.from(sign(toHex(message), shop.privateKey), 'hex')
     const orderOfCurve = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n
     const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + orderOfCurve
@@ -134,7 +134,7 @@ describe('a signature', () => {
     expect(verifySignature(message, changed, shop.publicKey)).toBe(false)
   })
 
-  test('in any other DER is refused', () => {
+  test('in non-canonical DER is rejected', () => {
     const [r, s] = parts(sign(toHex(message), genesis.privateKey))
     for (const bad of [
       der(`00${r}`, s),
@@ -149,7 +149,7 @@ describe('a signature', () => {
     }
   })
 
-  test('under what is no key is refused', () => {
+  test('under an invalid key is rejected', () => {
     const signature = sign(toHex(message), genesis.privateKey)
     for (const key of ['', 'ED', `02${'FF'.repeat(32)}`, `04${genesis.publicKey.slice(2)}`])
       expect(verifySignature(message, signature, key)).toBe(false)
@@ -179,7 +179,7 @@ describe('a crypto-condition', () => {
     ['with too high a cost', `${Condition.slice(0, -6)}810181`],
     ['without a cost', `A0228020${'00'.repeat(32)}`],
     ['empty', '']
-  ])('that is %s is none', (_, condition) => {
+  ])('that is %s is malformed', (_, condition) => {
     expect(parseCondition(condition)).toBeUndefined()
   })
 
@@ -213,7 +213,7 @@ describe('a crypto-condition', () => {
     ['A0258020HASH8101A0', false],
     ['A0248020HASH8100', false],
     ['A0808020HASH810120', false]
-  ])('%s is read as rippled reads it: %s', (encoding, isGood) => {
+  ])('%s is valid as on rippled: %s', (encoding, isGood) => {
     const condition = encoding.replace('HASH', hash)
     expect(parseCondition(condition) !== undefined).toBe(isGood)
     expect(fulfills(Fulfillment, condition)).toBe(isGood)
@@ -228,18 +228,18 @@ describe('a crypto-condition', () => {
     ['A02B80880000000000000020PREIMAGE', false],
     ['A0228021PREIMAGE', false],
     ['A0228120PREIMAGE', false]
-  ])('a fulfillment %s is read as rippled reads it: %s', (encoding, isGood) => {
+  ])('with the fulfillment %s is fulfilled as on rippled: %s', (encoding, isGood) => {
     expect(fulfills(encoding.replace('PREIMAGE', preimage), Condition)).toBe(isGood)
   })
 
-  test('may have a preimage of up to 128 bytes', () => {
+  test('accepts a preimage of up to 128 bytes', () => {
     const preimage = Buffer.alloc(128, 7)
     const condition = `A0268020${toHex(sha256(preimage))}81020080`
     expect(fulfills(`A08183808180${toHex(preimage)}`, condition)).toBe(true)
   })
 })
 
-test('a ShaMap depends on what it holds, not on how it came to hold it', () => {
+test('the root hash of a ShaMap depends on its items alone, not on their history', () => {
   const leaves = Array.from({ length: 200 }, (_, at) => toHex(sha256(`leaf ${at % 100}`)))
   const [forward, backward] = [new ShaMap<number>(), new ShaMap<number>()]
   for (const [at, leaf] of leaves.entries()) forward.set(leaf, leaf, at)
@@ -306,7 +306,7 @@ describe('deserialize', () => {
     }
   })
 
-  test('leaves types that the sandbox does not use to ripple-binary-codec', () => {
+  test('passes types that the sandbox does not use to ripple-binary-codec', () => {
     const more = {
       SendMax: USD,
       Paths: [[{ account: shop.address }, { currency: 'EUR', issuer: shop.address }]],
@@ -326,16 +326,16 @@ describe('deserialize', () => {
     ['an end without a beginning', '2400000001E1'],
     ['an array with something else in it', 'F92400000001F1'],
     ['an account of nineteen bytes', `8113${'AB'.repeat(19)}`],
-    ['a drop less than none', '610000000000000000'],
+    ['a negative amount of drops', '610000000000000000'],
     ['an unknown type', '12FFF0'],
     ['objects in objects without end', 'EA'.repeat(20)]
-  ])('refuses %s', (_, hex) => {
+  ])('rejects %s', (_, hex) => {
     expect(() => deserialize(Buffer.from(hex, 'hex'))).toThrow(Error)
   })
 })
 
 describe('a transaction', () => {
-  test('is known by its fields in their order, in whatever order they come', () => {
+  test('has the same hash in whatever order its fields come', () => {
     const bytes = Buffer.from(encode(signed()), 'hex')
     // TransactionType and Sequence, which come first, come last.
     const backwards = Buffer.concat([bytes.subarray(8), bytes.subarray(0, 8)])

@@ -113,7 +113,7 @@ function checkLedger(ledger: Ledger, burnt: bigint) {
 
 const nextSequence = (ledger: Ledger, address: string) => accountOf(ledger.validated, address)?.Sequence ?? 1
 
-test('whatever is submitted, no drop is made or lost, and the same transactions give the same state', () => {
+test('drawn transactions neither create nor lose a drop, and give the same state again', () => {
   const seen = new Map<string, number>()
   fc.assert(
     fc.property(

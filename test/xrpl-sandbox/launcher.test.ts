@@ -43,7 +43,7 @@ const firstLine = async (child: ChildProcess): Promise<string> =>
   (await once(createInterface({ input: child.stdout as NonNullable<typeof child.stdout> }), 'line'))[0]
 
 describe('npm run ledger', () => {
-  test('says where it is, tells of ledgers that held something, and ends cleanly on a signal', async () => {
+  test('prints its URL and each ledger with transactions, and ends with code 0 on a signal', async () => {
     const child = node(
       '--import',
       'tsx',
@@ -78,18 +78,18 @@ describe('npm run ledger', () => {
   test.each([
     [['--port', 'x'], '--port must be a whole number from 0 to 65535, not "x". Usage: '],
     [['--prot', '1'], "Unknown option '--prot'. Usage: npm run ledger"]
-  ])('with %j says what is wrong and ends with code 1', async (args, sentence) => {
+  ])('with %j prints what is wrong and ends with code 1', async (args, sentence) => {
     const { code, said } = await ended(ledgerCommand(...args))
     expect([code, said]).toEqual([1, expect.stringContaining(sentence)])
     expect(said.split('\n')).toHaveLength(1)
   })
 
-  test('says how it is used when it is asked', async () => {
+  test('prints its usage with --help', async () => {
     const { code, said } = await ended(ledgerCommand('--help'))
     expect([code, said]).toEqual([0, expect.stringContaining('[--delay 0]')])
   })
 
-  test('says so when the port is in use', async () => {
+  test('names a port that is in use, and ends with code 1', async () => {
     const { server, port } = await listen()
     const { code, said } = await ended(ledgerCommand('--port', String(port)))
     server.close()
@@ -101,7 +101,7 @@ describe('npm run ledger', () => {
 })
 
 describe('a second ledger on one port', () => {
-  test('says that there is one already, and ends with code 1', async () => {
+  test('points to the first, and ends with code 1', async () => {
     const sandbox = await startSandboxLedger({ port: 0 })
     const { code, said } = await ended(ledgerCommand('--port', String(sandbox.port)))
     await sandbox.close()
@@ -132,7 +132,7 @@ describe('sandboxLedger', () => {
     await gone
   })
 
-  test('says so when something else has the port', async () => {
+  test('rejects when another program has the port', async () => {
     const { server, port } = await listen()
     const { said } = await ended(await call(port))
     server.close()
@@ -162,7 +162,7 @@ describe('probe', () => {
           }
         })
     ]
-  ])('takes a program that sends %s for something else', async (_, answer) => {
+  ])('finds "other" where a program sends %s', async (_, answer) => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     server.on('connection', socket =>
       socket.on('message', data => socket.send(answer(JSON.parse(String(data)).id)))
@@ -172,7 +172,7 @@ describe('probe', () => {
     server.close()
   })
 
-  test('takes a sandbox for one, and a closed port for nothing, under each name', async () => {
+  test('finds "sandbox" or "nothing" under each name of this machine', async () => {
     const sandbox = await startSandboxLedger({ port: 0 })
     for (const host of ['localhost', '127.0.0.1'])
       expect(await probe(`ws://${host}:${sandbox.port}`)).toBe('sandbox')
@@ -181,7 +181,7 @@ describe('probe', () => {
       expect(await probe(`ws://${host}:${sandbox.port}`)).toBe('nothing')
   })
 
-  test('looks at every cause where a name has several addresses', async () => {
+  test('finds "nothing" only if every address of a name refuses', async () => {
     const failed = (code: string) => Object.assign(new Error(code), { code })
     const codes = (...list: string[]) =>
       Object.assign(new AggregateError(list.map(failed)), { code: list[0] })
@@ -204,8 +204,11 @@ test('a ledger that stops when idle waits for its last client', async () => {
   expect((await exit)[0]).toBe(0)
 })
 
-test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])('it does not listen on %s', async host => {
-  await expect(startSandboxLedger({ port: 0, host })).rejects.toThrow(
-    `The sandbox ledger listens on the loopback only, not on "${host}"`
-  )
-})
+test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])(
+  'startSandboxLedger rejects the host %s',
+  async host => {
+    await expect(startSandboxLedger({ port: 0, host })).rejects.toThrow(
+      `The sandbox ledger listens on the loopback only, not on "${host}"`
+    )
+  }
+)

@@ -39,22 +39,22 @@ const post = (headers: Record<string, string>, body = '{}') =>
       })
   )
 
-describe('a page of somebody else', () => {
+describe('a page', () => {
   const strangers: [string, Record<string, string>][] = [
     ['of another site', { origin: 'https://example.com' }],
-    ['of a site that is named like this machine', { origin: 'http://localhost.example.com' }],
-    ['of a site with a port like ours', { origin: 'http://example.com:6006' }],
-    ['in a frame without a name', { origin: 'null' }],
-    ['in a file', { origin: 'file://' }],
+    ['of a site whose name begins with localhost', { origin: 'http://localhost.example.com' }],
+    ['of a site with the port of the sandbox', { origin: 'http://example.com:6006' }],
+    ['in a sandboxed frame', { origin: 'null' }],
+    ['from a file', { origin: 'file://' }],
     ['of an extension', { origin: 'chrome-extension://localhost' }],
     [
-      'that has let its own name point to this machine',
+      'of a site whose name resolves to this machine',
       { host: 'example.com:6006', origin: 'http://example.com:6006' }
     ],
-    ['that reads what it has let its own name point to', { host: 'example.com:6006' }]
+    ['of such a site, without an Origin header', { host: 'example.com:6006' }]
   ]
 
-  test.each(strangers)('%s gets no connection and no money', async (_, headers) => {
+  test.each(strangers)('%s gets neither a connection nor play money', async (_, headers) => {
     const socket = new WebSocket(bench.sandbox.url, { headers })
     const [error] = await once(socket, 'error')
     expect(error.message).toContain('403')
@@ -69,8 +69,8 @@ describe('a page of somebody else', () => {
   })
 })
 
-describe('a page of this machine', () => {
-  test.each(['localhost', '127.0.0.1', '[::1]'])('at %s may ask and ask for money', async host => {
+describe('a page of localhost', () => {
+  test.each(['localhost', '127.0.0.1', '[::1]'])('at %s may connect and use the faucet', async host => {
     const origin = `http://${host}:${bench.sandbox.port}`
     const page = await connect({ origin, host: `${host}:${bench.sandbox.port}` })
     expect(await page.ask({ command: 'ping' })).toMatchObject({ status: 'success' })
@@ -97,7 +97,7 @@ describe('a page of this machine', () => {
     }
   )
 
-  test('may preflight a request to the faucet, which no page of somebody else may', async () => {
+  test('may preflight a request to the faucet, which other origins may not', async () => {
     const preflight = async (origin: string) => {
       const asks = {
         'Access-Control-Request-Method': 'POST',
@@ -111,7 +111,7 @@ describe('a page of this machine', () => {
     expect(await preflight('https://example.com')).toEqual([403, null, null])
   })
 
-  test('may not close ledgers, nor stop all', async () => {
+  test('may neither close ledgers nor stop the sandbox', async () => {
     const page = await connect({ origin: `http://localhost:${bench.sandbox.port}` })
     for (const command of ['ledger_accept', 'stop'])
       expect(await page.ask({ command })).toMatchObject({ error: 'noPermission', error_code: 6 })
@@ -120,7 +120,7 @@ describe('a page of this machine', () => {
   })
 })
 
-test('whatever the faucet is sent, it answers 200 or 400, and the ledger lives', async () => {
+test('the faucet answers any body with 200 or 400', async () => {
   const odd = fc.oneof(
     fc.jsonValue({ maxDepth: 3 }),
     fc.constantFrom({ toString: 1 }, { valueOf: 1 }, [[]], -0, '0x10', '1e-9', 'NaN', null, true)
@@ -146,7 +146,7 @@ test('whatever the faucet is sent, it answers 200 or 400, and the ledger lives',
   expect(await bench.client.ask({ command: 'ping' })).toMatchObject({ status: 'success' })
 })
 
-test('a connection listens to ten thousand accounts and no more', async () => {
+test('a connection subscribes to at most ten thousand accounts', async () => {
   const { encodeAccountID } = await import('ripple-address-codec')
   const address = (number: number) => {
     const id = Buffer.alloc(20)

@@ -39,7 +39,7 @@ interface Trace {
   steps: Step[]
 }
 
-describe.each([1, 2])('every answer of rippled 3.2.0 in API version %i comes again', api_version => {
+describe.each([1, 2])('the sandbox answers as rippled 3.2.0 did in API version %i:', api_version => {
   const folder = new URL(`../fixtures/rippled-3.2.0/api-${api_version}/`, import.meta.url)
   const read = (name: string) => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))
   // From the second on: there is no older one.
@@ -120,7 +120,7 @@ describe.each([1, 2])('every answer of rippled 3.2.0 in API version %i comes aga
     expect(differences).toEqual([])
   })
 
-  test('so that 99.5 % of the values agree, the deliberate differences counted', () => {
+  test('99.5 % of all values agree', () => {
     expect(agreement.all).toBeGreaterThan(5_000)
     expect(agreement.same / agreement.all).toBeGreaterThan(0.995)
     if (process.env.AGREEMENT) console.log(`Version ${api_version}: ${agreement.same} of ${agreement.all}`)
@@ -147,7 +147,7 @@ interface Run {
 const file = new URL('../fixtures/rippled-3.2.0-random-run.json', import.meta.url)
 const run: Run = JSON.parse(readFileSync(file, 'utf8'))
 
-test('transactions drawn at random have the results that rippled 3.2.0 gave, in the same ledgers', async () => {
+test('drawn transactions have the results of rippled 3.2.0, in the same ledgers', async () => {
   let now = (run.startTime + rippleEpoch) * 1000
   const bench = await Bench.start({ funding: [], now: () => now })
   const { ledger } = bench.sandbox

@@ -85,7 +85,7 @@ test('twenty sandboxes run in one process, each with its own ledger', async () =
   await expect(RawClient.connect((sandboxes[0] as { url: string }).url)).rejects.toThrow('ECONNREFUSED')
 })
 
-test('a sandbox begins with the closed ledgers of another', async () => {
+test('a sandbox starts with the closed ledgers of another', async () => {
   const first = await Bench.start()
   const payment = await first.pay(customer, shop, 7)
   await first.close()
@@ -97,7 +97,7 @@ test('a sandbox begins with the closed ledgers of another', async () => {
   await second.stop()
 })
 
-test('the accounts for tests are those that anybody can derive', () => {
+test('the accounts for tests are derived from their names', () => {
   for (const name of ['shop', 'customer'] as const) expect(wallet(name).address).toBe(accounts[name].address)
 })
 
@@ -136,7 +136,7 @@ describe('with a delay', () => {
     return winners
   }
 
-  test('now the one hears first, now the other, and as before with the same seed', async () => {
+  test('the order of two clients varies, and repeats with the same seed', async () => {
     const options = { delayMs: 400, delaySeed: 116 } // draws that lie well apart
     await start(options)
     const winners = await firstToHear(5)
@@ -146,7 +146,7 @@ describe('with a delay', () => {
     expect(await firstToHear(5)).toEqual(winners)
   })
 
-  test('to one client, messages and answers come in the order in which they were sent', async () => {
+  test('a client receives delayed messages and responses in the order in which they were sent', async () => {
     const client = await start({ delayMs: 20 })
     await client.ask({ command: 'subscribe', streams: ['ledger'] })
     const seen: unknown[] = []
@@ -160,7 +160,7 @@ describe('with a delay', () => {
     expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => [first + n, `answer ${n}`]).flat())
   })
 
-  test('what is sent takes up to as long as it may', async () => {
+  test('a delayed message takes up to the maximum', async () => {
     const client = await start({ delayMs: 100, delaySeed: 1 })
     const started = performance.now()
     const times = await Promise.all(
@@ -171,7 +171,7 @@ describe('with a delay', () => {
     expect(Math.max(...times)).toBeGreaterThan(80)
   })
 
-  test('the answer to stop still comes', async () => {
+  test('stop is answered before the delayed connection closes', async () => {
     const client = await start({ delayMs: 50 })
     expect(await client.ask({ command: 'stop' })).toMatchObject({ status: 'success' })
   })

@@ -43,7 +43,7 @@ test('the close time of an escrow counts to the second: at CancelAfter it can be
   expect(cancel.engine_result).toBe('tesSUCCESS')
 })
 
-test('an escrow to oneself comes back when it is finished', async () => {
+test('an escrow to its own account returns the money when it is finished', async () => {
   const { Condition, Fulfillment } = lock('self')
   const before = await bench.account(customer)
   const { tx_json } = await bench.createEscrow(customer, customer, { Condition, CancelAfter: NEVER })
@@ -58,7 +58,7 @@ test('an escrow to oneself comes back when it is finished', async () => {
   expect(after).toMatchObject({ OwnerCount: 0, Balance: String(Number(before.Balance) - 10 - 350) })
 })
 
-test('a transaction that comes before its turn is held, and applied when the gap closes', async () => {
+test('a transaction with a future sequence is held, and applied when the gap is filled', async () => {
   const { Sequence } = await bench.account(customer)
   const third = await bench.pay(customer, shop, 3, { Sequence: Sequence + 2 })
   const second = await bench.pay(customer, shop, 2, { Sequence: Sequence + 1 })
@@ -74,19 +74,16 @@ test('a transaction that comes before its turn is held, and applied when the gap
 test.each([
   [6, 2],
   [7, 1]
-])(
-  'of a held transaction and the one that it waits for %i ledgers, %i are applied',
-  async (ledgers, applied) => {
-    const { Sequence } = await bench.account(customer)
-    await bench.pay(customer, shop, 2, { Sequence: Sequence + 1 })
-    for (let closed = 0; closed < ledgers; closed++) await bench.close()
-    await bench.pay(customer, shop, 1, { Sequence })
-    await bench.close()
-    expect((await bench.account(customer)).Sequence).toBe(Sequence + applied)
-  }
-)
+])('of a held transaction and its predecessor %i ledgers later, %i are applied', async (ledgers, applied) => {
+  const { Sequence } = await bench.account(customer)
+  await bench.pay(customer, shop, 2, { Sequence: Sequence + 1 })
+  for (let closed = 0; closed < ledgers; closed++) await bench.close()
+  await bench.pay(customer, shop, 1, { Sequence })
+  await bench.close()
+  expect((await bench.account(customer)).Sequence).toBe(Sequence + applied)
+})
 
-test('a held transaction is given up when its LastLedgerSequence has passed', async () => {
+test('a held transaction is dropped after its LastLedgerSequence', async () => {
   const { Sequence } = await bench.account(customer)
   const LastLedgerSequence = bench.sandbox.ledger.openIndex + 1
   await bench.pay(customer, shop, 2, { Sequence: Sequence + 1, LastLedgerSequence })
@@ -107,7 +104,7 @@ test('a transaction of an account that does not exist yet is applied once the ac
   expect(await bench.result(early)).toBe('tesSUCCESS')
 })
 
-test('with fail_hard a transaction that would only claim its fee is not applied', async () => {
+test('fail_hard does not apply a transaction that would only claim its fee', async () => {
   const { tx_blob } = await bench.sign(customer, {
     TransactionType: 'Payment',
     Destination: wallet('nobody').address,
@@ -117,7 +114,7 @@ test('with fail_hard a transaction that would only claim its fee is not applied'
   expect(answer).toMatchObject({ engine_result: 'tecNO_DST_INSUF_XRP', applied: false, kept: false })
 })
 
-test('of two that finish one escrow, the canonical order decides, not the order of arrival', async () => {
+test('the canonical order decides which of two transactions finishes an escrow', async () => {
   let overtaken = 0
   for (let round = 0; round < 12; round++) {
     const { Condition, Fulfillment } = lock(`race ${round}`)
@@ -136,7 +133,7 @@ test('of two that finish one escrow, the canonical order decides, not the order 
   expect(overtaken).toBeLessThan(12)
 })
 
-test('a payment out of money that comes in the same ledger succeeds, whatever the canonical order', async () => {
+test('a payment of money that arrives in the same ledger succeeds in any canonical order', async () => {
   for (let round = 0; round < 6; round++) {
     const poor = wallet(`poor ${round}`)
     await bench.pay(customer, poor, 1_100_000)
@@ -149,7 +146,7 @@ test('a payment out of money that comes in the same ledger succeeds, whatever th
   }
 })
 
-test('the transactions of an account stay in the order of their sequences', async () => {
+test('transactions of one account are applied in the order of their sequences', async () => {
   const submitted = []
   for (let round = 0; round < 10; round++) {
     submitted.push(await bench.pay(customer, shop, 1), await bench.pay(shop, customer, 1))
@@ -171,7 +168,7 @@ test('the transactions of an account stay in the order of their sequences', asyn
   }
 })
 
-test('a payment creates an account: its sequence is the ledger index, and the reserve is the least', async () => {
+test('a payment of the base reserve or more creates an account, with the ledger index as its sequence', async () => {
   const newcomer = wallet('newcomer')
   expect((await bench.pay(customer, newcomer, 999_999)).engine_result).toBe('tecNO_DST_INSUF_XRP')
   expect((await bench.pay(customer, newcomer, 1_000_000)).engine_result).toBe('tesSUCCESS')
@@ -192,7 +189,7 @@ test('the reserve cannot be spent, but can pay a fee', async () => {
   expect((await bench.pay(poor, shop, 1, { Fee: '2000000' })).engine_result).toBe('terINSUF_FEE_B')
 })
 
-test('tags, InvoiceID and memos are kept, in the transaction and in the escrow', async () => {
+test('tags, InvoiceID and memos are stored in the transaction and in the escrow', async () => {
   const Memos = [{ Memo: { MemoType: '6964', MemoData: 'CD', MemoFormat: '746578742F706C61696E' } }]
   const InvoiceID = 'A'.repeat(64)
   const tags = { DestinationTag: 7, SourceTag: 8 }
@@ -210,7 +207,7 @@ test('tags, InvoiceID and memos are kept, in the transaction and in the escrow',
   expect(account_objects[0]).toMatchObject(tags)
 })
 
-test('memos of more than a kilobyte, or with a type that is no URL, are refused', async () => {
+test('memos of more than a kilobyte, or with characters outside of URLs in their type, are rejected', async () => {
   const memo = (Memo: object) => ({
     TransactionType: 'Payment',
     Destination: shop.address,
@@ -240,7 +237,7 @@ test.each([
   ],
   ['Payment', { Amount: { mpt_issuance_id: '0'.repeat(48), value: '1' } }, 'temBAD_AMOUNT'],
   ['Payment', { Amount: '1', Sequence: 0, TicketSequence: 1 }, 'tefNO_TICKET']
-])('%s %j gives %s', async (TransactionType, fields, engine_result) => {
+])('%s %j returns %s', async (TransactionType, fields, engine_result) => {
   const Destination = TransactionType === 'Payment' ? { Destination: shop.address } : {}
   const { Sequence } = await bench.account(customer)
   // xrpl.js checks nothing when it only encodes: what it would refuse has to reach the server.
@@ -258,13 +255,13 @@ test.each([
   expect(answer.engine_result).toBe(engine_result)
 })
 
-test('a type of transaction that rippled does not know is invalid', async () => {
+test('an unknown transaction type is an invalidTransaction', async () => {
   const { tx_blob } = await bench.sign(customer, { TransactionType: 'AccountSet' })
   const answer = await bench.client.ask({ command: 'submit', tx_blob: tx_blob.replace('120003', '12FFF0') })
   expect(answer).toMatchObject({ error: 'invalidTransaction' })
 })
 
-test('on a network with an ID above 1024 every transaction names it', async () => {
+test('a network with an ID above 1024 rejects transactions without it', async () => {
   const other = await Bench.start({ networkId: 21_338 })
   const submit = (fields: object) => other.pay(customer, shop, 1, { ...fields })
   expect((await submit({})).engine_result).toBe('telREQUIRES_NETWORK_ID')
@@ -277,7 +274,7 @@ test('on a network with an ID above 1024 every transaction names it', async () =
   )
 })
 
-test('a transaction that pays less than the open ledger asks is queued until it is cheaper', async () => {
+test('a transaction that pays less than the open ledger asks is queued until the fee falls', async () => {
   bench.sandbox.setOpenLedgerFee(5000)
   expect(await bench.ask('fee')).toMatchObject({
     drops: { open_ledger_fee: '5000' },
@@ -304,7 +301,7 @@ test('a transaction that pays less than the open ledger asks is queued until it 
   expect(await bench.result(queued)).toBe('tesSUCCESS')
 })
 
-test("what the accounts were funded with is signed with the genesis account's keys", async () => {
+test("funding payments are signed with the genesis account's keys", async () => {
   const { transactions } = await bench.ask('account_tx', { account: genesis.address, binary: true })
   expect(transactions).not.toEqual([])
   for (const { tx_blob } of transactions) expect(genesis.verifyTransaction(tx_blob)).toBe(true)

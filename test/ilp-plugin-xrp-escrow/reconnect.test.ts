@@ -115,7 +115,7 @@ describe('a connection', () => {
 
   test('incoming_cancel is emitted after an expiry during an outage', async () => {
     const { ledger, server, payer, payee } = await usePair({ closeIntervalMs: 20, atServer })
-    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 15) })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 40) })
     server.isOpen = false
     server.cut()
     await until(payer, 'outgoing_cancel')

@@ -200,7 +200,7 @@ describe('an escrow', () => {
 
   test.each(tokens)('an own escrow of an earlier run that holds %s is left alone', async (_what, Amount) => {
     const { ledger, server, payer: crashed } = await usePayer(fast)
-    const expiresAt = await ledgerTime(ledger, 10)
+    const expiresAt = await ledgerTime(ledger, 40)
     const [token, transfer] = [someTransfer({ amount: '11', expiresAt }), someTransfer({ expiresAt })]
     for (const sent of [token, transfer]) await crashed.sendTransfer(sent)
     const [{ Sequence } = {}] = await ownTransactions(ledger)
@@ -292,7 +292,7 @@ describe('an escrow', () => {
 
   test('an escrow that was closed unseen emits HISTORY_GAP after one cancel at most', async () => {
     const { ledger, server, payer } = await usePayer(fast)
-    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 15) })
+    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 40) })
     await payer.sendTransfer(transfer)
     const [{ Sequence } = {}] = await ownTransactions(ledger)
     // What is sent once more is the same.

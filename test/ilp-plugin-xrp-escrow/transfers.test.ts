@@ -157,7 +157,7 @@ describe('an expiry', () => {
   test('an expired transfer is canceled by ledger time and refunded', async () => {
     const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
     const before = await payer.getBalance()
-    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 10) })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 40) })
     const [cancelled] = await until(payer, 'outgoing_cancel')
     expect(cancelled).toMatchObject([
       { id: transfer.id, feeDrops: '20' },
@@ -179,7 +179,7 @@ describe('an expiry', () => {
     const payee = await usePlugin(ledger.url, { secret: shop.secret })
     const crashed = await usePlugin(ledger.url)
     const before = await crashed.getBalance()
-    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 10) })
+    const transfer = someTransfer({ expiresAt: await ledgerTime(ledger, 40) })
     const later = someTransfer()
     await Promise.all([crashed.sendTransfer(transfer), crashed.sendTransfer(later)])
     await until(payee, 'incoming_prepare', 2)
@@ -205,7 +205,7 @@ describe('an expiry', () => {
 describe('a rejection', () => {
   test('rejectIncomingTransfer emits incoming_reject once and costs the payee nothing', async () => {
     const { ledger, payer, payee } = await usePair({ closeIntervalMs: 20 })
-    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 20) })
+    const transfer = await prepare({ payer, payee }, { expiresAt: await ledgerTime(ledger, 40) })
     await payer.disconnect()
     await payee.rejectIncomingTransfer(transfer.id, reason)
     await payee.rejectIncomingTransfer(transfer.id, reason)

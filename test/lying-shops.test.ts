@@ -51,7 +51,7 @@ async function openTill(): Promise<{ till: PluginXrpEscrow; pay: string }> {
     if (!packet.includes(name)) return
     till.fulfillCondition(id, base64url(pskFulfillment(sharedSecret, packet))).catch(() => {})
   })
-  await till.connect()
+  await till.connect({ timeout: 120_000 })
   ends.push(() => till.disconnect())
   return { till, pay: pay.replace('AAAAAAAAAAA', name) }
 }

@@ -112,7 +112,7 @@ describe('both shops, on one account', () => {
   let wallet: Wallet
   beforeAll(async () => {
     wallet = Wallet.fromSeed(bed.ledger.customer.secret)
-    client = new Client(bed.ledger.url)
+    client = new Client(bed.ledger.url, { timeout: 120_000, connectionTimeout: 120_000 })
     await client.connect()
   })
   afterAll(() => client.disconnect())
@@ -262,7 +262,10 @@ test('streaming-shop warns of a low balance, then stops selling until it is fund
   const poor = await openLedger()
   const payer = await Customer.connect(poor)
   const { address, secret } = poor.shop
-  const [wallet, client] = [Wallet.fromSeed(secret), new Client(poor.url)]
+  const [wallet, client] = [
+    Wallet.fromSeed(secret),
+    new Client(poor.url, { timeout: 120_000, connectionTimeout: 120_000 })
+  ]
   await client.connect()
   const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
   const { result } = await client.request({ command: 'account_info', account: address })

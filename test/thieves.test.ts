@@ -14,7 +14,7 @@ const bed = useTestbed()
 let watcher: Client
 
 beforeAll(async () => {
-  watcher = new Client(bed.ledger.url)
+  watcher = new Client(bed.ledger.url, { timeout: 120_000, connectionTimeout: 120_000 })
   await watcher.connect()
 })
 
@@ -78,7 +78,7 @@ test('a shop does not report another shop when a payer fulfills its own escrow',
 test('a shop counts the fees of fulfillments that failed because another was first', async () => {
   const own = await openLedger({ closeIntervalMs: 0 })
   const payer = await Customer.connect(own)
-  const rival = new Client(own.url)
+  const rival = new Client(own.url, { timeout: 120_000, connectionTimeout: 120_000 })
   await rival.connect()
   const { shop: script, url } = await bed.openShop('streaming-shop', own.env)
   const stream = await LetterStream.open(url)

@@ -64,7 +64,7 @@ export function useUnconnected(server: string, options: Partial<PluginOptions> =
 /** A connected plugin for one test, and all that it tells. */
 export async function usePlugin(server: string, options: Partial<PluginOptions> = {}) {
   const { plugin, told } = useUnconnected(server, options)
-  await plugin.connect()
+  await plugin.connect({ timeout: 120_000 })
   return Object.assign(plugin, { told })
 }
 

@@ -61,7 +61,7 @@ export class Customer {
     const plugin = new PluginXrpEscrow({ server: ledger.url, secret })
     // Each payment that waits for its fulfillment listens.
     plugin.setMaxListeners(0)
-    await plugin.connect()
+    await plugin.connect({ timeout: 120_000 })
     return new Customer(plugin)
   }
 

@@ -111,7 +111,8 @@ export async function copyProject(plugins = testPlugins): Promise<ProjectCopy> {
       }
       if (!nodeOptions) checkConstants(env)
       const command = nodeOptions ? [...nodeOptions, join(src, `${script}.ts`)] : [bundleOf(script)]
-      const started = new Script([...command, ...args], { PROJECT_COPY: `${pathToFileURL(folder)}/`, ...env })
+      const place = { PROJECT_COPY: `${pathToFileURL(folder)}/` }
+      const started = new Script([...command, ...args], { ...place, ...patience, ...env })
       scripts.push(started)
       return started
     },
@@ -133,6 +134,9 @@ function checkConstants(env: Record<string, string>): void {
   const unknown = Object.keys(env).find(name => /^[a-z]/.test(name) && !known.includes(name))
   if (unknown) throw new Error(`No source has a constant "${unknown}"`)
 }
+
+// A connection to the ledger and a shop's first answer may take as long as a slow machine needs.
+const patience = { defaultTimeoutMs: '120000', maxAnswerMs: '120000' }
 
 /** A script that runs as a process of its own, as a reader runs it. */
 export class Script {

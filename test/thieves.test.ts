@@ -28,12 +28,12 @@ test('a Pay-Token buys a letter that a fulfillment read from the ledger does not
     const fulfillment = Buffer.from(String(tx_json.Fulfillment).slice(8), 'hex').toString('base64url')
     raids.push(fetch(url + fulfillment).then(({ status }) => status))
   })
-  // Also of what no ledger has yet.
-  await watcher.request({ command: 'subscribe', streams: ['transactions_proposed' as 'transactions'] })
   const offer = await offerOf(url)
-  await bed.customer.prepare(offer)
+  await bed.customer.pay(offer)
   expect(await askWithToken(url, offer)).toMatch(/^Your letter/)
   // From now on the shop knows by what this client gets its letters: it need not be there first.
+  // Also of what no ledger has yet.
+  await watcher.request({ command: 'subscribe', streams: ['transactions_proposed' as 'transactions'] })
   await bed.customer.pay(offer, '10', { paymentId: 1 })
   await watcher.request({ command: 'subscribe', streams: ['ledger'] })
   while (raids.length < 2) await new Promise(resolve => watcher.once('ledgerClosed', resolve))

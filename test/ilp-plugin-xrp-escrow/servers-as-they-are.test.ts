@@ -13,6 +13,7 @@ import {
 } from '../support/distorting-server.ts'
 import {
   customer,
+  fast,
   genesis,
   idsOf,
   ledgerTime,
@@ -34,8 +35,6 @@ import {
 } from './support.ts'
 
 const always = () => true
-
-const fast = { closeIntervalMs: 20 }
 
 describe('a submission', () => {
   test('a submission that is applied but answered with an error pays once', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Distortion, Json } from '../support/distorting-server.ts'
 import {
   customer,
+  fast,
   idsOf,
   ledgerTime,
   moreLedgers,
@@ -46,9 +47,6 @@ function blobsOf({ requests }: { requests: Json[] }): string[] {
 const isReal = process.env.RIPPLED_URL !== undefined
 // A stand-alone rippled has places for 1,000 in a ledger. "npm run soak" takes 1,500.
 const count = isReal || import.meta.env.MODE === 'soak' ? 1_500 : 160
-
-/** A ledger that closes fast, so that twenty of them pass while one waits. */
-const fast = { closeIntervalMs: 20 }
 
 describe('a transfer', () => {
   test.each([

@@ -54,6 +54,9 @@ export async function useServer(ledger: { url: string }, ...distortions: Distort
   return server
 }
 
+/** Of a ledger that closes fast, so that twenty of them pass while a test waits. */
+export const fast = { closeIntervalMs: 20 }
+
 /** A plugin for one test that is not connected yet, and all that it tells. */
 export function useUnconnected(server: string, options: Partial<PluginOptions> = {}) {
   const plugin = new PluginXrpEscrow({ server, secret: customer.secret, ...options })

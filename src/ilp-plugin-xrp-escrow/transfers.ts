@@ -27,11 +27,8 @@ import {
   type ValidatedTransaction
 } from './validated-transaction.ts'
 
-// Before a cancel that failed is repeated.
-const ledgersBeforeCancel = 16
-// The search for escrows whose history the server lacks is repeated soon, since a server may have a transaction before
-// its metadata, and then ever less often, up to this.
-const maxLedgersBeforeResync = 256
+// Before a cancel that failed, or the search for an escrow whose history the server lacks, is repeated.
+const ledgersBeforeRetry = 16
 
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
@@ -51,7 +48,6 @@ export class Transfers {
   // Why the open escrows have to be compared with the ledger's, and from which ledger on.
   #resyncFor: Gap | 'start' | undefined = 'start'
   #resyncFrom = 0
-  #ledgersBeforeResync = 1
   #isResyncing = false
 
   constructor(follower: AccountFollower, submitter: Submitter, settings: Settings, emit: Emit) {
@@ -142,7 +138,6 @@ export class Transfers {
     // A gap after a reset leaves the reset to be settled.
     if (typeof before !== 'object' || before.code === 'HISTORY_GAP') this.#resyncFor = gap
     this.#resyncFrom = 0
-    this.#ledgersBeforeResync = 1
   }
 
   /**
@@ -163,8 +158,7 @@ export class Transfers {
       const own = [...open.values()].filter(({ index, isOwn }) => isOwn && !this.outgoing.inEscrow(index))
       if (await this.#adopt(own)) return
       this.#resyncFor ??= 'start'
-      this.#resyncFrom = ledger.index + this.#ledgersBeforeResync
-      this.#ledgersBeforeResync = Math.min(2 * this.#ledgersBeforeResync, maxLedgersBeforeResync)
+      this.#resyncFrom = ledger.index + ledgersBeforeRetry
     } catch {
       // Without a connection or without that ledger: the next one is another chance.
       this.#resyncFor ??= 'start'
@@ -321,7 +315,7 @@ export class Transfers {
       const what = `The cancellation of transfer "${record.transfer.id}"`
       await this.#submitter.submit({ tx: toEscrowCancel(escrow), what })
     } catch (err) {
-      record.nextCancelIn = ledgerIndex + ledgersBeforeCancel
+      record.nextCancelIn = ledgerIndex + ledgersBeforeRetry
       const isGone = failureOf(err)?.engineResult === 'tecNO_TARGET'
       if (isGone && this.outgoing.inEscrow(escrow.index) === record)
         this.#lose([record], 'HISTORY_GAP', `The server "${this.#settings.serverName}" lacks ledgers`)

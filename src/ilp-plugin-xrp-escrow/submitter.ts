@@ -15,9 +15,7 @@ import type { SignedTransaction } from './wallet.ts'
 
 // A signed transaction may be validated in this many ledgers after the newest one, and never later.
 const ledgersToLive = 5
-// How often a transaction that was in none of these ledgers is signed anew, unless the network had no room for it.
-const maxFailedAttempts = 10
-// How many ledgers to wait for room in them at an acceptable fee.
+// A transaction fails after so many ledgers without a place for it or for any other of the account.
 const maxBusyLedgers = 20
 // A fulfillment with fewer ledgers left than this pays up to `maxFeeDrops`.
 const urgentLedgers = 20
@@ -32,10 +30,9 @@ const ledgersBeforeRepeat = 2
 
 // Preliminary results of an attempt that has arrived, or has been overtaken: it need not be sent again.
 const accepted = /^(tes|tec|terQUEUED|tefALREADY|tefPAST_SEQ)/
-// The network has no room for it at its fee, or for one before it.
-const noRoom = /^(terQUEUED|terPRE_SEQ|telCAN_NOT_QUEUE|telINSUF_FEE_P)/
 // No other ledger will change these. They are no proof either: servers keep and retry what they refuse so.
-const permanent = /^(tem|tel|tefBAD_|tefMASTER_DISABLED|terINSUF_FEE_B|terNO_ACCOUNT)/
+const permanent =
+  /^(tem|tel(?!CAN_NOT_QUEUE|INSUF_FEE_P)|tefBAD_|tefMASTER_DISABLED|terINSUF_FEE_B|terNO_ACCOUNT)/
 
 /** A transaction to be submitted. */
 export interface SubmitRequest {
@@ -58,9 +55,8 @@ export interface PendingTransaction {
   reject(reason: Error): void
   /** undefined while it waits to be signed */
   attempt?: Attempt
-  failedAttempts: number
-  /** the ledger since which the network has had no room for it; 0 if it had */
-  busySince: number
+  /** for how many ledgers there has been no place for it */
+  busyLedgers: number
   /** whether it is not to be signed anew, because the host has disconnected */
   isAbandoned: boolean
 }
@@ -92,16 +88,13 @@ export class Submitter {
   // The first is signed next.
   #waiting: PendingTransaction[] = []
   readonly #inFlight = new Map<number, PendingTransaction>()
-  // Of those in flight: what the server has refused, and what is sent again next.
-  readonly #refused = new Set<PendingTransaction>()
+  // Of those in flight: what is sent again next.
   #repeats: PendingTransaction[] = []
   // Transactions whose outcome the server cannot know.
   #unknown: PendingTransaction[] = []
 
   // The account's next sequence; undefined: ask the server.
   #nextSequence: number | undefined
-  // The lowest sequence that no ledger is known to have used.
-  #lowestUnused = 0
   // The newest ledger that could not be read.
   #lastUnreadLedger = 0
   // How many times the fee at rest the network asks for, if the server was asked since the newest ledger.
@@ -127,7 +120,7 @@ export class Submitter {
    */
   submit(request: SubmitRequest): Promise<void> {
     return new Promise((resolve, reject) => {
-      const pending = { request, resolve, reject, failedAttempts: 0, busySince: 0, isAbandoned: false }
+      const pending = { request, resolve, reject, busyLedgers: 0, isAbandoned: false }
       this.#waiting.push(pending)
       this.#pump()
     })
@@ -154,7 +147,6 @@ export class Submitter {
     this.#nextSequence = undefined
     this.#feeFactor = undefined
     for (const { attempt } of this.#inFlight.values()) if (attempt) Object.assign(attempt, unsent)
-    this.#refused.clear()
     this.#pump()
   }
 
@@ -169,19 +161,17 @@ export class Submitter {
   onTransaction(transaction: ValidatedTransaction): void {
     const { account, sequence, hash, result, ledgerIndex, fee } = transaction
     if (account !== this.#settings.wallet.address || sequence === 0) return
-    this.#lowestUnused = Math.max(this.#lowestUnused, sequence + 1)
     const pending = this.#inFlight.get(sequence)
-    if (!pending) return
-    this.#remove(pending)
-    if (pending.attempt?.hash === hash) {
+    if (pending) this.#remove(pending)
+    if (pending?.attempt?.hash === hash) {
       this.#hadRoom = true
       const message = `Ledger ${ledgerIndex} has it as a failure`
       if (result === 'tesSUCCESS') pending.resolve()
       else pending.reject(transactionFailed(pending.request.what, result, message, { fee }))
     } else {
-      // Another program of the account was faster.
+      // Another program of the account has used the sequence.
       this.#nextSequence = undefined
-      this.#signAnew(pending)
+      if (pending) this.#signAnew(pending)
     }
     this.#pump()
   }
@@ -191,10 +181,8 @@ export class Submitter {
     this.#nextSequence = undefined
     this.#lastUnreadLedger = lastLedger
     if (code !== 'LEDGER_RESET') return
-    this.#lowestUnused = 0
     this.#unknown = [...this.#unknown, ...this.#inFlight.values(), ...this.#waiting]
     this.#inFlight.clear()
-    this.#refused.clear()
     this.#waiting = []
   }
 
@@ -208,12 +196,10 @@ export class Submitter {
     this.#pump()
     if (this.#isReviewing) return false
     this.#isReviewing = true
-    const isFull = [...this.#inFlight.values()].some(({ attempt }) => noRoom.test(attempt?.result ?? ''))
     // If the server does not say what it is asked, the next ledger is another chance.
     const isSettled = await this.#settle(ledger.index).catch(() => false)
-    const factor = this.#waiting.length > 0 ? await this.#networkFeeFactor().catch(() => 1) : 1
     this.#isReviewing = false
-    this.#rejectWaiting(ledger.index, isFull, factor)
+    this.#rejectWaiting()
     this.#pump()
     return isSettled
   }
@@ -250,10 +236,11 @@ export class Submitter {
     if (this.#waiting.length === 0) return false
     const factor = await this.#networkFeeFactor().catch(() => 1)
     this.#nextSequence ??= await this.#follower.ask(server => server.accountSequence('current'))
-    let sequence = Math.max(this.#nextSequence, this.#lowestUnused)
+    let sequence = this.#nextSequence
     while (this.#inFlight.has(sequence)) sequence++
     // Behind a refused attempt everything else would be refused as well.
-    for (const { attempt } of this.#refused) if (attempt && attempt.sequence < sequence) return false
+    for (const [other, { attempt }] of this.#inFlight)
+      if (other < sequence && isRefused(attempt?.result)) return false
     const at = this.#waiting.findIndex(({ request }) => this.#feeOf(request, factor) !== undefined)
     if (at < 0 || !this.#follower.isConnected) return false
     const [pending] = this.#waiting.splice(at, 1) as [PendingTransaction]
@@ -310,8 +297,6 @@ export class Submitter {
 
   #onResult(pending: PendingTransaction, attempt: Attempt): void {
     const { result = '', message = '', sends } = attempt
-    if (isRefused(attempt.result)) this.#refused.add(pending)
-    else this.#refused.delete(pending)
     // The sequence may be wrong, or an earlier one be missing.
     if (result === 'tefPAST_SEQ' || result === 'terPRE_SEQ') this.#nextSequence = undefined
     // What no server can read or accept as well-formed is final, unless it was sent before.
@@ -330,7 +315,6 @@ export class Submitter {
     })
     if (doubtful.length === 0) return true
     const nextSequence = await this.#follower.ask(server => server.accountSequence(lastRead))
-    this.#lowestUnused = Math.max(this.#lowestUnused, nextSequence)
     // The last first: each goes to the front of those that wait.
     for (const pending of doubtful.reverse()) {
       const { attempt } = pending
@@ -356,11 +340,7 @@ export class Submitter {
     const { result = '', message = '' } = pending.attempt as Attempt
     this.#remove(pending)
     this.#nextSequence = undefined
-    const hadNoRoom = noRoom.test(result)
-    if (!hadNoRoom) pending.failedAttempts++
-    if (!hadNoRoom && permanent.test(result)) this.#reject(pending, result, message)
-    else if (pending.failedAttempts >= maxFailedAttempts && !isFulfillment(pending.request))
-      this.#reject(pending, 'tefMAX_LEDGER', 'It was in no ledger up to its LastLedgerSequence')
+    if (permanent.test(result)) this.#reject(pending, result, message)
     else this.#signAnew(pending)
   }
 
@@ -375,17 +355,14 @@ export class Submitter {
     reject(transactionFailed(request.what, result, message, code && { code }))
   }
 
-  /** Rejects what has expired, or has waited for room in a ledger for too long. */
-  #rejectWaiting(ledger: number, isFull: boolean, factor: number): void {
-    const hasNoRoom = isFull && !this.#hadRoom
+  /** Rejects what has expired, or has waited for a place in a ledger for too long. */
+  #rejectWaiting(): void {
+    for (const pending of [...this.#waiting, ...this.#inFlight.values()])
+      pending.busyLedgers = this.#hadRoom ? 0 : pending.busyLedgers + 1
     this.#hadRoom = false
-    for (const pending of [...this.#waiting, ...this.#inFlight.values()]) {
-      const isTooExpensive = !pending.attempt && !this.#feeOf(pending.request, factor)
-      pending.busySince = hasNoRoom || isTooExpensive ? pending.busySince || ledger : 0
-    }
     this.#waiting = this.#waiting.filter(pending => {
-      const { request, busySince } = pending
-      const isBusy = busySince > 0 && ledger - busySince >= maxBusyLedgers && !isFulfillment(request)
+      const { request, busyLedgers } = pending
+      const isBusy = busyLedgers >= maxBusyLedgers && !isFulfillment(request)
       const isExpired = this.#isExpired(request)
       if (isExpired) this.#reject(pending, 'expired', tooLate)
       else if (isBusy) this.#reject(pending, 'telINSUF_FEE_P', tooBusy, 'NETWORK_BUSY')
@@ -403,7 +380,6 @@ export class Submitter {
 
   #remove(pending: PendingTransaction): void {
     if (pending.attempt) this.#inFlight.delete(pending.attempt.sequence)
-    this.#refused.delete(pending)
   }
 
   /** What has to be sent again as of the last ledger that was read, the lowest sequence first. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { errorCodeOf, LedgerPluginError, RequestFailedError, UnreachableError } from './errors.ts'
-import { isText, isUInt32, type Json } from './json.ts'
+import { isText, isUInt32, type Json, toObject } from './json.ts'
 import type { Settings } from './options.ts'
 import { type Page, ServerConnection } from './server-connection.ts'
 import { toUnixMs } from './transactions.ts'
@@ -34,8 +34,6 @@ interface FollowerEvents {
   disconnect: []
   /** the server is back, but does not accept the account */
   refused: [error: Error]
-  /** a ledger was validated; its transactions are about to be read */
-  ledger: [ledger: ClosedLedger]
   /** each once, in ledger order */
   transaction: [transaction: ValidatedTransaction]
   /** every transaction up to and including this ledger was emitted */
@@ -62,6 +60,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
   #oldest: { index: number; hash: string } | undefined
   #validated: ClosedLedger = { index: 0, closeTime: 0 }
   #validatedAt = 0
+  #feeFactor: Promise<number> | undefined
   // The first place in the ledgers that was not read; ledger 0 before the first connection.
   #unread = { ledger: 0, index: 0 }
   #reading: ServerConnection | undefined
@@ -102,6 +101,20 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     const [first] = this.#ledgers
     if (!first || first[0] >= this.#validated.index) return 4
     return (this.#validated.closeTime - first[1].closeTime) / (this.#validated.index - first[0])
+  }
+
+  /**
+   * How many times the fee at rest the network asks for now. The server is asked once for each ledger.
+   *
+   * @throws see `ask`
+   */
+  feeFactor(): Promise<number> {
+    this.#feeFactor ??= this.ask(async server => {
+      const { drops } = await server.request({ command: 'fee' })
+      const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
+      return Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
+    })
+    return this.#feeFactor
   }
 
   /**
@@ -276,13 +289,13 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
     if (ledger.index <= this.#validated.index) return
     this.#setValidated(message, ledger)
     if (!this.#isConnected) return
-    this.emit('ledger', ledger)
     this.#readOn(connection)
   }
 
   #setValidated(message: Json, ledger: ClosedLedger): void {
     this.#validated = ledger
     this.#validatedAt = performance.now()
+    this.#feeFactor = undefined
     this.#ledgers.set(ledger.index, { hash: String(message.ledger_hash), closeTime: ledger.closeTime })
     const [oldest] = this.#ledgers.keys()
     if (this.#ledgers.size > maxKnownLedgers) this.#ledgers.delete(oldest as number)

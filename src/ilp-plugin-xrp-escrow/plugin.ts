@@ -272,7 +272,6 @@ export class PluginXrpEscrow extends EventEmitter<PluginEvents> {
     })
     follower.on('disconnect', () => emit('disconnect'))
     follower.on('refused', err => emit('error', err))
-    follower.on('ledger', () => submitter.onLedger())
     follower.on('gap', gap => {
       submitter.onGap(gap)
       transfers.onGap(gap)

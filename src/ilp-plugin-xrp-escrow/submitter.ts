@@ -7,7 +7,7 @@ import {
   shorten,
   transactionFailed
 } from './errors.ts'
-import { type Json, toObject } from './json.ts'
+import type { Json } from './json.ts'
 import type { Settings } from './options.ts'
 import { feeUnitsOf, fulfillmentFeeUnits } from './transactions.ts'
 import type { ValidatedTransaction } from './validated-transaction.ts'
@@ -97,8 +97,6 @@ export class Submitter {
   #nextSequence: number | undefined
   // The newest ledger that could not be read.
   #lastUnreadLedger = 0
-  // How many times the fee at rest the network asks for, if the server was asked since the newest ledger.
-  #feeFactor: Promise<number> | undefined
   // Whether a transaction was validated since the last review.
   #hadRoom = false
   #unanswered = 0
@@ -132,7 +130,7 @@ export class Submitter {
    * @throws NotAcceptedError if that is more than `maxFeeDrops`
    */
   async fulfillmentFee(): Promise<number> {
-    const factor = await this.#networkFeeFactor().catch(err => {
+    const factor = await this.#follower.feeFactor().catch(err => {
       throw requestFailed('The fee is unknown', err)
     })
     const drops = Math.ceil(this.#follower.baseFee * fulfillmentFeeUnits * factor)
@@ -145,15 +143,7 @@ export class Submitter {
   /** The connection is back: everything in flight may have been lost, or have arrived. */
   onConnect(): void {
     this.#nextSequence = undefined
-    this.#feeFactor = undefined
     for (const { attempt } of this.#inFlight.values()) if (attempt) Object.assign(attempt, unsent)
-    this.#pump()
-  }
-
-  /** A ledger has closed: the fee is asked for before our own transactions fill the next one. */
-  onLedger(): void {
-    this.#feeFactor = undefined
-    if (this.#waiting.length > 0) this.#networkFeeFactor().catch(() => {})
     this.#pump()
   }
 
@@ -193,6 +183,8 @@ export class Submitter {
    */
   async review(ledger: ClosedLedger): Promise<boolean> {
     this.#repeats = this.#findRepeats()
+    // Before our own transactions fill the next ledger.
+    if (this.#waiting.length > 0) this.#follower.feeFactor().catch(() => {})
     this.#pump()
     if (this.#isReviewing) return false
     this.#isReviewing = true
@@ -234,7 +226,7 @@ export class Submitter {
   /** Signs and sends a transaction, if the next sequence may be used and one can be paid for. */
   async #signNext(): Promise<boolean> {
     if (this.#waiting.length === 0) return false
-    const factor = await this.#networkFeeFactor().catch(() => 1)
+    const factor = await this.#follower.feeFactor().catch(() => 1)
     this.#nextSequence ??= await this.#follower.ask(server => server.accountSequence('current'))
     let sequence = this.#nextSequence
     while (this.#inFlight.has(sequence)) sequence++
@@ -410,16 +402,6 @@ export class Submitter {
     if (tx.TransactionType === 'EscrowCreate' && baseFee * fulfillmentFeeUnits * factor > maxFeeDrops)
       return undefined
     return Math.min(max, Math.ceil((asked * (100 + feeMarginPercent)) / 100))
-  }
-
-  /** How many times the fee at rest the network asks for: asked once for each ledger. */
-  #networkFeeFactor(): Promise<number> {
-    this.#feeFactor ??= this.#follower.ask(async server => {
-      const { drops } = await server.request({ command: 'fee' })
-      const { open_ledger_fee, base_fee } = toObject(drops) ?? {}
-      return Math.max(1, Number(open_ledger_fee) / Number(base_fee)) || 1
-    })
-    return this.#feeFactor
   }
 }
 

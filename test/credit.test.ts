@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { askWithToken, Customer, type Offer, offerOf, parsePay } from './support/customer.ts'
-import { startFaultyLedger } from './support/fault-proxy.ts'
+import { DistortingServer } from './support/distorting-server.ts'
 import { LetterStream } from './support/http.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
@@ -197,24 +197,28 @@ test.each([
 )
 
 test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
-  needsSandbox('its proxy is before one')
-  const ledger = await startFaultyLedger({ closeIntervalMs: 200 })
-  const customer = await Customer.connect({ url: ledger.sandbox.url })
-  const { shop, url } = await openShop({ TEST_LEDGER: ledger.url })
+  const ledger = await openLedger()
+  const server = await DistortingServer.start(ledger)
+  const customer = await Customer.connect(ledger)
+  const { shop, url } = await openShop({ ...ledger.env, TEST_LEDGER: server.url })
   const offer = await offerOf(url)
-  const submitted = ledger.proxy.seen(/EscrowFinish/)
+  const submitted = new Promise<void>(resolve => {
+    const answer = (result: object) => void (/EscrowFinish/.test(JSON.stringify(result)) && resolve())
+    server.distortions = [{ answer }]
+  })
   const paid = customer.pay(offer)
   await submitted
-  ledger.proxy.accepts = false
-  ledger.proxy.cut()
+  server.isOpen = false
+  server.cut()
   await paid
   expect(await askWithToken(url, offer)).toMatch(/^Your letter: [A-Z]$/)
   expect(await askWithToken(url, offer)).toBe(402)
-  ledger.proxy.accepts = true
+  server.isOpen = true
   await shop.waitForOutput(/Payment complete/)
   expect(await shop.interrupt()).toBe(0)
   expect(shop.output).toContain('1 letter sold, 10 drops earned, 350 drops of fees\n')
   await customer.disconnect()
+  await server.close()
   await ledger.close()
 })
 

@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, type TestContext } from 'vitest'
-import { accounts } from '../src/xrpl-sandbox/index.ts'
+import { accounts, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
 import { Customer } from './support/customer.ts'
-import { startFaultyLedger } from './support/fault-proxy.ts'
+import { DistortingServer } from './support/distorting-server.ts'
 import { aside, needsSandbox } from './support/ledger.ts'
 import { copyProject, freePort, pairs, type Script } from './support/scripts.ts'
 import { RawClient } from './xrpl-sandbox/client.ts'
@@ -12,38 +12,50 @@ import { RawClient } from './xrpl-sandbox/client.ts'
 async function useProject({ onTestFinished }: TestContext) {
   needsSandbox('its ledger goes away')
   const project = await copyProject()
-  const ledger = await startFaultyLedger({ closeIntervalMs: 500 })
+  const start = () => startSandboxLedger({ port: 0, closeIntervalMs: 500 })
+  let sandbox = await start()
+  const server = await DistortingServer.start(sandbox)
   const shopPort = await freePort()
   onTestFinished(async () => {
     await project.remove()
-    await ledger.close()
+    await server.close()
+    await sandbox.close()
   })
   return {
-    ledger,
+    ledgerUrl: () => sandbox.url,
     loseLedger() {
-      ledger.proxy.accepts = false
-      ledger.proxy.cut()
+      server.isOpen = false
+      server.cut()
+    },
+    findLedger() {
+      server.isOpen = true
+    },
+    async resetLedger() {
+      await sandbox.close()
+      sandbox = await start()
+      server.upstream = sandbox
     },
     async openShop(shop: string): Promise<Script> {
-      return (await project.openShop(shop, { TEST_LEDGER: ledger.url, PORT: String(shopPort) })).shop
+      return (await project.openShop(shop, { TEST_LEDGER: server.url, PORT: String(shopPort) })).shop
     },
     startClient(client: string): Script {
       const env = { SHOP_URL: `http://localhost:${shopPort}/`, INTERVAL_MS: '200', expiresInMs: '200000' }
-      return project.run(client, { TEST_LEDGER: ledger.url, ...env })
+      return project.run(client, { TEST_LEDGER: server.url, ...env })
     }
   }
 }
 
 aside.for(pairs)('$client and $shop go on after the ledger comes back empty', async (pair, context) => {
   const { client, shop, lettersIn } = pair
-  const { ledger, loseLedger, openShop, startClient } = await useProject(context)
+  const { loseLedger, resetLedger, findLedger, openShop, startClient } = await useProject(context)
   const seller = await openShop(shop)
   const buyer = startClient(client)
   await buyer.waitUntil(output => lettersIn(output).length >= 3)
   loseLedger()
   for (const script of [seller, buyer])
     await script.waitForOutput(/The ledger cannot be reached, reconnecting: start /)
-  await ledger.restart({ keepState: false })
+  await resetLedger()
+  findLedger()
   for (const script of [seller, buyer]) await script.waitForOutput(/The ledger is back\n/)
   await buyer.waitForOutput(/restarted|reset/)
   const before = lettersIn(buyer.output).length
@@ -62,7 +74,7 @@ aside.for(pairs)('$client and $shop go on after the ledger comes back empty', as
 aside(
   'every drop is paid for a letter or returned after client, shop and ledger were killed at random moments',
   async context => {
-    const { ledger, loseLedger, openShop, startClient } = await useProject(context)
+    const { ledgerUrl, loseLedger, findLedger, openShop, startClient } = await useProject(context)
     const { client, shop, lettersIn } = pairs[1] as (typeof pairs)[number]
     const run = { shop: await openShop(shop), client: startClient(client) }
     for (const victim of ['client', 'shop', 'ledger'] as const) {
@@ -71,7 +83,7 @@ aside(
       if (victim === 'ledger') {
         loseLedger()
         await run.client.waitForOutput(/The ledger cannot be reached/)
-        ledger.proxy.accepts = true
+        findLedger()
       } else await run[victim].kill()
       if (victim === 'shop') {
         // A client stops when its shop does: another takes its place.
@@ -86,10 +98,10 @@ aside(
     expect(await run.shop.interrupt()).toBe(0)
 
     // Everything expires, and the customer's next run fetches back what was not taken.
-    const observer = await RawClient.connect(ledger.sandbox.url)
+    const observer = await RawClient.connect(ledgerUrl())
     const ask = async (request: object) => (await observer.ask(request)).result
     const validated = { ledger_index: 'validated' }
-    const customer = await Customer.connect({ url: ledger.sandbox.url })
+    const customer = await Customer.connect({ url: ledgerUrl() })
     let open = Number.POSITIVE_INFINITY
     for (let ledgers = 0; open > 0 && ledgers < 5_000; ledgers += 100) {
       for (let n = 0; n < 100; n++) await ask({ command: 'ledger_accept' })

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type FaultProxy, startFaultProxy } from './support/fault-proxy.ts'
+import { DistortingServer } from './support/distorting-server.ts'
 import { openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, type ProjectCopy, pairs, type Script } from './support/scripts.ts'
 
@@ -30,8 +30,8 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
   describe.sequential('pauses', () => {
     let ledger: TestLedger
     let pump: NodeJS.Timeout | undefined
-    let sellersProxy: FaultProxy
-    let buyersProxy: FaultProxy
+    let sellersServer: DistortingServer
+    let buyersServer: DistortingServer
     let seller: Script
     let buyer: Script
 
@@ -42,12 +42,11 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
     beforeAll(async () => {
       ledger = await openLedger({ closeIntervalMs: 0 })
       closeLedgers()
-      const port = Number(new URL(ledger.url).port)
-      sellersProxy = await startFaultProxy(port)
-      buyersProxy = await startFaultProxy(port)
-      const open = await project.openShop(shop, { ...ledger.env, TEST_LEDGER: sellersProxy.url })
+      sellersServer = await DistortingServer.start(ledger)
+      buyersServer = await DistortingServer.start(ledger)
+      const open = await project.openShop(shop, { ...ledger.env, TEST_LEDGER: sellersServer.url })
       seller = open.shop
-      const env = { TEST_LEDGER: buyersProxy.url, SHOP_URL: open.url, INTERVAL_MS: '200' }
+      const env = { TEST_LEDGER: buyersServer.url, SHOP_URL: open.url, INTERVAL_MS: '200' }
       buyer = project.run(client, { ...ledger.env, ...env, ...constants })
       await getLetters()
     })
@@ -56,8 +55,8 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
       clearInterval(pump)
       await buyer.kill()
       await seller.kill()
-      await buyersProxy.close()
-      await sellersProxy.close()
+      await buyersServer.close()
+      await sellersServer.close()
       await ledger.close()
     })
 
@@ -70,22 +69,22 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
       const lost = buyer.waitForNextOutput(
         /The ledger cannot be reached, reconnecting: start it with "npm run ledger" if it is the sandbox, or /
       )
-      buyersProxy.accepts = false
-      buyersProxy.cut()
+      buyersServer.isOpen = false
+      buyersServer.cut()
       await lost
       const back = buyer.waitForNextOutput(/The ledger is back\n/)
-      buyersProxy.accepts = true
+      buyersServer.isOpen = true
       await back
       await getLetters()
     })
 
     test(`${client} pauses while its shop has no connection to the ledger, and goes on`, async () => {
       const lost = seller.waitForNextOutput(/The ledger cannot be reached/)
-      sellersProxy.accepts = false
-      sellersProxy.cut()
+      sellersServer.isOpen = false
+      sellersServer.cut()
       await lost
       await buyer.waitUntil(isPaused)
-      sellersProxy.accepts = true
+      sellersServer.isOpen = true
       await buyer.waitUntil(output => !isPaused(output))
       await getLetters()
     })

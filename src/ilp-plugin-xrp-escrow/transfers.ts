@@ -32,7 +32,6 @@ const ledgersBeforeRetry = 16
 
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
-type Made = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex'>
 
 /**
  * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
@@ -45,6 +44,7 @@ export class Transfers {
   readonly #emit: Emit
   readonly outgoing: TransferLog
   readonly incoming: TransferLog
+  readonly #logs: TransferLog[]
   // Why the open escrows have to be compared with the ledger's, and from which ledger on.
   #resyncFor: Gap | 'start' | undefined = 'start'
   #resyncFrom = 0
@@ -57,6 +57,7 @@ export class Transfers {
     this.#emit = emit
     this.outgoing = new TransferLog('outgoing', settings.maxCachedTransfers)
     this.incoming = new TransferLog('incoming', settings.maxCachedTransfers)
+    this.#logs = [this.outgoing, this.incoming]
   }
 
   /**
@@ -102,11 +103,14 @@ export class Transfers {
     return record.fulfilling
   }
 
-  /** Rejects an incoming transfer: its escrow stays open until it expires. */
+  /** Rejects an incoming transfer, and lets its payer know if that is set. Its escrow stays open until it expires. */
   reject(record: TransferRecord, reason: RejectionMessage): void {
     record.state = 'rejected'
     this.#emit('incoming_reject', record.transfer, reason)
-    if (this.#settings.sendRejections) this.#sendRejection(record, reason)
+    if (!this.#settings.sendRejections) return
+    const tx = toRejectionPayment(record.escrow as Escrow, reason)
+    const sent = this.#submitter.submit({ tx, what: `The rejection of transfer "${record.transfer.id}"` })
+    sent.catch(err => this.#emit('error', err))
   }
 
   /** A transaction was validated. */
@@ -165,10 +169,6 @@ export class Transfers {
     } finally {
       this.#isResyncing = false
     }
-  }
-
-  get #logs(): TransferLog[] {
-    return [this.outgoing, this.incoming]
   }
 
   async #send(record: TransferRecord, tx: Json): Promise<void> {
@@ -238,7 +238,11 @@ export class Transfers {
     return record
   }
 
-  #setPrepared(record: TransferRecord, { hash, ledgerIndex }: Made, escrow: Escrow | undefined): void {
+  #setPrepared(
+    record: TransferRecord,
+    { hash, ledgerIndex }: Pick<Creation, 'hash' | 'ledgerIndex'>,
+    escrow: Escrow | undefined
+  ): void {
     Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
     this.outgoing.add(record)
   }
@@ -329,13 +333,6 @@ export class Transfers {
     if (!record || record.isRejected || toClassicAddress(record.transfer.to, prefix) !== receiver) return
     record.isRejected = true
     this.#emit('outgoing_reject', record.transfer, reason)
-  }
-
-  /** Sends the reason of a rejection to the payer. */
-  #sendRejection({ transfer, escrow }: TransferRecord, reason: RejectionMessage): void {
-    const tx = toRejectionPayment(escrow as Escrow, reason)
-    const sent = this.#submitter.submit({ tx, what: `The rejection of transfer "${transfer.id}"` })
-    sent.catch(err => this.#emit('error', err))
   }
 
   /**

@@ -55,7 +55,7 @@ export interface PendingTransaction {
   reject(reason: Error): void
   /** undefined while it waits to be signed */
   attempt?: Attempt
-  /** for how many ledgers there has been no place for it */
+  /** in how many ledgers there was no place for it, one after the other */
   busyLedgers: number
   /** whether it is not to be signed anew, because the host has disconnected */
   isAbandoned: boolean
@@ -97,8 +97,8 @@ export class Submitter {
   #nextSequence: number | undefined
   // The newest ledger that could not be read.
   #lastUnreadLedger = 0
-  // Whether a transaction was validated since the last review.
-  #hadRoom = false
+  // Whether the ledgers had room for the account since the last review: undefined if nothing has shown it.
+  #hadRoom: boolean | undefined
   #unanswered = 0
   #isPumping = false
   #needsPump = false
@@ -234,6 +234,7 @@ export class Submitter {
     for (const [other, { attempt }] of this.#inFlight)
       if (other < sequence && isRefused(attempt?.result)) return false
     const at = this.#waiting.findIndex(({ request }) => this.#feeOf(request, factor) !== undefined)
+    if (at < 0) this.#hadRoom ??= false
     if (at < 0 || !this.#follower.isConnected) return false
     const [pending] = this.#waiting.splice(at, 1) as [PendingTransaction]
     if (this.#isExpired(pending.request)) this.#reject(pending, 'expired', tooLate)
@@ -289,6 +290,7 @@ export class Submitter {
 
   #onResult(pending: PendingTransaction, attempt: Attempt): void {
     const { result = '', message = '', sends } = attempt
+    if (isRefused(attempt.result)) this.#hadRoom ??= false
     // The sequence may be wrong, or an earlier one be missing.
     if (result === 'tefPAST_SEQ' || result === 'terPRE_SEQ') this.#nextSequence = undefined
     // What no server can read or accept as well-formed is final, unless it was sent before.
@@ -332,6 +334,7 @@ export class Submitter {
     const { result = '', message = '' } = pending.attempt as Attempt
     this.#remove(pending)
     this.#nextSequence = undefined
+    this.#hadRoom ??= false
     if (permanent.test(result)) this.#reject(pending, result, message)
     else this.#signAnew(pending)
   }
@@ -349,9 +352,11 @@ export class Submitter {
 
   /** Rejects what has expired, or has waited for a place in a ledger for too long. */
   #rejectWaiting(): void {
-    for (const pending of [...this.#waiting, ...this.#inFlight.values()])
-      pending.busyLedgers = this.#hadRoom ? 0 : pending.busyLedgers + 1
-    this.#hadRoom = false
+    for (const pending of [...this.#waiting, ...this.#inFlight.values()]) {
+      if (this.#hadRoom) pending.busyLedgers = 0
+      else if (this.#hadRoom === false) pending.busyLedgers++
+    }
+    this.#hadRoom = undefined
     this.#waiting = this.#waiting.filter(pending => {
       const { request, busyLedgers } = pending
       const isBusy = busyLedgers >= maxBusyLedgers && !isFulfillment(request)

@@ -518,6 +518,18 @@ const found: Plan[] = [
       { at: 3, who: 'payer', what: 'crashes', ledgersBehind: 27 },
       { at: 7, who: 'payer', what: 'crashes', ledgersBehind: 8 }
     ]
+  },
+  // Ledgers close while a question of the payee is lost: that is no network without room for its response.
+  {
+    ...calm,
+    seed: 1960308256,
+    payee: [['loses messages', 2]],
+    transfers: [
+      { at: 1, livesForSeconds: 11, payee: 'fulfills' },
+      { at: 5, livesForSeconds: 24, payee: 'fulfills' },
+      { at: 2, livesForSeconds: 9, payee: 'is just paid' }
+    ],
+    requests: [{ at: 2, timeoutMs: 50 }]
   }
 ]
 

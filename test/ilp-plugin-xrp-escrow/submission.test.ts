@@ -6,6 +6,7 @@ import {
   fast,
   idsOf,
   ledgerTime,
+  memo,
   moreLedgers,
   named,
   openTransactions,
@@ -107,6 +108,17 @@ describe('a transfer', () => {
       'Payment',
       'EscrowCreate'
     ])
+  })
+
+  test('a sequence that another program has used is not signed again', async () => {
+    const { ledger, server, payer } = await usePayer()
+    await payer.sendTransfer(someTransfer())
+    const Memos = [memo('xrpId', someTransfer().id)]
+    const payment = { TransactionType: 'Payment', Destination: shop.address, Amount: '1', Memos }
+    await strangerOn(ledger, customer.secret).submit(payment)
+    await until(payer, 'outgoing_transfer')
+    await payer.sendTransfer(someTransfer())
+    expect(blobsOf(server)).toHaveLength(2)
   })
 
   test.each([

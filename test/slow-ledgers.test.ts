@@ -86,7 +86,8 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     const sums = sumsOf(buyer.output, seller.output)
     expect(sums.client).toEqual(sums.shop)
     expect(sums.client).toEqual({ letters: sums.fulfilled, drops: 10 * sums.fulfilled })
-    for (const { output } of [buyer, seller]) expect(output).not.toContain('unknown outcome')
+    // A client whose shop has gone does not wait: it may have sent a payment a moment before.
+    expect(seller.output).not.toContain('unknown outcome')
   }
 
   aside(`${client} and ${shop} agree on letters and drops when the client stops first`, async context => {

@@ -204,6 +204,7 @@ export class AccountFollower extends EventEmitter<FollowerEvents> {
       clearTimeout(timer)
     }
     this.#backoffMs = firstBackoffMs
+    this.#feeFactor = undefined
     this.#isConnected = true
     this.emit('connect')
     this.emit('read', this.lastRead)

@@ -32,6 +32,7 @@ const ledgersBeforeRetry = 16
 
 /** What has to be known of the transaction that made a transfer. */
 type Creation = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex' | 'fee' | 'feePayer' | 'effect'>
+type Made = Pick<ValidatedTransaction, 'hash' | 'ledgerIndex'>
 
 /**
  * The account's transfers, from when they are sent or seen on the ledger until they are finished. A transfer on the
@@ -238,11 +239,7 @@ export class Transfers {
     return record
   }
 
-  #setPrepared(
-    record: TransferRecord,
-    { hash, ledgerIndex }: Pick<Creation, 'hash' | 'ledgerIndex'>,
-    escrow: Escrow | undefined
-  ): void {
+  #setPrepared(record: TransferRecord, { hash, ledgerIndex }: Made, escrow: Escrow | undefined): void {
     Object.assign(record, { hash, ledgerIndex, state: 'prepared' }, escrow && { escrow })
     this.outgoing.add(record)
   }

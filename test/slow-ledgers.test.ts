@@ -99,6 +99,7 @@ describe.each(pairs)('$client and $shop on slow ledgers', ({ client, shop, lette
     expect(await ended).toBe(0)
     expect(await seller.interrupt()).toBe(0)
     expectAgreement(buyer, seller)
+    expect(buyer.output).not.toContain('unknown outcome')
     expect(sumsOf(buyer.output, seller.output)).toMatchObject({ returned: 0, unfinished: 0 })
   })
 

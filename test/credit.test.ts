@@ -8,7 +8,8 @@ import { LetterStream } from './support/http.ts'
 import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
-// Both shops give the letter when they accept a payment, and limit what is accepted and not final.
+// Both shops give the letter when they accept a payment, and limit what is accepted and not final. The groups run
+// beside each other, each in its order.
 
 let project: ProjectCopy
 beforeAll(async () => {
@@ -21,7 +22,7 @@ const openShop = (env: Record<string, string>, name = 'shop-from-before') =>
 
 const isAccepted = (count: number) => (output: string) => output.match(/Accepted payment/g)?.length === count
 
-describe('on a ledger that the test closes', () => {
+describe.concurrent('on a ledger that the test closes', () => {
   let ledger: TestLedger
   let customer: Customer
 
@@ -48,7 +49,7 @@ describe('on a ledger that the test closes', () => {
     await Promise.all(prepared)
   }
 
-  test('shop-from-before sells letters for accepted payments before the ledger has their fulfillments', async () => {
+  test.sequential('shop-from-before sells letters for accepted payments before the ledger has their fulfillments', async () => {
     const { shop, url } = await openShop(ledger.env)
     const offer = await offerOf(url)
     await prepare(offer, ['20'])
@@ -61,7 +62,7 @@ describe('on a ledger that the test closes', () => {
     await shop.kill()
   })
 
-  test.each(['shop-from-before', 'streaming-shop'])(
+  test.sequential.each(['shop-from-before', 'streaming-shop'])(
     '%s accepts no more than maxUnpaid, and the payments beyond it in their order',
     async name => {
       const { shop, url } = await openShop(ledger.env, name)
@@ -102,7 +103,7 @@ xrp.Shop = () => {
 `)
 }
 
-describe('on ledgers that close by themselves', () => {
+describe.concurrent('on ledgers that close by themselves', () => {
   let ledger: TestLedger
   let customer: Customer
   let shop: Script
@@ -138,7 +139,7 @@ describe('on ledgers that close by themselves', () => {
     await withGap.remove()
   })
 
-  test('shop-from-before keeps the letter of a client that has disconnected while the shop slept', async () => {
+  test.sequential('shop-from-before keeps the letter of a client that has disconnected while the shop slept', async () => {
     const offer = await offerOf(url)
     await customer.pay(offer)
     shop.process.kill('SIGSTOP')
@@ -157,7 +158,7 @@ describe('on ledgers that close by themselves', () => {
   })
 })
 
-test.each([
+test.concurrent.each([
   { outcome: 'rolled back', error: { name: 'AlreadyRolledBackError' }, before: /^402$/, after: 2 },
   {
     outcome: 'unknown',
@@ -196,7 +197,7 @@ test.each([
   }
 )
 
-test('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
+test.concurrent('shop-from-before keeps an accepted payment, fulfills it when the ledger is back, and counts it once', async () => {
   const ledger = await openLedger()
   const server = await DistortingServer.start(ledger)
   const customer = await Customer.connect(ledger)
@@ -222,7 +223,7 @@ test('shop-from-before keeps an accepted payment, fulfills it when the ledger is
   await ledger.close()
 })
 
-describe('on a network whose fees rise', () => {
+describe.concurrent('on a network whose fees rise', () => {
   let ledger: SandboxLedger
   let customer: Customer
   beforeEach(async () => {
@@ -247,7 +248,7 @@ describe('on a network whose fees rise', () => {
     await prepared
   }
 
-  test.each(['shop-from-before', 'streaming-shop'])(
+  test.sequential.each(['shop-from-before', 'streaming-shop'])(
     '%s pauses while fees are too high, and accepts what has waited when they fall',
     async name => {
       const { shop, url } = await openShop({ TEST_LEDGER: ledger.url }, name)
@@ -282,7 +283,7 @@ describe('on a network whose fees rise', () => {
     }
   )
 
-  test('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
+  test.sequential('shop-from-before revokes the unspent credit of a payment that has expired', async () => {
     const env = { TEST_LEDGER: ledger.url, maxAgeMs: '600000' }
     const { shop, url } = await project.openShop('shop-from-before', env)
     const [spent, unspent] = [await offerOf(url), await offerOf(url)]

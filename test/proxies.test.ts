@@ -84,7 +84,7 @@ describe('no cache may store what a shop answers', () => {
   })
 })
 
-describe('a paid answer that is lost on its way', () => {
+describe.concurrent('a paid answer that is lost on its way', () => {
   // A shop that repeats no letter.
   let forgetfulUrl: string
   beforeAll(async () => {
@@ -143,7 +143,9 @@ describe('a paid answer that is lost on its way', () => {
     proxy.close()
   })
 
-  test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async () => {
+  test('streaming-client1 goes on when a lost letter cannot be repeated, and prints the request for one that is late', async ({
+    expect
+  }) => {
     let paid = 0
     const tooLate = (req: http.IncomingMessage) => Boolean(req.headers['pay-token']) && paid++ === 0
     const proxy = await openProxy(forgetfulUrl, tooLate)
@@ -171,7 +173,7 @@ describe('a paid answer that is lost on its way', () => {
 
 const hasIpv6 = networkInterfaces().lo?.some(({ address }) => address === '::1') ?? false
 
-test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
+test.concurrent.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
   const { url } = await bed.openShop('streaming-shop', { HOST: '::1' })
   expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/$/)
   const stream = await LetterStream.open(url)
@@ -179,7 +181,7 @@ test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () 
   stream.leave()
 })
 
-test('a script tries every address of a name, and a failure names the reason at each', async () => {
+test.concurrent('a script tries every address of a name, and a failure names the reason at each', async () => {
   // A name with an IPv6 address first that this machine cannot reach, as where IPv6 is off.
   const preload = `data:text/javascript,${encodeURIComponent(`
     import dns from 'node:dns'

@@ -81,23 +81,6 @@ describe.each(['shop-from-before', 'streaming-shop'])('%s', name => {
   })
 })
 
-test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
-  const { url } = await bed.openShop('streaming-shop', { maxSilentConnections: '20' })
-  const silent: RawConnection[] = []
-  for (let n = 0; n < 50; n++) {
-    const connection = new RawConnection(url)
-    await once(connection.socket, 'connect')
-    silent.push(connection)
-  }
-  const stream = await LetterStream.open(url)
-  await bed.customer.pay(parsePay(stream.pay))
-  // The last are too few to be in the way: they are closed since no headers come.
-  for (const connection of silent) await connection.waitForClose()
-  expect(silent[0]?.received).not.toMatch(/200|402/)
-  expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
-  stream.leave()
-})
-
 test('shop-from-before accepts a payment for an offer that 300 others have followed', async () => {
   const { url } = shopOf('shop-from-before')
   const offer = await offerOf(url)
@@ -258,39 +241,13 @@ describe('both shops, on one account', () => {
   })
 })
 
-test('streaming-shop warns of a low balance, then stops selling until it is funded', async () => {
-  const poor = await openLedger()
-  const payer = await Customer.connect(poor)
-  const { address, secret } = poor.shop
-  const [wallet, client] = [
-    Wallet.fromSeed(secret),
-    new Client(poor.url, { timeout: 120_000, connectionTimeout: 120_000 })
-  ]
-  await client.connect()
-  const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
-  const { result } = await client.request({ command: 'account_info', account: address })
-  const burn = { ...tx, Fee: String(Number(result.account_data.Balance) - 3_999) }
-  await client.submitAndWait(wallet.sign(burn).tx_blob)
-  await client.disconnect()
-
-  const { shop: run, url } = await bed.openShop('streaming-shop', poor.env)
-  expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
-  const stream = await LetterStream.open(url)
-  const offer = parsePay(stream.pay)
-  await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
-  await run.waitForOutput(/The shop cannot pay its fees: no letters are sold meanwhile/)
-  await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
-  expect(stream.letters).toHaveLength(11)
-  const refused = await fetch(url)
-  expect(refused.status).toBe(503)
-  expect(await refused.text()).toBe('The shop cannot pay its fees: please come back in 10 s\n')
-
-  const funds = { to: `test.crypto.xrp.${address}`, amount: '1000000' }
-  await payer.plugin.sendTransfer({ id: randomUUID(), ...funds })
-  await untilOpen(url)
-  await run.kill()
-  await payer.disconnect()
-  await poor.close()
+test('shop-from-before does not let one client spend what another has paid', async () => {
+  const { url, shop } = shopOf('shop-from-before')
+  const [ada, bob] = [await offerOf(url), await offerOf(url)]
+  // Bob pays to Ada's address, under the secret that he knows: his own.
+  await bed.customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
+  await shop.waitForOutput(/F05 Wrong Condition/)
+  for (const offer of [ada, bob]) expect(await askWithToken(url, offer)).toBe(402)
 })
 
 /** Asks until a shop sells again. */
@@ -305,6 +262,58 @@ async function untilOpen(url: string): Promise<void> {
 }
 
 describe.concurrent('streaming-shop', () => {
+  test('streaming-shop serves clients while strangers open connections and say nothing, and closes those', async () => {
+    const { url } = await bed.openShop('streaming-shop', { maxSilentConnections: '20' })
+    const silent: RawConnection[] = []
+    for (let n = 0; n < 50; n++) {
+      const connection = new RawConnection(url)
+      await once(connection.socket, 'connect')
+      silent.push(connection)
+    }
+    const stream = await LetterStream.open(url)
+    await bed.customer.pay(parsePay(stream.pay))
+    // The last are too few to be in the way: they are closed since no headers come.
+    for (const connection of silent) await connection.waitForClose()
+    expect(silent[0]?.received).not.toMatch(/200|402/)
+    expect(silent.at(-1)?.received).toMatch(/^HTTP\/1\.1 408 /)
+    stream.leave()
+  })
+
+  test('streaming-shop warns of a low balance, then stops selling until it is funded', async () => {
+    const poor = await openLedger()
+    const payer = await Customer.connect(poor)
+    const { address, secret } = poor.shop
+    const [wallet, client] = [
+      Wallet.fromSeed(secret),
+      new Client(poor.url, { timeout: 120_000, connectionTimeout: 120_000 })
+    ]
+    await client.connect()
+    const tx = await client.autofill({ TransactionType: 'AccountSet', Account: address })
+    const { result } = await client.request({ command: 'account_info', account: address })
+    const burn = { ...tx, Fee: String(Number(result.account_data.Balance) - 3_999) }
+    await client.submitAndWait(wallet.sign(burn).tx_blob)
+    await client.disconnect()
+
+    const { shop: run, url } = await bed.openShop('streaming-shop', poor.env)
+    expect(run.output).toContain('Low balance: enough for 11 letters; fund the account')
+    const stream = await LetterStream.open(url)
+    const offer = parsePay(stream.pay)
+    await Promise.all(Array.from({ length: 20 }, (_, paymentId) => payer.prepare(offer, '10', { paymentId })))
+    await run.waitForOutput(/The shop cannot pay its fees: no letters are sold meanwhile/)
+    await run.waitUntil(output => output.match(/Payment complete/g)?.length === 11)
+    expect(stream.letters).toHaveLength(11)
+    const refused = await fetch(url)
+    expect(refused.status).toBe(503)
+    expect(await refused.text()).toBe('The shop cannot pay its fees: please come back in 10 s\n')
+
+    const funds = { to: `test.crypto.xrp.${address}`, amount: '1000000' }
+    await payer.plugin.sendTransfer({ id: randomUUID(), ...funds })
+    await untilOpen(url)
+    await run.kill()
+    await payer.disconnect()
+    await poor.close()
+  })
+
   test('full streaming-shop evicts who has not paid, and accepts a client once another has disconnected', async () => {
     const { url } = await bed.openShop('streaming-shop', { maxClients: '3' })
     const open = () => LetterStream.open(url)
@@ -337,13 +346,4 @@ describe.concurrent('streaming-shop', () => {
     expect(payer.isOver).toBe(false)
     expect(await payer.waitForEnd()).toHaveLength(paymentId)
   })
-})
-
-test('shop-from-before does not let one client spend what another has paid', async () => {
-  const { url, shop } = shopOf('shop-from-before')
-  const [ada, bob] = [await offerOf(url), await offerOf(url)]
-  // Bob pays to Ada's address, under the secret that he knows: his own.
-  await bed.customer.prepare({ ...ada, sharedSecret: bob.sharedSecret })
-  await shop.waitForOutput(/F05 Wrong Condition/)
-  for (const offer of [ada, bob]) expect(await askWithToken(url, offer)).toBe(402)
 })

@@ -173,7 +173,7 @@ describe.concurrent('a paid answer that is lost on its way', () => {
 
 const hasIpv6 = networkInterfaces().lo?.some(({ address }) => address === '::1') ?? false
 
-test.concurrent.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
+test.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address', async () => {
   const { url } = await bed.openShop('streaming-shop', { HOST: '::1' })
   expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/$/)
   const stream = await LetterStream.open(url)
@@ -181,7 +181,7 @@ test.concurrent.runIf(hasIpv6)('a shop on HOST=::1 names itself by that address'
   stream.leave()
 })
 
-test.concurrent('a script tries every address of a name, and a failure names the reason at each', async () => {
+test('a script tries every address of a name, and a failure names the reason at each', async () => {
   // A name with an IPv6 address first that this machine cannot reach, as where IPv6 is off.
   const preload = `data:text/javascript,${encodeURIComponent(`
     import dns from 'node:dns'

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { Customer } from './support/customer.ts'
 import { fakeShop } from './support/http.ts'
-import { openLedger } from './support/ledger.ts'
+import { aside, openLedger } from './support/ledger.ts'
 import { copyProject, freePort, pairs, type Script, withTsx } from './support/scripts.ts'
 import { useTestbed } from './support/testbed.ts'
 
@@ -22,42 +22,49 @@ function summaryOf(client: Script) {
 describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
   const hasLetters = (count: number) => (output: string) => lettersIn(output).length >= count
 
-  test(`two ${client} of one account get a letter for each of their own payments, and all drops add up`, async () => {
-    const till = await Customer.connect(bed.ledger, bed.ledger.shop)
-    const balances = async () =>
-      [await bed.customer.plugin.getBalance(), await till.plugin.getBalance()].map(BigInt)
-    const [purseBefore = 0n, tillBefore = 0n] = await balances()
-    const seller = await bed.openShop(shop)
-    // The ledger decides when a client ends, however long the machine takes.
-    const runs = ['100', '200'].map(INTERVAL_MS =>
-      bed.run(client, { SHOP_URL: seller.url, INTERVAL_MS, maxSettleMs: '120000' })
-    )
-    for (const run of runs) await run.waitUntil(hasLetters(4))
-    const ends = runs.map(run => run.interrupt())
-    expect(await Promise.all(ends)).toEqual([0, 0])
-    expect(await seller.shop.interrupt()).toBe(0)
+  aside(
+    `two ${client} of one account get a letter for each of their own payments, and all drops add up`,
+    async () => {
+      // Nothing but these payments changes its balances.
+      const ledger = await openLedger()
+      const purse = await Customer.connect(ledger)
+      const till = await Customer.connect(ledger, ledger.shop)
+      const balances = async () =>
+        [await purse.plugin.getBalance(), await till.plugin.getBalance()].map(BigInt)
+      const [purseBefore = 0n, tillBefore = 0n] = await balances()
+      const seller = await bed.openShop(shop, ledger.env)
+      // The ledger decides when a client ends, however long the machine takes.
+      const runs = ['100', '200'].map(INTERVAL_MS =>
+        bed.run(client, { ...ledger.env, SHOP_URL: seller.url, INTERVAL_MS, maxSettleMs: '120000' })
+      )
+      for (const run of runs) await run.waitUntil(hasLetters(4))
+      const ends = runs.map(run => run.interrupt())
+      expect(await Promise.all(ends)).toEqual([0, 0])
+      expect(await seller.shop.interrupt()).toBe(0)
 
-    let total = 0
-    for (const run of runs) {
-      const payments = lettersIn(run.output).length
-      total += payments
-      expect(summaryOf(run)).toEqual({
-        payments,
-        letters: payments,
-        fulfilled: payments,
-        spent: 20 * payments,
-        onLetters: 10 * payments,
-        fees: 10 * payments
-      })
+      let total = 0
+      for (const run of runs) {
+        const payments = lettersIn(run.output).length
+        total += payments
+        expect(summaryOf(run)).toEqual({
+          payments,
+          letters: payments,
+          fulfilled: payments,
+          spent: 20 * payments,
+          onLetters: 10 * payments,
+          fees: 10 * payments
+        })
+      }
+      // An escrow costs a fee of 10 drops, and its fulfillment one of 350.
+      const [purseAfter = 0n, tillAfter = 0n] = await balances()
+      expect(purseBefore - purseAfter).toBe(20n * BigInt(total))
+      expect(tillAfter - tillBefore).toBe(-340n * BigInt(total))
+      for (const account of [purse, till]) await account.disconnect()
+      await ledger.close()
     }
-    // An escrow costs a fee of 10 drops, and its fulfillment one of 350.
-    const [purseAfter = 0n, tillAfter = 0n] = await balances()
-    expect(purseBefore - purseAfter).toBe(20n * BigInt(total))
-    expect(tillAfter - tillBefore).toBe(-340n * BigInt(total))
-    await till.disconnect()
-  })
+  )
 
-  test(`${client} waits for a shop that starts later, and stops when the shop has gone`, async () => {
+  aside(`${client} waits for a shop that starts later, and stops when the shop has gone`, async () => {
     const port = String(await freePort())
     const env = { SHOP_URL: `http://localhost:${port}/`, INTERVAL_MS: '200', maxSettleMs: '2000' }
     const run = bed.run(client, env)
@@ -82,32 +89,35 @@ describe.each(pairs)('$client with $shop', ({ client, shop, lettersIn }) => {
   })
 })
 
-test('a client that waits for its shop reports money of an earlier run, and ends on SIGTERM without a summary', async () => {
-  // The clock of this ledger is far ahead in the end.
-  const own = await openLedger()
-  const hand = await Customer.connect(own)
-  const { timeMs } = await own.newest()
-  const address = `test.crypto.xrp.${own.shop.address}.AAAAAAAAAAA`
-  const offer = { amount: '10', address, sharedSecret: 'A'.repeat(43) }
-  const expiresInMs = timeMs - Date.now() + 300_000
-  await Promise.all([0, 1, 2].map(paymentId => hand.prepare(offer, '10', { paymentId, expiresInMs })))
-  await hand.disconnect()
-  // Each ledger is at least a second later than the one before.
-  for (let n = 0; n < 310; n++) await own.closeLedger()
-  const url = `http://localhost:${await freePort()}/`
-  const run = bed.run('streaming-client2', { ...own.env, SHOP_URL: url })
-  await run.waitUntil(output => {
-    const counts = output.matchAll(
-      /\nRecovered (\d) payments? \(\1[0] drops\) of an earlier run that had expired\n/g
-    )
-    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0) === 3
-  })
-  expect(await run.interrupt('SIGTERM')).toBe(0)
-  expect(run.output).not.toMatch(/^\d+ payments?,/m)
-  await own.close()
-})
+aside(
+  'a client that waits for its shop reports money of an earlier run, and ends on SIGTERM without a summary',
+  async () => {
+    // The clock of this ledger is far ahead in the end.
+    const own = await openLedger()
+    const hand = await Customer.connect(own)
+    const { timeMs } = await own.newest()
+    const address = `test.crypto.xrp.${own.shop.address}.AAAAAAAAAAA`
+    const offer = { amount: '10', address, sharedSecret: 'A'.repeat(43) }
+    const expiresInMs = timeMs - Date.now() + 300_000
+    await Promise.all([0, 1, 2].map(paymentId => hand.prepare(offer, '10', { paymentId, expiresInMs })))
+    await hand.disconnect()
+    // Each ledger is at least a second later than the one before.
+    for (let n = 0; n < 310; n++) await own.closeLedger()
+    const url = `http://localhost:${await freePort()}/`
+    const run = bed.run('streaming-client2', { ...own.env, SHOP_URL: url })
+    await run.waitUntil(output => {
+      const counts = output.matchAll(
+        /\nRecovered (\d) payments? \(\1[0] drops\) of an earlier run that had expired\n/g
+      )
+      return [...counts].reduce((sum, [, count]) => sum + Number(count), 0) === 3
+    })
+    expect(await run.interrupt('SIGTERM')).toBe(0)
+    expect(run.output).not.toMatch(/^\d+ payments?,/m)
+    await own.close()
+  }
+)
 
-test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
+aside.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
   {
     what: 'the ledger cannot be reached',
     change: { TEST_LEDGER: 'ws://localhost:1' },
@@ -141,7 +151,7 @@ test.each<{ what: string; change: Record<string, string>; sentence: RegExp }>([
   expect(run.output.trim()).toMatch(sentence)
 })
 
-test.each([
+aside.each([
   {
     what: 'advises http:// when SHOP_URL is https:// and the shop does not speak TLS',
     scheme: 'https:',
@@ -161,7 +171,7 @@ test.each([
   await server.close()
 })
 
-test('a client names "npm install" when there is no plugins.ts', async () => {
+aside('a client names "npm install" when there is no plugins.ts', async () => {
   const bare = await copyProject()
   await rm(join(bare.folder, 'plugins.ts'))
   const run = bare.run('streaming-client1', {}, [], withTsx)

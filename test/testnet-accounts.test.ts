@@ -3,13 +3,12 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { openLedger, type TestLedger } from './support/ledger.ts'
-import { copyProject, examplePlugins, type ProjectCopy } from './support/scripts.ts'
+import { copyProject, examplePlugins } from './support/scripts.ts'
 
 let ledger: TestLedger
-let project: ProjectCopy
 
 beforeAll(async () => {
   ledger = await openLedger()
@@ -17,53 +16,53 @@ beforeAll(async () => {
 
 afterAll(() => ledger.close())
 
-beforeEach(async () => {
-  project = await copyProject(examplePlugins)
-})
+/** A copy of the project as a reader has it, and its .env. */
+async function useProject({ onTestFinished }: TestContext) {
+  const project = await copyProject(examplePlugins)
+  onTestFinished(() => project.remove())
+  const secretsFile = join(project.folder, '.env')
+  const env = {
+    FAUCET_URL: ledger.url.replace('ws:', 'http:'),
+    TEST_LEDGER: ledger.url,
+    PORT: '0',
+    INTERVAL_MS: '200'
+  }
+  return { project, env, secretsFile, secrets: () => readFile(secretsFile, 'utf8') }
+}
 
-afterEach(async () => {
-  await project.remove()
-})
-
-const env = () => ({
-  FAUCET_URL: ledger.url.replace('ws:', 'http:'),
-  TEST_LEDGER: ledger.url,
-  PORT: '0',
-  INTERVAL_MS: '200'
-})
-const secretsFile = () => join(project.folder, '.env')
-const secrets = () => readFile(secretsFile(), 'utf8')
-
-test('testnet-accounts makes two funded accounts, with which the scripts then run', async () => {
-  const run = project.run('testnet-accounts', env())
+test.concurrent('testnet-accounts makes two funded accounts, with which the scripts then run', async context => {
+  const { project, env, secretsFile, secrets } = await useProject(context)
+  const run = project.run('testnet-accounts', env)
   expect(await run.waitForEnd()).toBe(0)
   expect(await secrets()).toMatch(/^XRP_SHOP_SECRET=sEd\w+\nXRP_CUSTOMER_SECRET=sEd\w+\n$/)
-  expect((await stat(secretsFile())).mode & 0o777).toBe(0o600)
+  expect((await stat(secretsFile)).mode & 0o777).toBe(0o600)
   const addresses = [
     ...run.output.matchAll(/(r\w+) has 100 XRP: https:\/\/testnet\.xrpl\.org\/accounts\/\1\n/g)
   ]
   expect(addresses).toHaveLength(2)
 
-  const { shop, url } = await project.openShop('streaming-shop', env())
+  const { shop, url } = await project.openShop('streaming-shop', env)
   expect(shop.output).toContain(
     `Watch the account at https://testnet.xrpl.org/accounts/${addresses[0]?.[1]}\n`
   )
-  const client = project.run('streaming-client2', { ...env(), SHOP_URL: url })
+  const client = project.run('streaming-client2', { ...env, SHOP_URL: url })
   await client.waitForOutput(/\.[.A-Z]*[A-Z]/)
   expect(client.output).toContain(`https://testnet.xrpl.org/accounts/${addresses[1]?.[1]}`)
   expect(await client.interrupt()).toBe(0)
 })
 
-test('testnet-accounts leaves an existing .env unchanged', async () => {
+test.concurrent('testnet-accounts leaves an existing .env unchanged', async context => {
+  const { project, env, secretsFile, secrets } = await useProject(context)
   const text = 'OTHER=1\n'
-  await writeFile(secretsFile(), text)
-  const run = project.run('testnet-accounts', env())
+  await writeFile(secretsFile, text)
+  const run = project.run('testnet-accounts', env)
   expect(await run.waitForEnd()).toBe(1)
   expect(run.output).toMatch(/\.env exists already; left unchanged: /)
   expect(await secrets()).toBe(text)
 })
 
-test('testnet-accounts writes nothing when the network cannot be reached', async () => {
+test.concurrent('testnet-accounts writes nothing when the network cannot be reached', async context => {
+  const { project, secrets } = await useProject(context)
   const run = project.run('testnet-accounts', { FAUCET_URL: 'http://localhost:1' })
   expect(await run.waitForEnd()).toBe(1)
   expect(run.output).toMatch(
@@ -73,7 +72,8 @@ test('testnet-accounts writes nothing when the network cannot be reached', async
   await expect(secrets()).rejects.toThrow('ENOENT')
 })
 
-test('testnet-accounts writes nothing when the faucet refuses', async () => {
+test.concurrent('testnet-accounts writes nothing when the faucet refuses', async context => {
+  const { project, secrets } = await useProject(context)
   const faucet = http.createServer((_req, res) => {
     res.writeHead(429, { 'Content-Type': 'application/json' }).end('{"error":"Too many requests"}')
   })
@@ -96,7 +96,7 @@ test('testnet-accounts writes nothing when the faucet refuses', async () => {
   faucet.closeAllConnections()
 })
 
-test.each([
+test.concurrent.for([
   {
     what: 'what is missing when the test network is chosen without secrets',
     text: undefined,
@@ -108,9 +108,10 @@ test.each([
     sentence:
       'There is no XRP_CUSTOMER_SECRET in .env: write it there, or move .env away and run "npm run testnet-accounts"'
   }
-])('plugins.ts says $what', async ({ text, sentence }) => {
-  if (text) await writeFile(secretsFile(), text)
-  const shop = project.run('streaming-shop', env())
+])('plugins.ts says $what', async ({ text, sentence }, context) => {
+  const { project, env, secretsFile } = await useProject(context)
+  if (text) await writeFile(secretsFile, text)
+  const shop = project.run('streaming-shop', env)
   expect(await shop.waitForEnd()).toBe(1)
   expect(shop.output.trim().split('\n').at(-1)).toBe(sentence)
   expect(shop.output).not.toMatch(/^\s+at /m)

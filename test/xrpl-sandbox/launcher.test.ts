@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { startSandboxLedger } from '../../src/xrpl-sandbox/index.ts'
 import { isClosed, probe } from '../../src/xrpl-sandbox/launcher.ts'
@@ -13,8 +13,8 @@ import { customer, shop } from './support.ts'
 
 const source = (file: string) => new URL(`../../src/xrpl-sandbox/${file}`, import.meta.url)
 const running: ChildProcess[] = []
-afterEach(() => {
-  for (const child of running.splice(0)) child.kill('SIGKILL')
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL')
 })
 
 async function listen(): Promise<{ server: Server; port: number }> {
@@ -42,7 +42,7 @@ async function ended(child: ChildProcess) {
 const firstLine = async (child: ChildProcess): Promise<string> =>
   (await once(createInterface({ input: child.stdout as NonNullable<typeof child.stdout> }), 'line'))[0]
 
-describe('npm run ledger', () => {
+describe.concurrent('npm run ledger', () => {
   test('prints its URL and each ledger with transactions, and ends with code 0 on a signal', async () => {
     const child = node(
       '--import',
@@ -100,7 +100,7 @@ describe('npm run ledger', () => {
   })
 })
 
-describe('a second ledger on one port', () => {
+describe.concurrent('a second ledger on one port', () => {
   test('points to the first, and ends with code 1', async () => {
     const sandbox = await startSandboxLedger({ port: 0 })
     const { code, said } = await ended(ledgerCommand('--port', String(sandbox.port)))
@@ -109,7 +109,7 @@ describe('a second ledger on one port', () => {
   })
 })
 
-describe('sandboxLedger', () => {
+describe.concurrent('sandboxLedger', () => {
   const call = async (port: number) =>
     node(
       '--input-type=module',
@@ -140,6 +140,19 @@ describe('sandboxLedger', () => {
       `Port ${port} is in use by something that is not a sandbox ledger: stop it, or choose another port (sandboxLedger({ port }))`
     )
   })
+})
+
+test.concurrent('a ledger that stops when idle waits for its last client', async () => {
+  const child = ledgerCommand('--port', '0', '--stop-when-idle', '2000')
+  const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
+  const exit = once(child, 'exit')
+  const first = await RawClient.connect(url)
+  const second = await RawClient.connect(url)
+  first.close()
+  await second.ask({ command: 'subscribe', streams: ['ledger'] })
+  await once(second.socket, 'message') // a second later it is still there
+  second.close()
+  expect((await exit)[0]).toBe(0)
 })
 
 describe('probe', () => {
@@ -189,19 +202,6 @@ describe('probe', () => {
     expect(isClosed(codes('ECONNREFUSED', 'ETIMEDOUT'))).toBe(false)
     expect(isClosed(failed('ECONNREFUSED'))).toBe(true)
   })
-})
-
-test('a ledger that stops when idle waits for its last client', async () => {
-  const child = ledgerCommand('--port', '0', '--stop-when-idle', '2000')
-  const url = /ws:\/\/localhost:\d+/.exec(await firstLine(child))?.[0] as string
-  const exit = once(child, 'exit')
-  const first = await RawClient.connect(url)
-  const second = await RawClient.connect(url)
-  first.close()
-  await second.ask({ command: 'subscribe', streams: ['ledger'] })
-  await once(second.socket, 'message') // a second later it is still there
-  second.close()
-  expect((await exit)[0]).toBe(0)
 })
 
 test.each(['0.0.0.0', '::', '192.168.0.1', 'example.com'])(

@@ -28,7 +28,85 @@ test('fund pays a new account, and closeLedger closes a ledger', async () => {
   await bench.stop()
 })
 
-test('with closeOnSubmit a ledger closes after the answer to each submission that was applied', async () => {
+describe.concurrent('with a delay', () => {
+  let sandbox: SandboxLedger
+  let clients: RawClient[] = []
+  afterEach(async () => {
+    for (const client of clients) client.close()
+    await sandbox.close()
+  })
+
+  /** Starts a sandbox with two clients who listen to its ledgers; one closes them. */
+  async function start(options: SandboxOptions): Promise<RawClient> {
+    sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, ...options })
+    const [closer, ...rest] = [
+      await RawClient.connect(sandbox.url),
+      await RawClient.connect(sandbox.url),
+      await RawClient.connect(sandbox.url)
+    ] as const
+    clients = [closer, ...rest]
+    for (const client of rest) await client.ask({ command: 'subscribe', streams: ['ledger'] })
+    return closer
+  }
+
+  /** Closes ledgers one by one; for each, which of the two has heard of it first. */
+  async function firstToHear(rounds: number): Promise<number[]> {
+    const winners: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const [one, other] = clients.slice(1).map((client, number) => {
+        return once(client.socket, 'message').then(() => number)
+      }) as [Promise<number>, Promise<number>]
+      sandbox.ledger.close()
+      winners.push(await Promise.race([one, other]))
+      await Promise.all([one, other])
+    }
+    return winners
+  }
+
+  test.sequential('the order of two clients varies, and repeats with the same seed', async () => {
+    const options = { delayMs: 400, delaySeed: 116 } // draws that lie well apart
+    await start(options)
+    const winners = await firstToHear(5)
+    expect(new Set(winners)).toEqual(new Set([0, 1]))
+    await sandbox.close()
+    await start(options)
+    expect(await firstToHear(5)).toEqual(winners)
+  })
+
+  test.sequential('a client receives delayed messages and responses in the order in which they were sent', async () => {
+    const client = await start({ delayMs: 20 })
+    await client.ask({ command: 'subscribe', streams: ['ledger'] })
+    const seen: unknown[] = []
+    client.socket.on('message', data => {
+      const { type, ledger_index, id } = JSON.parse(String(data))
+      seen.push(type === 'ledgerClosed' ? ledger_index : `answer ${id}`)
+    })
+    const answers = Array.from({ length: 50 }, (_, id) => client.ask({ id, command: 'ledger_accept' }))
+    await Promise.all(answers)
+    const first = sandbox.ledger.closedHeader.ledgerIndex - 49
+    expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => [first + n, `answer ${n}`]).flat())
+  })
+
+  test.sequential('a delayed message takes up to the maximum', async () => {
+    const client = await start({ delayMs: 100, delaySeed: 1 })
+    const started = performance.now()
+    const times = await Promise.all(
+      Array.from({ length: 40 }, () =>
+        client.ask({ command: 'ping' }).then(() => performance.now() - started)
+      )
+    )
+    expect(Math.max(...times)).toBeGreaterThan(80)
+  })
+
+  test.sequential('stop is answered before the delayed connection closes', async () => {
+    const client = await start({ delayMs: 50 })
+    expect(await client.ask({ command: 'stop' })).toMatchObject({ status: 'success' })
+  })
+})
+
+const readme = readFileSync(new URL('../../src/xrpl-sandbox/README.md', import.meta.url), 'utf8')
+
+test.concurrent('with closeOnSubmit a ledger closes after the answer to each submission that was applied', async () => {
   const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, closeOnSubmit: true })
   const client = new Client(sandbox.url)
   await client.connect()
@@ -100,84 +178,6 @@ test('a sandbox starts with the closed ledgers of another', async () => {
 test('the accounts for tests are derived from their names', () => {
   for (const name of ['shop', 'customer'] as const) expect(wallet(name).address).toBe(accounts[name].address)
 })
-
-describe('with a delay', () => {
-  let sandbox: SandboxLedger
-  let clients: RawClient[] = []
-  afterEach(async () => {
-    for (const client of clients) client.close()
-    await sandbox.close()
-  })
-
-  /** Starts a sandbox with two clients who listen to its ledgers; one closes them. */
-  async function start(options: SandboxOptions): Promise<RawClient> {
-    sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, ...options })
-    const [closer, ...rest] = [
-      await RawClient.connect(sandbox.url),
-      await RawClient.connect(sandbox.url),
-      await RawClient.connect(sandbox.url)
-    ] as const
-    clients = [closer, ...rest]
-    for (const client of rest) await client.ask({ command: 'subscribe', streams: ['ledger'] })
-    return closer
-  }
-
-  /** Closes ledgers one by one; for each, which of the two has heard of it first. */
-  async function firstToHear(rounds: number): Promise<number[]> {
-    const winners: number[] = []
-    for (let round = 0; round < rounds; round++) {
-      const [one, other] = clients.slice(1).map((client, number) => {
-        return once(client.socket, 'message').then(() => number)
-      }) as [Promise<number>, Promise<number>]
-      sandbox.ledger.close()
-      winners.push(await Promise.race([one, other]))
-      await Promise.all([one, other])
-    }
-    return winners
-  }
-
-  test('the order of two clients varies, and repeats with the same seed', async () => {
-    const options = { delayMs: 400, delaySeed: 116 } // draws that lie well apart
-    await start(options)
-    const winners = await firstToHear(5)
-    expect(new Set(winners)).toEqual(new Set([0, 1]))
-    await sandbox.close()
-    await start(options)
-    expect(await firstToHear(5)).toEqual(winners)
-  })
-
-  test('a client receives delayed messages and responses in the order in which they were sent', async () => {
-    const client = await start({ delayMs: 20 })
-    await client.ask({ command: 'subscribe', streams: ['ledger'] })
-    const seen: unknown[] = []
-    client.socket.on('message', data => {
-      const { type, ledger_index, id } = JSON.parse(String(data))
-      seen.push(type === 'ledgerClosed' ? ledger_index : `answer ${id}`)
-    })
-    const answers = Array.from({ length: 50 }, (_, id) => client.ask({ id, command: 'ledger_accept' }))
-    await Promise.all(answers)
-    const first = sandbox.ledger.closedHeader.ledgerIndex - 49
-    expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => [first + n, `answer ${n}`]).flat())
-  })
-
-  test('a delayed message takes up to the maximum', async () => {
-    const client = await start({ delayMs: 100, delaySeed: 1 })
-    const started = performance.now()
-    const times = await Promise.all(
-      Array.from({ length: 40 }, () =>
-        client.ask({ command: 'ping' }).then(() => performance.now() - started)
-      )
-    )
-    expect(Math.max(...times)).toBeGreaterThan(80)
-  })
-
-  test('stop is answered before the delayed connection closes', async () => {
-    const client = await start({ delayMs: 50 })
-    expect(await client.ask({ command: 'stop' })).toMatchObject({ status: 'success' })
-  })
-})
-
-const readme = readFileSync(new URL('../../src/xrpl-sandbox/README.md', import.meta.url), 'utf8')
 
 test('the README names every command', () => {
   for (const command of commands.keys()) expect(readme).toContain(`\`${command}\``)

@@ -52,7 +52,7 @@ export default defineConfig(({ mode }) => ({
           exclude: mode === 'soak' ? [] : ['test/soak.test.ts'],
           sequence: { sequencer: LongestFirst },
           // Most tests wait for processes and ledgers most of the time.
-          maxWorkers: Math.min(3 * availableParallelism(), 24),
+          maxWorkers: Math.min(2 * availableParallelism(), 16),
           // They share nothing but what they import, which need not be loaded anew for each file.
           isolate: false
         })

@@ -52,7 +52,18 @@ test("a client prints a ledger server's engine_result_message as plain text on o
   expectHarmless(script.output)
 })
 
-test('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
+test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const lines: string[] = []
+  const log = limitedLog(2, line => lines.push(line))
+  for (const line of ['a', 'b', 'c', 'd']) log(line)
+  vi.advanceTimersByTime(10_000)
+  log('e')
+  vi.useRealTimers()
+  expect(lines).toEqual(['a', 'b', '    - 2 more lines like these', 'e'])
+})
+
+test.concurrent('shop-from-before prints 100 characters of a path, and no more lines of strangers than its limit', async () => {
   const { shop: script, url } = await bed.openShop('shop-from-before', { periodMs: '3600000' })
   const get = async (path: string) => {
     const connection = new RawConnection(url)
@@ -71,18 +82,7 @@ test('shop-from-before prints 100 characters of a path, and no more lines of str
   await script.kill()
 })
 
-test('a limited log counts the lines that it does not print, and says how many with the next period', () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const lines: string[] = []
-  const log = limitedLog(2, line => lines.push(line))
-  for (const line of ['a', 'b', 'c', 'd']) log(line)
-  vi.advanceTimersByTime(10_000)
-  log('e')
-  vi.useRealTimers()
-  expect(lines).toEqual(['a', 'b', '    - 2 more lines like these', 'e'])
-})
-
-test('scripts whose clock is 20 minutes fast or slow go by the ledger, and say so once', async () => {
+test.concurrent('scripts whose clock is 20 minutes fast or slow go by the ledger, and say so once', async () => {
   const [past, future] = await Promise.all(
     [-20, 20].map(minutes => openLedger({ closeIntervalMs: 1000, now: () => Date.now() + minutes * 60_000 }))
   )
@@ -104,7 +104,7 @@ test('scripts whose clock is 20 minutes fast or slow go by the ledger, and say s
   for (const ledger of [past, future]) await ledger?.close()
 })
 
-test('a script whose shutdown hangs ends at a third Ctrl-C, with 1', async () => {
+test.concurrent('a script whose shutdown hangs ends at a third Ctrl-C, with 1', async () => {
   const own = await copyProject(`${testPlugins}
 import { onShutdown } from './src/terminal/shutdown.ts'
 onShutdown(() => new Promise(() => setInterval(() => {}, 1_000)))

@@ -51,7 +51,7 @@ function emitDeclarations(sources: string[], outDir: string) {
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
   const output = '--declaration --emitDeclarationOnly --skipLibCheck --rootDir .'
   const language =
-    '--target es2023 --module nodenext --types node --strict --noUncheckedIndexedAccess --allowImportingTsExtensions'
+    '--target es2023 --lib es2023 --module nodenext --types node --strict --noUncheckedIndexedAccess --allowImportingTsExtensions'
   const options = [...`--ignoreConfig ${output} ${language}`.split(' '), '--outDir', outDir]
   const files = sources.map(source => join(source, 'index.ts'))
   execFileSync(process.execPath, [tsc, ...options, ...files], { cwd: root, stdio: 'inherit' })

@@ -108,7 +108,7 @@ test('TypeScript accepts the packed packages, imported and required, and refuses
     const { accounts, startSandboxLedger } = sandbox`
   const files = { 'imported.mts': imported, 'imported.cts': imported, 'required.cts': required }
   for (const [file, imports] of Object.entries(files)) await writeFile(join(folder, file), imports + use)
-  const options = '--noEmit --strict --target es2023 --module nodenext --types node'.split(' ')
+  const options = '--noEmit --strict --target es2023 --lib es2023 --module nodenext --types node'.split(' ')
   const tsc = join(modules, 'typescript/bin/tsc')
   const outcome = await run(tsc, ...options, ...Object.keys(files)).catch(err => err.stdout)
   expect(outcome).toBe('')

@@ -61,19 +61,28 @@ async function fulfill({ Sequence, ...lock }: Escrow) {
 
 describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` : ''}`, () => {
   let browser: Browser
+  /** The page of the test that runs: this one, or where a test stands between the page and its server, the other. */
   let page: Page
-  /** What the browser's console says, and the page's connections. */
+  let plain: Page
+  let routed: Page
+  /** What the browser's console says, and the connections of the routed page. */
   let complaints: string[]
   let sockets: WebSocketRoute[]
   let onSocket: (socket: WebSocketRoute) => void
 
+  async function newPage(): Promise<Page> {
+    const opened = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport: desktop })
+    opened.setDefaultTimeout(120_000)
+    opened.on('console', message => complaints.push(message.text()))
+    opened.on('pageerror', err => complaints.push(String(err)))
+    return opened
+  }
+
   beforeAll(async () => {
     browser = await openChromium()
-    page = await browser.newPage({ timezoneId: 'UTC', reducedMotion: 'reduce', viewport: desktop })
-    page.setDefaultTimeout(120_000)
-    page.on('console', message => complaints.push(message.text()))
-    page.on('pageerror', err => complaints.push(String(err)))
-    await page.routeWebSocket(/^wss?:/, socket => {
+    plain = await newPage()
+    routed = await newPage()
+    await routed.routeWebSocket(/^wss?:/, socket => {
       sockets.push(socket)
       onSocket(socket)
     })
@@ -82,6 +91,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
 
   beforeEach(async () => {
     bench = await Bench.start()
+    page = plain
     complaints = []
     sockets = []
     onSocket = socket => socket.connectToServer()
@@ -115,6 +125,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
   }
 
   it('the viewer shows payments live and from history, in both API versions', async () => {
+    page = routed
     await open()
     await expect.poll(() => text('#nothing')).toContain('npm run streaming-shop')
     const letter = await create({ memos: numbered(7) })
@@ -249,6 +260,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
   })
 
   it('the viewer shows HTML in memos as text, and skips malformed transactions', async () => {
+    page = routed
     await open()
     const tx = { TransactionType: 'EscrowCreate', Account: 'r', Fee: '10', hash: 'A', ledger_index: 3 }
     const meta = { TransactionResult: 'tesSUCCESS', TransactionIndex: 0, AffectedNodes: [] as unknown }
@@ -313,6 +325,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
   })
 
   it('the page loads nothing, and connects unasked only to its own server and the Testnet', async () => {
+    page = routed
     const response = await page.goto(home())
     await connected()
     expect(response?.headers()['content-security-policy']).toContain("default-src 'none'")
@@ -348,6 +361,7 @@ describe.skipIf(noChromium)(`The ledger viewer${noChromium ? ` (${noChromium})` 
   })
 
   it('the viewer reports what a server answers as text, and keeps trying', async () => {
+    page = routed
     const failure = { status: 'error', error: 'actMalformed', error_message: '<b>No.</b>' }
     const refuse = (text: string) => JSON.stringify({ ...JSON.parse(text), ...failure })
     for (const [answer, sentence] of [

@@ -11,8 +11,9 @@ const real = [
 
 // The longest first, so that nothing waits for them alone at the end.
 const longest =
-  `pauses clients readme credit xrpl-sandbox/watch strangers reconnect proxies lying-shops servers-as-they-are
-  testnet-accounts faults terminal start streaming-shop pack launcher slow-ledgers bad-input`.split(/\s+/)
+  `watch faults lying-shops pauses readme proxies credit servers-as-they-are strangers clients reconnect start
+  streaming-shop submission pack slow-ledgers bad-input terminal testnet-accounts thieves hostile-memos launcher
+  server transfers`.split(/\s+/)
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
@@ -52,7 +53,7 @@ export default defineConfig(({ mode }) => ({
           exclude: mode === 'soak' ? [] : ['test/soak.test.ts'],
           sequence: { sequencer: LongestFirst },
           // Most tests wait for processes and ledgers most of the time.
-          maxWorkers: Math.min(2 * availableParallelism(), 16),
+          maxWorkers: Math.min(Math.round(2.5 * availableParallelism()), 16),
           // They share nothing but what they import, which need not be loaded anew for each file.
           isolate: false
         })

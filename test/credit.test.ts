@@ -9,7 +9,7 @@ import { needsSandbox, openLedger, type TestLedger } from './support/ledger.ts'
 import { copyProject, type ProjectCopy, type Script, testPlugins } from './support/scripts.ts'
 
 // Both shops give the letter when they accept a payment, and limit what is accepted and not final. The groups run
-// beside each other, each in its order.
+// beside each other.
 
 let project: ProjectCopy
 beforeAll(async () => {

@@ -17,6 +17,9 @@ const isReal = process.env.RIPPLED_URL !== undefined
 const isPaused = (output: string) =>
   /Paused: \d+ payments without a letter(?![\s\S]*Payments resumed\n)/.test(output)
 
+const isDisconnected = (output: string) =>
+  /The ledger cannot be reached(?![\s\S]*The ledger is back\n)/.test(output)
+
 let project: ProjectCopy
 
 beforeAll(async () => {
@@ -110,6 +113,8 @@ describe.each(pairs)('$client', { concurrent: !isReal }, ({ client, shop, letter
       await delay((patienceSeconds + 1) * 1_000)
       buyer.process.kill('SIGCONT')
       await getLetters()
+      // Its connection to the ledger may have broken meanwhile.
+      await buyer.waitUntil(output => !isDisconnected(output))
     })
 
     test(`${client} has said once that it pauses each time, and has a letter for each payment at the end`, async () => {

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SandboxLedger, startSandboxLedger } from '../src/xrpl-sandbox/index.ts'
@@ -240,7 +239,10 @@ describe.concurrent('on a network whose fees rise', () => {
   const tooHigh = 1_000
 
   async function prepare(offer: Offer, openLedgerFee: number): Promise<void> {
-    const isSubmitted = once(ledger.ledger, 'proposed')
+    // The shop may submit a fulfillment at the same moment.
+    const isSubmitted = new Promise<void>(resolve => {
+      ledger.ledger.on('proposed', ({ fields }) => fields.TransactionType === 'EscrowCreate' && resolve())
+    })
     const prepared = customer.prepare(offer, '10', { expiresInMs: 200_000 })
     await isSubmitted
     ledger.setOpenLedgerFee(openLedgerFee)

@@ -53,7 +53,7 @@ export default defineConfig(({ mode }) => ({
           exclude: mode === 'soak' ? [] : ['test/soak.test.ts'],
           sequence: { sequencer: LongestFirst },
           // Most tests wait for processes and ledgers most of the time.
-          maxWorkers: Math.min(Math.round(2.5 * availableParallelism()), 16),
+          maxWorkers: Math.min(Math.round(2.5 * availableParallelism()), 24),
           // They share nothing but what they import, which need not be loaded anew for each file.
           isolate: false
         })

@@ -28,6 +28,79 @@ test('fund pays a new account, and closeLedger closes a ledger', async () => {
   await bench.stop()
 })
 
+test('twenty sandboxes run in one process, each with its own ledger', async () => {
+  const sandboxes = await Promise.all(
+    Array.from({ length: 20 }, () => startSandboxLedger({ port: 0, closeIntervalMs: 0 }))
+  )
+  expect(new Set(sandboxes.map(({ port }) => port)).size).toBe(20)
+  const newcomers = sandboxes.map(() => Wallet.generate().address)
+  for (const [at, sandbox] of sandboxes.entries()) sandbox.fund(newcomers[at] as string, 10 + at)
+  for (const [at, { url }] of sandboxes.entries()) {
+    const client = await RawClient.connect(url)
+    const { result } = await client.ask({ command: 'account_info', account: newcomers[at] })
+    expect(result.account_data.Balance).toBe(String((10 + at) * 1_000_000))
+    const { error } = await client.ask({ command: 'account_info', account: newcomers[(at + 1) % 20] })
+    expect(error).toBe('actNotFound')
+    client.close()
+  }
+  await Promise.all(sandboxes.map(sandbox => sandbox[Symbol.asyncDispose]()))
+  await expect(RawClient.connect((sandboxes[0] as { url: string }).url)).rejects.toThrow('ECONNREFUSED')
+})
+
+test('a sandbox starts with the closed ledgers of another', async () => {
+  const first = await Bench.start()
+  const payment = await first.pay(customer, shop, 7)
+  await first.close()
+  const past = first.sandbox.ledger.history.contents()
+  await first.stop()
+  const second = await Bench.start({ past })
+  expect(second.sandbox.ledger.closedHeader).toEqual(first.sandbox.ledger.closedHeader)
+  expect(await second.result(payment)).toBe('tesSUCCESS')
+  await second.stop()
+})
+
+test('the accounts for tests are derived from their names', () => {
+  for (const name of ['shop', 'customer'] as const) expect(wallet(name).address).toBe(accounts[name].address)
+})
+
+test.concurrent('with closeOnSubmit a ledger closes after the answer to each submission that was applied', async () => {
+  const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, closeOnSubmit: true })
+  const client = new Client(sandbox.url)
+  await client.connect()
+  const { wallet: newcomer, balance } = await client.fundWallet(undefined, sandbox.faucet)
+  expect(balance).toBe(100)
+  const { ledgerIndex, closeTime } = sandbox.ledger.closedHeader
+  const { result } = await client.submitAndWait(
+    { TransactionType: 'Payment', Account: newcomer.address, Destination: shop.address, Amount: '1' },
+    { wallet: newcomer }
+  )
+  expect(result).toMatchObject({ validated: true, meta: { TransactionResult: 'tesSUCCESS' } })
+  expect(sandbox.ledger.closedHeader.ledgerIndex).toBe(ledgerIndex + 1)
+  expect(sandbox.ledger.closedHeader.closeTime).toBeGreaterThan(closeTime)
+  await client.disconnect()
+
+  const raw = await RawClient.connect(sandbox.url)
+  await raw.ask({ command: 'subscribe', streams: ['ledger'] })
+  const order: string[] = []
+  raw.socket.on('message', data => order.push(JSON.parse(String(data)).type))
+  const refused = customer.sign({
+    TransactionType: 'AccountSet',
+    Account: customer.address,
+    Fee: '1',
+    Sequence: 4
+  })
+  await raw.ask({ command: 'submit', tx_blob: refused.tx_blob })
+  await raw.ask({ command: 'ping' })
+  const { tx_blob } = customer.sign({
+    ...{ TransactionType: 'AccountSet', Account: customer.address, Fee: '10', Sequence: 4 }
+  })
+  await raw.ask({ command: 'submit', tx_blob })
+  await raw.ask({ command: 'ping' })
+  expect(order).toEqual(['response', 'response', 'response', 'ledgerClosed', 'response'])
+  raw.close()
+  await sandbox.close()
+})
+
 describe.concurrent('with a delay', () => {
   let sandbox: SandboxLedger
   let clients: RawClient[] = []
@@ -105,79 +178,6 @@ describe.concurrent('with a delay', () => {
 })
 
 const readme = readFileSync(new URL('../../src/xrpl-sandbox/README.md', import.meta.url), 'utf8')
-
-test.concurrent('with closeOnSubmit a ledger closes after the answer to each submission that was applied', async () => {
-  const sandbox = await startSandboxLedger({ port: 0, closeIntervalMs: 0, closeOnSubmit: true })
-  const client = new Client(sandbox.url)
-  await client.connect()
-  const { wallet: newcomer, balance } = await client.fundWallet(undefined, sandbox.faucet)
-  expect(balance).toBe(100)
-  const { ledgerIndex, closeTime } = sandbox.ledger.closedHeader
-  const { result } = await client.submitAndWait(
-    { TransactionType: 'Payment', Account: newcomer.address, Destination: shop.address, Amount: '1' },
-    { wallet: newcomer }
-  )
-  expect(result).toMatchObject({ validated: true, meta: { TransactionResult: 'tesSUCCESS' } })
-  expect(sandbox.ledger.closedHeader.ledgerIndex).toBe(ledgerIndex + 1)
-  expect(sandbox.ledger.closedHeader.closeTime).toBeGreaterThan(closeTime)
-  await client.disconnect()
-
-  const raw = await RawClient.connect(sandbox.url)
-  await raw.ask({ command: 'subscribe', streams: ['ledger'] })
-  const order: string[] = []
-  raw.socket.on('message', data => order.push(JSON.parse(String(data)).type))
-  const refused = customer.sign({
-    TransactionType: 'AccountSet',
-    Account: customer.address,
-    Fee: '1',
-    Sequence: 4
-  })
-  await raw.ask({ command: 'submit', tx_blob: refused.tx_blob })
-  await raw.ask({ command: 'ping' })
-  const { tx_blob } = customer.sign({
-    ...{ TransactionType: 'AccountSet', Account: customer.address, Fee: '10', Sequence: 4 }
-  })
-  await raw.ask({ command: 'submit', tx_blob })
-  await raw.ask({ command: 'ping' })
-  expect(order).toEqual(['response', 'response', 'response', 'ledgerClosed', 'response'])
-  raw.close()
-  await sandbox.close()
-})
-
-test('twenty sandboxes run in one process, each with its own ledger', async () => {
-  const sandboxes = await Promise.all(
-    Array.from({ length: 20 }, () => startSandboxLedger({ port: 0, closeIntervalMs: 0 }))
-  )
-  expect(new Set(sandboxes.map(({ port }) => port)).size).toBe(20)
-  const newcomers = sandboxes.map(() => Wallet.generate().address)
-  for (const [at, sandbox] of sandboxes.entries()) sandbox.fund(newcomers[at] as string, 10 + at)
-  for (const [at, { url }] of sandboxes.entries()) {
-    const client = await RawClient.connect(url)
-    const { result } = await client.ask({ command: 'account_info', account: newcomers[at] })
-    expect(result.account_data.Balance).toBe(String((10 + at) * 1_000_000))
-    const { error } = await client.ask({ command: 'account_info', account: newcomers[(at + 1) % 20] })
-    expect(error).toBe('actNotFound')
-    client.close()
-  }
-  await Promise.all(sandboxes.map(sandbox => sandbox[Symbol.asyncDispose]()))
-  await expect(RawClient.connect((sandboxes[0] as { url: string }).url)).rejects.toThrow('ECONNREFUSED')
-})
-
-test('a sandbox starts with the closed ledgers of another', async () => {
-  const first = await Bench.start()
-  const payment = await first.pay(customer, shop, 7)
-  await first.close()
-  const past = first.sandbox.ledger.history.contents()
-  await first.stop()
-  const second = await Bench.start({ past })
-  expect(second.sandbox.ledger.closedHeader).toEqual(first.sandbox.ledger.closedHeader)
-  expect(await second.result(payment)).toBe('tesSUCCESS')
-  await second.stop()
-})
-
-test('the accounts for tests are derived from their names', () => {
-  for (const name of ['shop', 'customer'] as const) expect(wallet(name).address).toBe(accounts[name].address)
-})
 
 test('the README names every command', () => {
   for (const command of commands.keys()) expect(readme).toContain(`\`${command}\``)
